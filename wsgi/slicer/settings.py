@@ -1,0 +1,108 @@
+"""Everything an operator can set, read once from the environment into one frozen object.
+
+Each field of `Settings` is one environment variable; `docs/operations.md` has the table, and a test holds the two together.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from fractions import Fraction
+from typing import Any, Self
+
+PREFIX = "SLICER_"
+
+
+class SettingsError(ValueError):
+    """A variable holds what it must not; the message names the variable, its value and what is allowed."""
+
+
+def default_index_dir(environ: Mapping[str, str]) -> str:
+    """Where indexes are kept when nobody says: the system's cache for root, else the user's own (XDG Base Directory)."""
+    if os.geteuid() == 0:
+        return "/var/cache/slicer/index"
+    cache = environ.get("XDG_CACHE_HOME") or os.path.join(environ.get("HOME", "/tmp"), ".cache")  # noqa: S108
+    return os.path.join(cache, "slicer", "index")
+
+
+def _variable(default: Any, doc: str, low: int | Fraction | None = None, high: int | Fraction | None = None) -> Any:
+    """A field with its sentence and, for numbers, its range (both ends allowed)."""
+    return field(default=default, metadata={"doc": doc, "low": low, "high": high})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the application works with. Every value is within its range; nothing changes after start."""
+
+    media: str = _variable("", "Folder whose MP3 files can be cut. Required.")
+    index_dir: str = _variable("", "Folder for indexes; made if missing. Empty: a slicer folder in the system's or user's cache.")
+    min_clip_seconds: Fraction = _variable(
+        Fraction(1, 10), "Shortest clip, in seconds. Below 0.1 some decoders trim wrongly.", Fraction(1, 10), Fraction(60)
+    )
+    max_clip_seconds: Fraction = _variable(Fraction(7200), "Longest clip, in seconds.", Fraction(1), Fraction(360_000))
+    max_source_bytes: int = _variable(4 << 30, "Largest source file, in bytes.", 1, 1 << 42)
+    index_seconds: Fraction = _variable(
+        Fraction(20), "Longest time a request spends on a missing index, in seconds.", Fraction(1, 10), Fraction(3600)
+    )
+    index_memory_bytes: int = _variable(16 << 20, "Indexes each process keeps in memory, in bytes.", 1 << 16, 1 << 34)
+    clip_max_age: int = _variable(86_400, "Seconds a cache may reuse a clip before it asks again.", 0, 31_536_000)
+    cors_origins: str = _variable("", "Origins whose pages may read answers: empty for none, * for all, or a list with commas.")
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> Self:
+        """Read the variables, check every one and resolve the folders.
+
+        Raises SettingsError, naming the variable, on a value that does not parse, is out of range, or names no folder.
+        """
+        values: dict[str, Any] = {}
+        for item in fields(cls):
+            name = PREFIX + item.name.upper()
+            text = environ.get(name, "").strip()
+            if text:
+                values[item.name] = _parse(name, text, item)
+        media = values.get("media")
+        if not media:
+            raise SettingsError(f"{PREFIX}MEDIA is not set: name the folder that holds the MP3 files")
+        if not os.path.isdir(media):
+            raise SettingsError(f"{PREFIX}MEDIA={media!r} is not a folder that can be read")
+        values["media"] = os.path.realpath(media)
+        values["index_dir"] = os.path.abspath(values.get("index_dir") or default_index_dir(environ))
+        settings = cls(**values)
+        if settings.min_clip_seconds > settings.max_clip_seconds:
+            raise SettingsError(f"{PREFIX}MIN_CLIP_SECONDS is larger than {PREFIX}MAX_CLIP_SECONDS")
+        for origin in settings.origins:
+            if origin != "*" and not _is_origin(origin):
+                raise SettingsError(f"{PREFIX}CORS_ORIGINS holds {origin!r}: an origin is like https://example.org, with no path")
+        return settings
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """The allowed CORS origins, in the order given."""
+        return tuple(part.strip() for part in self.cors_origins.split(",") if part.strip())
+
+    def to_environ(self) -> dict[str, str]:
+        """The variables that `from_environ` reads back as this object."""
+        return {PREFIX + item.name.upper(): str(getattr(self, item.name)) for item in fields(self)}
+
+
+def _parse(name: str, text: str, item: Any) -> Any:
+    """One variable's text as the field's type, within its range."""
+    kind = type(item.default)
+    if kind is str:
+        if "\0" in text or "\n" in text:
+            raise SettingsError(f"{name} holds a control character")
+        return text
+    low, high = item.metadata["low"], item.metadata["high"]
+    expected = f"{'a whole number' if kind is int else 'a number'} from {low} to {high}"
+    try:
+        value = kind(text)
+    except (ValueError, ZeroDivisionError):
+        raise SettingsError(f"{name}={text!r} is not {expected}") from None
+    if not low <= value <= high:
+        raise SettingsError(f"{name}={text!r} is not {expected}")
+    return value
+
+
+def _is_origin(text: str) -> bool:
+    """Whether text is scheme://host[:port] and nothing more (RFC 6454 section 6.2)."""
+    scheme, separator, host = text.partition("://")
+    return bool(separator) and scheme in {"http", "https"} and bool(host) and not set(host) & set("/?#@ \t\"'\\")
