@@ -34,9 +34,14 @@ class Settings:
     """What the application works with. Every value is within its range; nothing changes after start."""
 
     media: str = _variable("", "Folder whose MP3 files can be cut. Required.")
-    index_dir: str = _variable("", "Folder for indexes; made if missing. Empty: a slicer folder in the system's or user's cache.")
+    index_dir: str = _variable(
+        "", "Folder for indexes; made if missing. Empty: a slicer folder in the system's or user's cache."
+    )
     min_clip_seconds: Fraction = _variable(
-        Fraction(1, 10), "Shortest clip, in seconds. Below 0.1 some decoders trim wrongly.", Fraction(1, 10), Fraction(60)
+        Fraction(1, 10),
+        "Shortest clip, in seconds. Below 0.1 some decoders trim wrongly.",
+        Fraction(1, 10),
+        Fraction(60),
     )
     max_clip_seconds: Fraction = _variable(Fraction(7200), "Longest clip, in seconds.", Fraction(1), Fraction(360_000))
     max_source_bytes: int = _variable(4 << 30, "Largest source file, in bytes.", 1, 1 << 42)
@@ -45,7 +50,9 @@ class Settings:
     )
     index_memory_bytes: int = _variable(16 << 20, "Indexes each process keeps in memory, in bytes.", 1 << 16, 1 << 34)
     clip_max_age: int = _variable(86_400, "Seconds a cache may reuse a clip before it asks again.", 0, 31_536_000)
-    cors_origins: str = _variable("", "Origins whose pages may read answers: empty for none, * for all, or a list with commas.")
+    cors_origins: str = _variable(
+        "", "Origins whose pages may read answers: empty for none, * for all, or a list with commas."
+    )
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Self:
@@ -71,7 +78,9 @@ class Settings:
             raise SettingsError(f"{PREFIX}MIN_CLIP_SECONDS is larger than {PREFIX}MAX_CLIP_SECONDS")
         for origin in settings.origins:
             if origin != "*" and not _is_origin(origin):
-                raise SettingsError(f"{PREFIX}CORS_ORIGINS holds {origin!r}: an origin is like https://example.org, with no path")
+                raise SettingsError(
+                    f"{PREFIX}CORS_ORIGINS holds {origin!r}: an origin is like https://example.org, with no path"
+                )
         return settings
 
     @property

@@ -1,0 +1,38 @@
+"""The core: frame header, index, tag, cut. Bytes and integers in, values out; imports nothing else of Slicer's."""
+
+from slicer.mp3.cut import Clip, cut
+from slicer.mp3.errors import (
+    Mp3Error,
+    NotMp3Error,
+    SourceChangedError,
+    SpanCrossesSegmentsError,
+    SpanError,
+    SpanOutsideError,
+    SpanTooShortError,
+    UnsupportedMp3Error,
+)
+from slicer.mp3.index import SECOND, Index, Run, Segment, Span, build_index, build_whole_index
+
+#: Changes whenever the bytes of a clip change: part of every ETag.
+ENGINE_VERSION = "1"
+
+__all__ = [
+    "ENGINE_VERSION",
+    "SECOND",
+    "Clip",
+    "Index",
+    "Mp3Error",
+    "NotMp3Error",
+    "Run",
+    "Segment",
+    "SourceChangedError",
+    "Span",
+    "SpanCrossesSegmentsError",
+    "SpanError",
+    "SpanOutsideError",
+    "SpanTooShortError",
+    "UnsupportedMp3Error",
+    "build_index",
+    "build_whole_index",
+    "cut",
+]

@@ -1,0 +1,254 @@
+"""The index of a source: where its frames are and which samples they hold. Immutable; shared by every thread."""
+
+import os
+import time
+import zlib
+from array import array
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import accumulate, pairwise
+
+from slicer.mp3 import diagnose, infotag
+from slicer.mp3.errors import (
+    NotMp3Error,
+    SourceChangedError,
+    SpanCrossesSegmentsError,
+    SpanOutsideError,
+    UnsupportedMp3Error,
+)
+from slicer.mp3.header import LENGTHS, FrameHeader
+from slicer.mp3.infotag import DECODER_DELAY, InfoTag
+from slicer.mp3.tags import audio_bounds
+from slicer.mp3.walk import FIRST_FRAME_SCAN, MAX_FALSE_SYNCS, RunWalk, SegmentWalk, Walk, find_frame, walk
+
+#: Nanoseconds in a second: times are whole nanoseconds, so that no float ever rounds one.
+SECOND = 1_000_000_000
+#: Bytes at the start and at the last remembered frame whose checksum says that a larger file is the same one, grown.
+_PROOF = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Frames that follow each other without a gap."""
+
+    first: int  #: number of its first frame within the segment
+    frames: int
+    anchors: "array[int]"  #: file offset of every 16th frame, in bytes
+    end: int  #: file offset behind its last frame, in bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Frames of one MPEG version, sample rate and channel count, cut and decoded as one stream."""
+
+    header: FrameHeader  #: of its first frame
+    runs: tuple[Run, ...]
+    starts: tuple[int, ...]  #: `first` of every run, for bisection
+    frames: int
+    skip: int  #: decoded samples before its first audible one
+    samples: int  #: audible samples
+    bitrate: int | None  #: bits per second where all frames have one bitrate, else None
+    reach: int  #: frames before one that can hold its main data
+    tag_header: bytes  #: header bytes of a tag frame for its clips
+    tag_length: int  #: bytes of that frame
+    lengths: tuple[int, ...]  #: frame length by the third header byte
+
+    @property
+    def seconds(self) -> Fraction:
+        """Its audible duration."""
+        return Fraction(self.samples, self.header.sample_rate)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Samples first..last-1 of one segment, counted from its first audible sample."""
+
+    segment: Segment
+    first: int
+    last: int
+    start_seconds: Fraction  #: of the first sample, on the source's timeline
+    end_seconds: Fraction  #: behind the last sample
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """All there is to know of a source for cutting it."""
+
+    size: int  #: bytes of the file when it was walked
+    start: int  #: offset of the first audio frame, its tag frame not counted
+    walked: int  #: offset the walk got to
+    complete: bool  #: False when the walk's time was up: it can go on from here, and nothing can be cut yet
+    segments: tuple[Segment, ...]
+    info: InfoTag | None
+    tags: tuple[str, ...]
+    end: int  #: offset behind the last byte that may belong to a frame; tags follow
+    proof: int  #: checksum of the start and of the last remembered frame
+
+    @property
+    def seconds(self) -> Fraction:
+        """The audible duration of the source."""
+        return sum((segment.seconds for segment in self.segments), Fraction(0))
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory that it takes, nearly."""
+        return 2048 + sum(400 + 8 * len(run.anchors) for segment in self.segments for run in segment.runs)
+
+    @property
+    def gaps(self) -> tuple[tuple[int, int], ...]:
+        """Offset and length, in bytes, of what lies between frames and is none."""
+        runs = [run for segment in self.segments for run in segment.runs]
+        return tuple((a.end, b.anchors[0] - a.end) for a, b in pairwise(runs) if b.anchors[0] > a.end)
+
+    def locate(self, start: int, end: int | None) -> Span:
+        """The samples from `start` to `end`, both in nanoseconds from the first audible sample; None or past the end: to the end.
+
+        A time is rounded to the nearest sample, halves up. Raises SpanOutsideError if the audio ends before `start`,
+        SpanCrossesSegmentsError if a change of rate or channels lies between.
+        """
+        if len(self.segments) == 1:
+            segment = self.segments[0]
+            rate, samples = segment.header.sample_rate, segment.samples
+            first = (2 * start * rate + SECOND) // (2 * SECOND)
+            last = samples if end is None else min(samples, (2 * end * rate + SECOND) // (2 * SECOND))
+            if first >= samples:
+                raise self._outside(start)
+            return Span(segment, first, last, Fraction(first, rate), Fraction(last, rate))
+        return self._locate_among_segments(start, end)
+
+    def _locate_among_segments(self, start: int, end: int | None) -> Span:
+        begins = list(accumulate((segment.seconds for segment in self.segments), initial=Fraction(0)))
+        for segment, begin, finish in zip(self.segments, begins, begins[1:], strict=False):
+            rate = segment.header.sample_rate
+            first = _nearest((Fraction(start, SECOND) - begin) * rate)
+            if first >= segment.samples:
+                continue
+            last = segment.samples if end is None else _nearest((Fraction(end, SECOND) - begin) * rate)
+            if (last > segment.samples or end is None) and finish < begins[-1]:
+                raise SpanCrossesSegmentsError(
+                    f"the sample rate or the channels change {_seconds(finish)} s into the file, within the span; "
+                    "end it there, or start there"
+                )
+            last = min(last, segment.samples)
+            return Span(segment, first, last, begin + Fraction(first, rate), begin + Fraction(last, rate))
+        raise self._outside(start)
+
+    def _outside(self, start: int) -> SpanOutsideError:
+        return SpanOutsideError(
+            f"the span starts at {_seconds(Fraction(start, SECOND))} s and the audio ends at {_seconds(self.seconds)} s"
+        )
+
+
+def build_index(fd: int, *, previous: Index | None = None, deadline: float | None = None) -> Index:
+    """Walk the file open as `fd`, or the rest of it where `previous` is an index of its beginning.
+
+    `deadline` is a time.monotonic() value: past it the index comes back with `complete` False, to be given as `previous` next
+    time. Raises NotMp3Error or UnsupportedMp3Error, both within milliseconds whatever the file holds.
+    """
+    size = os.fstat(fd).st_size
+    if previous and not (
+        previous.size <= size and previous.segments and _proof(fd, previous.start, previous.segments) == previous.proof
+    ):
+        previous = None
+    bounds = audio_bounds(fd, size)
+    if previous:
+        found = walk(fd, 0, bounds.end, deadline=deadline, resume=_thaw(previous))
+        start, info = previous.start, previous.info
+    else:
+        start, info = _first_frame(fd, bounds.start, bounds.end)
+        found = walk(fd, start, bounds.end, deadline=deadline)
+    segments = _freeze(found.segments, info)
+    return Index(
+        size, start, found.walked, found.complete, segments, info, bounds.tags, bounds.end, _proof(fd, start, segments)
+    )
+
+
+def _first_frame(fd: int, start: int, end: int) -> tuple[int, InfoTag | None]:
+    """Where the audio frames begin, and what the tag frame before them says."""
+    false_syncs = [MAX_FALSE_SYNCS]
+    found = find_frame(fd, start, end, FIRST_FRAME_SCAN, false_syncs=false_syncs)
+    if found is None and start > 10:
+        # A tag's size may lie: its audio may begin before the place it names.
+        found = find_frame(fd, 10, end, FIRST_FRAME_SCAN, false_syncs=false_syncs)
+    if found is None:
+        raise diagnose.no_frames(fd, start, end)
+    position, header = found
+    info = infotag.parse(header, os.pread(fd, header.length, position))
+    if info is None:
+        return position, None
+    following = find_frame(fd, position + header.length, end, FIRST_FRAME_SCAN, false_syncs=false_syncs)
+    if following is None:
+        raise NotMp3Error("the file holds a tag frame and no audio")
+    return following[0], info
+
+
+def _freeze(walks: list[SegmentWalk], info: InfoTag | None) -> tuple[Segment, ...]:
+    segments = []
+    for number, found in enumerate(walks):
+        runs: list[Run] = []
+        frames = 0
+        for run in found.runs:
+            if run.frames:
+                runs.append(Run(frames, run.frames, run.anchors, run.end))
+                frames += run.frames
+        if not frames:
+            continue
+        per_frame = found.first.samples
+        skip, padding = 0, 0
+        if number == 0 and info:
+            skip = info.skip
+            # A count that is not what is there means another file's tag, a lost end or a joined one: its padding lies elsewhere.
+            if info.padding is not None and info.frames == frames and len(walks) == 1:
+                padding = max(0, info.padding - DECODER_DELAY)
+        samples = max(0, frames * per_frame - skip - padding)
+        smallest = found.first.smallest_main_data
+        if found.bitrate is not None:
+            smallest = found.first.length - 1 - found.first.main_data_offset - 2
+        reach = -(-found.first.max_main_data_begin // max(1, smallest))
+        starts = tuple(run.first for run in runs)
+        lengths = LENGTHS[found.first.version, found.first.sample_rate]
+        tag = infotag.plan(found.first)
+        segments.append(
+            Segment(found.first, tuple(runs), starts, frames, skip, samples, found.bitrate, reach, *tag, lengths)
+        )
+    if not segments or not any(segment.samples for segment in segments):
+        raise UnsupportedMp3Error("the file holds no audible sample")
+    return tuple(segments)
+
+
+def _thaw(index: Index) -> Walk:
+    """The walk that led to an index, to go on with. Its arrays are copies: the index stays as it is."""
+    segments = []
+    for segment in index.segments:
+        runs = [RunWalk(array("Q", run.anchors), run.frames, run.end) for run in segment.runs]
+        segments.append(SegmentWalk(segment.header, segment.bitrate, runs))
+    return Walk(segments, index.walked, complete=False)
+
+
+def _proof(fd: int, start: int, segments: tuple[Segment, ...]) -> int:
+    last = segments[-1].runs[-1]
+    window = min(_PROOF, last.end - last.anchors[-1])
+    tail = os.pread(fd, window, last.anchors[-1])
+    head = os.pread(fd, min(_PROOF, last.end - start), start)
+    return zlib.crc32(tail, zlib.crc32(head))
+
+
+def _nearest(value: Fraction) -> int:
+    return (2 * value.numerator + value.denominator) // (2 * value.denominator)
+
+
+def _seconds(value: Fraction) -> str:
+    return f"{float(value):.3f}".rstrip("0").rstrip(".")
+
+
+def ensure_complete(index: Index) -> Index:
+    """The index itself. Raises SourceChangedError if its walk never came to the end of the file."""
+    if not index.complete:
+        raise SourceChangedError("the index is not complete")
+    return index
+
+
+def build_whole_index(fd: int, seconds: float | None = None) -> Index:
+    """`build_index` for callers without a store: all of the file, within `seconds` where given."""
+    deadline = None if seconds is None else time.monotonic() + seconds
+    return ensure_complete(build_index(fd, deadline=deadline))

@@ -1,0 +1,100 @@
+"""Where the audio of a file lies between the tags that may stand before and after it.
+
+ID3v2 (id3.org, id3v2.4.0-structure), ID3v1 with its "TAG+" extension, APEv2 and Lyrics3 v1 and v2. Sizes in tags lie, so none is
+followed past the end of the file, and their number is bounded.
+"""
+
+import os
+import struct
+from dataclasses import dataclass
+
+_MAX_TAGS = 16
+_LYRICS3_V1_LIMIT = 5100 + 11 + 9
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """The bytes of a file that may hold frames, and the names of the tags found around them."""
+
+    start: int
+    end: int
+    tags: tuple[str, ...]
+
+
+def audio_bounds(fd: int, size: int) -> Bounds:
+    """Find tags at both ends of a file of `size` bytes. Reads a few hundred bytes, never moves the file position."""
+    start, front = _skip_front(fd, size)
+    end, back = _skip_back(fd, start, size)
+    return Bounds(start, end, (*front, *back))
+
+
+def _syncsafe(raw: bytes) -> int | None:
+    """Four bytes of seven bits each (ID3v2.4 section 6.2), or None where a high bit is set."""
+    if any(byte & 0x80 for byte in raw):
+        return None
+    return raw[0] << 21 | raw[1] << 14 | raw[2] << 7 | raw[3]
+
+
+def _skip_front(fd: int, size: int) -> tuple[int, list[str]]:
+    position, names = 0, []
+    for _ in range(_MAX_TAGS):
+        head = os.pread(fd, 32, position)
+        if head[:3] == b"ID3" and len(head) >= 10 and head[3] != 0xFF and head[4] != 0xFF:
+            length = _syncsafe(head[6:10])
+            # A size past the end is a lie: look for frames right behind the tag's own header.
+            total = 10 if length is None else 10 + length + (10 if head[5] & 0x10 else 0)
+            names.append(f"ID3v2.{head[3]}")
+        elif head[:8] == b"APETAGEX" and len(head) == 32:
+            total = 32 + struct.unpack_from("<I", head, 12)[0]
+            names.append("APEv2")
+        else:
+            break
+        if position + total > size:
+            position += 10
+            break
+        position += total
+    return position, names
+
+
+def _skip_back(fd: int, start: int, end: int) -> tuple[int, list[str]]:
+    names: list[str] = []
+    for _ in range(_MAX_TAGS):
+        tail = os.pread(fd, min(160, end - start), max(start, end - 160))
+        found = _id3v1(fd, tail, start, end) or _apev2(tail, start, end) or _lyrics3(fd, tail, start, end)
+        if not found:
+            break
+        end, name = found
+        names.append(name)
+    return end, names
+
+
+def _id3v1(fd: int, tail: bytes, start: int, end: int) -> tuple[int, str] | None:
+    if len(tail) < 128 or tail[-128:-125] != b"TAG":
+        return None
+    extended = end - 128 - 227
+    if extended >= start and os.pread(fd, 4, extended) == b"TAG+":
+        return extended, "ID3v1"
+    return end - 128, "ID3v1"
+
+
+def _apev2(tail: bytes, start: int, end: int) -> tuple[int, str] | None:
+    if len(tail) < 32 or tail[-32:-24] != b"APETAGEX":
+        return None
+    version, length, _, flags = struct.unpack("<4I", tail[-24:-8])
+    total = length + (32 if flags & 0x8000_0000 else 0)
+    if not 32 <= total <= end - start:
+        return end - 32, "APEv2"
+    return end - total, "APEv1" if version == 1000 else "APEv2"
+
+
+def _lyrics3(fd: int, tail: bytes, start: int, end: int) -> tuple[int, str] | None:
+    if tail.endswith(b"LYRICS200") and tail[-15:-9].isdigit():
+        begin = end - 15 - int(tail[-15:-9])
+        if begin >= start and os.pread(fd, 11, begin) == b"LYRICSBEGIN":
+            return begin, "Lyrics3v2"
+    if tail.endswith(b"LYRICSEND"):
+        window = min(_LYRICS3_V1_LIMIT, end - start)
+        place = os.pread(fd, window, end - window).rfind(b"LYRICSBEGIN")
+        if place >= 0:
+            return end - window + place, "Lyrics3v1"
+    return None
