@@ -1,0 +1,1 @@
+"""Where sources live: safe paths, identity, the index store, spans of time."""

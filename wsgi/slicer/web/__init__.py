@@ -1,0 +1,1 @@
+"""HTTP: routes, views, conditional and range answers, problems."""

@@ -1,0 +1,93 @@
+"""An index as the bytes of a file: what `mp3` knows of a source, the identity it was made for, and a checksum of both."""
+
+import json
+import zlib
+from array import array
+from dataclasses import asdict
+from typing import Any
+
+from slicer.media.source import Identity
+from slicer.mp3 import Index, Run, Segment
+from slicer.mp3.header import LENGTHS, FrameHeader
+from slicer.mp3.infotag import InfoTag, plan
+
+#: Changes with the form of these bytes or the meaning of what is in them; files of another version are made anew.
+FORMAT_VERSION = 1
+_MAGIC = b"slicer index %d\n" % FORMAT_VERSION
+
+
+def dump(identity: Identity, index: Index) -> bytes:
+    """The bytes of an index made for a file of this identity."""
+    described: dict[str, Any] = {
+        "identity": asdict(identity) | {"path": identity.path.decode("latin-1")},
+        "index": {
+            "size": index.size,
+            "start": index.start,
+            "walked": index.walked,
+            "complete": index.complete,
+            "tags": index.tags,
+            "end": index.end,
+            "proof": index.proof,
+        },
+        "info": asdict(index.info) if index.info else None,
+        "segments": [
+            {
+                "header": segment.header.raw.hex(),
+                "skip": segment.skip,
+                "samples": segment.samples,
+                "bitrate": segment.bitrate,
+                "reach": segment.reach,
+                "runs": [[run.first, run.frames, len(run.anchors), run.end] for run in segment.runs],
+            }
+            for segment in index.segments
+        ],
+    }
+    text = json.dumps(described, separators=(",", ":")).encode()
+    body = b"".join(run.anchors.tobytes() for segment in index.segments for run in segment.runs)
+    whole = b"%b%d\n%b%b" % (_MAGIC, len(text), text, body)
+    return whole + zlib.crc32(whole).to_bytes(4, "big")
+
+
+def load(data: bytes) -> tuple[Identity, Index] | None:
+    """What `dump` made, or None if these bytes are not wholly that: another version, cut short, changed."""
+    if not data.startswith(_MAGIC) or zlib.crc32(data[:-4]).to_bytes(4, "big") != data[-4:]:
+        return None
+    line = data.index(b"\n", len(_MAGIC))
+    begin = line + 1
+    place = begin + int(data[len(_MAGIC) : line])
+    described = json.loads(data[begin:place])
+    segments = []
+    for item in described["segments"]:
+        header = FrameHeader.parse(bytes.fromhex(item["header"]))
+        if header is None:
+            return None
+        runs = []
+        for first, frames, count, end in item["runs"]:
+            anchors = array("Q")
+            anchors.frombytes(data[place : place + 8 * count])
+            place += 8 * count
+            runs.append(Run(first, frames, anchors, end))
+        segments.append(
+            Segment(
+                header,
+                tuple(runs),
+                tuple(run.first for run in runs),
+                sum(run.frames for run in runs),
+                item["skip"],
+                item["samples"],
+                item["bitrate"],
+                item["reach"],
+                *plan(header),
+                LENGTHS[header.version, header.sample_rate],
+            )
+        )
+    identity = described["identity"]
+    index = described["index"]
+    return (
+        Identity(**(identity | {"path": identity["path"].encode("latin-1")})),
+        Index(
+            **(index | {"tags": tuple(index["tags"])}),
+            segments=tuple(segments),
+            info=InfoTag(**described["info"]) if described["info"] else None,
+        ),
+    )

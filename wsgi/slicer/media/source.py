@@ -1,0 +1,103 @@
+"""A source: an MP3 file in the media folder, opened once for everything that is read of it."""
+
+import os
+import stat
+import sys
+from dataclasses import dataclass
+from typing import Self
+
+from slicer.mp3 import SourceChangedError
+
+if sys.platform == "darwin":  # pragma: no cover
+    import fcntl
+
+_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+
+
+class SourceMissingError(LookupError):
+    """There is no such file, or it must not be given out: the two are never told apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What makes a file this file: any of these differs after it was replaced, rewritten, cut short or grown."""
+
+    path: bytes  #: real path, no symbolic links
+    device: int
+    inode: int
+    size: int  #: bytes
+    mtime_ns: int  #: time of last modification, in nanoseconds since 1970
+
+
+class Source:
+    """An open source. Readers use `fd` with os.pread only; `with` closes it."""
+
+    __slots__ = ("_closed", "fd", "identity")
+
+    def __init__(self, fd: int, identity: Identity) -> None:
+        self.fd = fd
+        self.identity = identity
+        self._closed = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; twice is harmless."""
+        if not self._closed:
+            self._closed = True
+            os.close(self.fd)
+
+    def check(self) -> None:
+        """Raise SourceChangedError if the open file was written to since it was opened.
+
+        A file that was renamed over is not affected: the open one is still the old one, whole.
+        """
+        now = os.fstat(self.fd)
+        if now.st_size != self.identity.size or now.st_mtime_ns != self.identity.mtime_ns:
+            raise SourceChangedError("the file was changed while it was read")
+
+
+def open_source(root: bytes, path: bytes) -> Source:
+    """Open the regular file `path` below the folder `root`, which must be a real path.
+
+    The path that counts is the one the kernel opened, so a symbolic link may point anywhere within the folder and nowhere else,
+    and no rename between check and use helps. Raises SourceMissingError for everything that is not such a file.
+    """
+    full = root + b"/" + path
+    try:
+        # Opening a device or a pipe can have effects of its own: look before.
+        if not stat.S_ISREG(os.stat(full).st_mode):
+            raise SourceMissingError
+        fd = os.open(full, _FLAGS)
+    except (OSError, ValueError):
+        raise SourceMissingError from None
+    try:
+        status = os.fstat(fd)
+        real = real_path(fd)
+        if not stat.S_ISREG(status.st_mode) or not real.startswith(root.rstrip(b"/") + b"/"):
+            raise SourceMissingError
+        return Source(fd, Identity(real, status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns))
+    except BaseException:
+        os.close(fd)
+        raise
+
+
+def open_file(path: str) -> Source:
+    """Open any regular file by its path, for the command line. Raises OSError, or SourceMissingError if it is no regular file."""
+    fd = os.open(path, _FLAGS)
+    status = os.fstat(fd)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(fd)
+        raise SourceMissingError
+    return Source(fd, Identity(real_path(fd), status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns))
+
+
+def real_path(fd: int) -> bytes:
+    """The path of an open file as the kernel has it, symbolic links resolved."""
+    if sys.platform == "darwin":  # pragma: no cover
+        return fcntl.fcntl(fd, fcntl.F_GETPATH, bytes(1024)).rstrip(b"\0")
+    return os.readlink(b"/proc/self/fd/%d" % fd)
