@@ -66,8 +66,6 @@ class Span:
     segment: Segment
     first: int
     last: int
-    start_seconds: Fraction  #: of the first sample, on the source's timeline
-    end_seconds: Fraction  #: behind the last sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +111,7 @@ class Index:
             last = samples if end is None else min(samples, (2 * end * rate + SECOND) // (2 * SECOND))
             if first >= samples:
                 raise self._outside(start)
-            return Span(segment, first, last, Fraction(first, rate), Fraction(last, rate))
+            return Span(segment, first, last)
         return self._locate_among_segments(start, end)
 
     def _locate_among_segments(self, start: int, end: int | None) -> Span:
@@ -129,8 +127,7 @@ class Index:
                     f"the sample rate or the channels change {_seconds(finish)} s into the file, within the span; "
                     "end it there, or start there"
                 )
-            last = min(last, segment.samples)
-            return Span(segment, first, last, begin + Fraction(first, rate), begin + Fraction(last, rate))
+            return Span(segment, first, min(last, segment.samples))
         raise self._outside(start)
 
     def _outside(self, start: int) -> SpanOutsideError:

@@ -1,0 +1,127 @@
+"""The application: which URL is answered by what."""
+
+import logging
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from werkzeug.exceptions import MethodNotAllowed, NotFound
+from werkzeug.routing import Map, RequestRedirect, Rule
+
+from slicer.media.library import Library
+from slicer.media.store import IndexStore
+from slicer.settings import Settings
+from slicer.web.answer import Answer
+from slicer.web.clips import Clips
+from slicer.web.cors import Cors
+from slicer.web.documents import Documents
+from slicer.web.options import parse_options
+from slicer.web.problems import Problem, not_found
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+_LOG = logging.getLogger("slicer")
+_CLIP_OPTIONS = frozenset({"t", "download"})
+_LIBRARY_OPTIONS = frozenset({"prefix", "after", "limit"})
+_NO_OPTIONS: frozenset[str] = frozenset()
+
+
+class Slicer:
+    """The WSGI application. Every thread of a process runs this one object."""
+
+    def __init__(self, settings: Settings) -> None:
+        library = Library(settings.media)
+        store = IndexStore(settings.index_dir, memory_bytes=settings.index_memory_bytes, seconds=settings.index_seconds)
+        store.prepare()
+        self._clips = Clips(settings, library, store)
+        self._documents = Documents(library, store)
+        self._cors = Cors(settings.origins)
+        self.url_map = Map(
+            [
+                Rule("/clips/<path:path>", endpoint="clips"),
+                Rule("/info/<path:path>", endpoint="info"),
+                Rule("/library", endpoint="library"),
+                Rule("/healthz", endpoint="healthz"),
+                Rule("/readyz", endpoint="readyz"),
+                Rule("/openapi.json", endpoint="openapi"),
+            ],
+            strict_slashes=False,
+            merge_slashes=False,
+        )
+        for rule in self.url_map.iter_rules():
+            rule.methods = {"GET", "HEAD", "OPTIONS"}
+        # No host is ever matched, so one adapter serves all requests.
+        self._routes = self.url_map.bind("")
+
+    def on_clips(self, environ: "WSGIEnvironment") -> Answer:
+        """The lossless cut of a span."""
+        path = _path_behind(environ, "/clips/")
+        return self._clips.answer(environ, path, parse_options(environ.get("QUERY_STRING", ""), _CLIP_OPTIONS))
+
+    def on_info(self, environ: "WSGIEnvironment") -> Answer:
+        """What is known of a source."""
+        parse_options(environ.get("QUERY_STRING", ""), _NO_OPTIONS)
+        return self._documents.info(environ, _path_behind(environ, "/info/"))
+
+    def on_library(self, environ: "WSGIEnvironment") -> Answer:
+        """What can be cut, paged."""
+        return self._documents.library(environ, parse_options(environ.get("QUERY_STRING", ""), _LIBRARY_OPTIONS))
+
+    def on_healthz(self, environ: "WSGIEnvironment") -> Answer:
+        """Alive."""
+        return self._documents.healthz(environ)
+
+    def on_readyz(self, environ: "WSGIEnvironment") -> Answer:
+        """Able to serve."""
+        return self._documents.readyz(environ)
+
+    def on_openapi(self, environ: "WSGIEnvironment") -> Answer:
+        """The API's description."""
+        return self._documents.openapi(environ)
+
+    def dispatch(self, environ: "WSGIEnvironment") -> Answer:
+        """The answer to a request, whatever happens."""
+        try:
+            endpoint, _ = self._routes.match(environ["PATH_INFO"], environ["REQUEST_METHOD"])
+            if environ["REQUEST_METHOD"] == "OPTIONS":
+                return Answer(
+                    204, [("Allow", "GET, HEAD, OPTIONS"), ("Cache-Control", "no-store"), *self._cors.preflight()], ()
+                )
+            answer: Answer = getattr(self, f"on_{endpoint}")(environ)
+        except Problem as problem:
+            answer = problem.answer()
+        except (NotFound, RequestRedirect):
+            answer = not_found().answer()
+        except MethodNotAllowed:
+            method = environ["REQUEST_METHOD"]
+            answer = Problem(
+                405,
+                "method",
+                f"{method[:20]} is not possible here, only GET and HEAD",
+                headers=(("Allow", "GET, HEAD, OPTIONS"),),
+            ).answer()
+        except Exception:
+            _LOG.exception("%s %s", environ["REQUEST_METHOD"], environ.get("REQUEST_URI") or environ["PATH_INFO"])
+            answer = Problem(500, "internal", "the server made a mistake; it is in its log").answer()
+        return answer
+
+    def wsgi_app(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        """The application proper, apart from __call__ so that a wrapper can go around it."""
+        answer = self.dispatch(environ)
+        answer.headers += self._cors.headers(environ)
+        return answer(environ, start_response)
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        """Answer a WSGI request."""
+        return self.wsgi_app(environ, start_response)
+
+
+def _path_behind(environ: "WSGIEnvironment", prefix: str) -> bytes:
+    """The rest of the path, as the bytes the client sent: names on disk are bytes, and need not be UTF-8."""
+    path: str = environ["PATH_INFO"]
+    return path[len(prefix) :].encode("latin-1")
+
+
+def create_app(settings: Settings) -> Slicer:
+    """An application with these settings. Raises OSError if its index folder cannot be made."""
+    return Slicer(settings)

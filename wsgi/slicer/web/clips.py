@@ -1,0 +1,221 @@
+"""`/clips/<path>.mp3?t=a,b`: the lossless cut."""
+
+import hashlib
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from werkzeug.http import http_date
+
+from slicer.media.library import Library
+from slicer.media.source import Identity, Source, SourceMissingError
+from slicer.media.store import IndexPendingError, IndexStore
+from slicer.media.timespan import ALLOWED, TimeSpan, TimeSpanError
+from slicer.mp3 import (
+    ENGINE_VERSION,
+    SECOND,
+    Clip,
+    Index,
+    Mp3Error,
+    NotMp3Error,
+    SourceChangedError,
+    Span,
+    SpanCrossesSegmentsError,
+    SpanOutsideError,
+    cut,
+)
+from slicer.settings import Settings
+from slicer.web.answer import Answer
+from slicer.web.conditional import evaluate
+from slicer.web.disposition import attachment
+from slicer.web.problems import Problem, busy, cache_control, not_found
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+#: Bodies up to so many bytes are read before the first byte is sent, so that a change meanwhile costs a new try and no half answer.
+_WHOLE = 1 << 20
+#: Bytes of a larger body that are in memory at a time.
+_PIECE = 1 << 18
+_TRIES = 3
+_WHOLE_FILE = TimeSpan(0, None)
+
+
+class Clips:
+    """Answers for clips. One object for all threads; it holds nothing that changes but the store."""
+
+    def __init__(self, settings: Settings, library: Library, store: IndexStore) -> None:
+        self._library = library
+        self._store = store
+        self._minimum = settings.min_clip_seconds
+        self._maximum = settings.max_clip_seconds
+        self._cache_control = cache_control(settings.clip_max_age)
+
+    def answer(self, environ: "WSGIEnvironment", path: bytes, options: dict[str, str]) -> Answer:
+        """The clip that `options` ask of the source at `path`. Raises Problem."""
+        span = parse_span(options)
+        for _ in range(_TRIES):
+            source = open_or_problem(self._library, path)
+            try:
+                answer = self._cut(environ, path, options, span, source)
+            except SourceChangedError:
+                # The file was replaced between two looks at it: look again, at the new one.
+                source.close()
+                continue
+            except BaseException:
+                source.close()
+                raise
+            if not isinstance(answer.body, _Pieces):
+                source.close()
+            return answer
+        raise busy("the file is being changed; try again", 1)
+
+    def _cut(
+        self, environ: "WSGIEnvironment", path: bytes, options: dict[str, str], asked: TimeSpan, source: Source
+    ) -> Answer:
+        identity = source.identity
+        index = index_or_problem(self._store, source)
+        span = self._locate(index, asked, options.get("t", ""))
+        clip = cut(source.fd, span)
+        etag = _etag(identity, span)
+        modified = identity.mtime_ns // SECOND
+        outcome = evaluate(environ, etag=etag, modified=modified, length=clip.length)
+        if outcome.status == 412:
+            raise Problem(
+                412, "precondition-failed", "the clip is not the one that If-Match or If-Unmodified-Since names"
+            )
+        if outcome.status == 416:
+            source.check()
+            raise Problem(
+                416,
+                "range-outside",
+                f"the range {environ['HTTP_RANGE']!r} lies outside of the clip's {clip.length} bytes",
+                headers=(("Content-Range", f"bytes */{clip.length}"), ("Accept-Ranges", "bytes")),
+            )
+        canonical = f"/clips/{quote(path)}?t={asked.canonical}"
+        headers = [
+            ("Content-Type", "audio/mpeg"),
+            ("Accept-Ranges", "bytes"),
+            ("Cache-Control", self._cache_control),
+            ("Content-Location", canonical),
+            ("ETag", etag),
+            ("Last-Modified", _http_date(modified)),
+        ]
+        if outcome.status == 304:
+            source.check()
+            return Answer(304, headers, ())
+        headers.append(("Content-Length", str(outcome.stop - outcome.start)))
+        rate = span.segment.header.sample_rate
+        headers.append(
+            ("X-Clip-Span", f"first={span.first}, end={span.last}, total={span.segment.samples}, rate={rate}")
+        )
+        if outcome.status == 206:
+            headers.append(("Content-Range", f"bytes {outcome.start}-{outcome.stop - 1}/{clip.length}"))
+        if "download" in options:
+            headers.append(("Content-Disposition", attachment(options["download"], path, asked.canonical)))
+        return Answer(outcome.status, headers, _body(environ, source, clip, outcome.start, outcome.stop))
+
+    def _locate(self, index: Index, asked: TimeSpan, text: str) -> Span:
+        """The samples of a span, within the limits of length."""
+        try:
+            span = index.locate(asked.start, asked.end)
+        except SpanOutsideError as error:
+            raise _span_problem(400, "span-outside", str(error), text) from None
+        except SpanCrossesSegmentsError as error:
+            raise _span_problem(422, "span-crosses-segments", str(error), text) from None
+        rate = span.segment.header.sample_rate
+        samples = span.last - span.first
+        if samples * self._minimum.denominator < self._minimum.numerator * rate:
+            raise _span_problem(
+                400,
+                "span-too-short",
+                f"{float(self._minimum):g} s is the shortest clip; this span holds {samples} samples",
+                text,
+            )
+        if samples * self._maximum.denominator > self._maximum.numerator * rate:
+            raise _span_problem(
+                413, "span-too-long", f"{float(self._maximum):g} s is the longest clip; ask for less", text
+            )
+        return span
+
+
+class _Pieces:
+    """A body that is too large for memory: read piece by piece, each checked against a change of the file, which ends it at once."""
+
+    __slots__ = ("_pieces", "_source")
+
+    def __init__(self, source: Source, clip: Clip, start: int, stop: int) -> None:
+        self._source = source
+        self._pieces = clip.pieces(source.fd, start, stop, _PIECE)
+
+    def __iter__(self) -> Iterator[bytes]:
+        for piece in self._pieces:
+            self._source.check()
+            yield piece
+
+    def close(self) -> None:
+        self._source.close()
+
+
+def _body(environ: "WSGIEnvironment", source: Source, clip: Clip, start: int, stop: int) -> _Pieces | tuple[bytes, ...]:
+    if environ["REQUEST_METHOD"] == "HEAD":
+        source.check()
+        return ()
+    if stop - start > _WHOLE:
+        return _Pieces(source, clip, start, stop)
+    data = clip.read(source.fd) if stop - start == clip.length else clip.read(source.fd, start, stop)
+    source.check()
+    return (data,)
+
+
+def parse_span(options: dict[str, str]) -> TimeSpan:
+    """The `t` among the options; without one, the whole file. Raises Problem."""
+    text = options.get("t")
+    if text is None:
+        return _WHOLE_FILE
+    try:
+        return TimeSpan.parse(text)
+    except TimeSpanError as error:
+        raise _span_problem(400, "span-malformed", f"t={text[:100]!r}: {error}", text) from None
+
+
+def open_or_problem(library: Library, path: bytes) -> Source:
+    """The open source at a path. Raises Problem 404 for missing and forbidden alike."""
+    try:
+        return library.open(path)
+    except SourceMissingError:
+        raise not_found() from None
+
+
+def index_or_problem(store: IndexStore, source: Source) -> Index:
+    """The index of a source. Raises Problem: 415 for what is no MP3, 422 for one that cannot be cut, 503 while it is being made."""
+    try:
+        return store.get(source)
+    except IndexPendingError:
+        raise busy("the file is being indexed for the first time; try again", 2) from None
+    except SourceChangedError:
+        raise
+    except NotMp3Error as error:
+        raise Problem(415, "not-an-mp3", str(error)) from None
+    except Mp3Error as error:
+        raise Problem(422, "cannot-be-cut", str(error)) from None
+
+
+def _span_problem(status: int, kind: str, detail: str, text: str) -> Problem:
+    return Problem(status, kind, detail, {"t": text[:100], "allowed": ALLOWED})
+
+
+def _etag(identity: Identity, span: Span) -> str:
+    # The segment counts too: the same numbers in another segment are other samples.
+    key = (*_fields(identity), span.first, span.last, span.segment.runs[0].anchors[0], ENGINE_VERSION)
+    return f'"{hashlib.blake2b(repr(key).encode(), digest_size=12).hexdigest()}"'
+
+
+def _fields(identity: Identity) -> tuple[int, int, int, int]:
+    return identity.device, identity.inode, identity.size, identity.mtime_ns
+
+
+@lru_cache(maxsize=1024)
+def _http_date(seconds: int) -> str:
+    return http_date(seconds)

@@ -1,0 +1,40 @@
+"""Cross-origin reading (the Fetch standard's CORS protocol), for the origins in the settings."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+#: Headers that scripts on other origins may read.
+EXPOSED = "Accept-Ranges, Content-Length, Content-Location, Content-Range, ETag, Retry-After, X-Clip-Span"
+_ALLOWED = "If-Match, If-Modified-Since, If-None-Match, If-Range, If-Unmodified-Since, Range"
+
+
+class Cors:
+    """Adds the headers. With one origin or `*` they are always the same, so that caches need no Vary."""
+
+    def __init__(self, origins: tuple[str, ...]) -> None:
+        self._origins = frozenset(origins)
+        self._fixed = "*" if "*" in origins else origins[0] if len(origins) == 1 else None
+
+    def headers(self, environ: "WSGIEnvironment") -> list[tuple[str, str]]:
+        """The headers of any answer to this request."""
+        if not self._origins:
+            return []
+        headers = [("Access-Control-Expose-Headers", EXPOSED)]
+        if self._fixed:
+            return [("Access-Control-Allow-Origin", self._fixed), *headers]
+        origin = environ.get("HTTP_ORIGIN", "")
+        if origin in self._origins:
+            headers.append(("Access-Control-Allow-Origin", origin))
+        return [*headers, ("Vary", "Origin")]
+
+    def preflight(self) -> list[tuple[str, str]]:
+        """The further headers of an answer to OPTIONS."""
+        if not self._origins:
+            return []
+        return [
+            ("Access-Control-Allow-Methods", "GET, HEAD, OPTIONS"),
+            ("Access-Control-Allow-Headers", _ALLOWED),
+            ("Access-Control-Max-Age", "86400"),
+        ]

@@ -1,0 +1,42 @@
+"""The query of a URL as options: each name known, none twice, every value text."""
+
+from urllib.parse import unquote_to_bytes
+
+from slicer.web.problems import Problem
+
+_MAX_QUERY = 4096
+
+
+def parse_options(query: str, allowed: frozenset[str]) -> dict[str, str]:
+    """The options in a query string. Bytes that are no UTF-8 are kept as surrogates, as file names have them.
+
+    Raises Problem 400, naming the option, on one that is not among `allowed` or comes twice.
+    """
+    options: dict[str, str] = {}
+    if not query:
+        return options
+    if len(query) > _MAX_QUERY:
+        raise Problem(400, "query-too-long", f"the query is longer than {_MAX_QUERY} characters")
+    for part in query.split("&"):
+        if not part:
+            continue
+        name, _, value = part.partition("=")
+        name, value = _text(name), _text(value)
+        if name not in allowed:
+            raise Problem(
+                400,
+                "option-unknown",
+                f"there is no option {name[:50]!r} here",
+                {"option": name[:50], "allowed": sorted(allowed)},
+            )
+        if name in options:
+            raise Problem(400, "option-repeated", f"the option {name!r} is given more than once", {"option": name})
+        options[name] = value
+    return options
+
+
+def _text(raw: str) -> str:
+    if "%" not in raw and "+" not in raw and raw.isascii():
+        return raw
+    # WSGI has the query as latin-1 characters (PEP 3333).
+    return unquote_to_bytes(raw.replace("+", " ").encode("latin-1")).decode("utf-8", "surrogateescape")
