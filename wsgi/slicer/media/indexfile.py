@@ -19,7 +19,7 @@ _MAGIC = b"slicer index %d\n" % FORMAT_VERSION
 def dump(identity: Identity, index: Index) -> bytes:
     """The bytes of an index made for a file of this identity."""
     described: dict[str, Any] = {
-        "identity": asdict(identity) | {"path": identity.path.decode("latin-1")},
+        "identity": identity._asdict() | {"path": identity.path.decode("latin-1")},
         "index": {
             "size": index.size,
             "start": index.start,

@@ -3,8 +3,7 @@
 import os
 import stat
 import sys
-from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
 from slicer.mp3 import SourceChangedError
 
@@ -18,8 +17,7 @@ class SourceMissingError(LookupError):
     """There is no such file, or it must not be given out: the two are never told apart."""
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(NamedTuple):
     """What makes a file this file: any of these differs after it was replaced, rewritten, cut short or grown."""
 
     path: bytes  #: real path, no symbolic links
@@ -67,12 +65,9 @@ def open_source(root: bytes, path: bytes) -> Source:
     The path that counts is the one the kernel opened, so a symbolic link may point anywhere within the folder and nowhere else,
     and no rename between check and use helps. Raises SourceMissingError for everything that is not such a file.
     """
-    full = root + b"/" + path
     try:
-        # Opening a device or a pipe can have effects of its own: look before.
-        if not stat.S_ISREG(os.stat(full).st_mode):
-            raise SourceMissingError
-        fd = os.open(full, _FLAGS)
+        # Without O_NONBLOCK a pipe would wait here for a writer.
+        fd = os.open(root + b"/" + path, _FLAGS)
     except (OSError, ValueError):
         raise SourceMissingError from None
     try:

@@ -5,11 +5,11 @@ ever rounded before it meets a sample rate.
 """
 
 import re
-from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
 _SECOND = 1_000_000_000
 _MAX_TEXT = 80
+_MAX_DIGITS = 9
 # Seconds up to 9 digits, or minutes and seconds, or hours with them; up to 9 digits of fraction: a nanosecond.
 _TIME = re.compile(r"(?:(?:([0-9]{1,6}):)?([0-5][0-9]):([0-5][0-9])|([0-9]{1,9}))(?:\.([0-9]{0,9}))?", re.ASCII)
 
@@ -20,8 +20,7 @@ class TimeSpanError(ValueError):
     """A text that is no span of time; the message says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class TimeSpan:
+class TimeSpan(NamedTuple):
     """Nanoseconds from the first sample; `end` is None where the span goes on to the end of the audio."""
 
     start: int
@@ -52,6 +51,8 @@ class TimeSpan:
 
 
 def _nanoseconds(text: str) -> int:
+    if text.isdecimal() and text.isascii() and len(text) <= _MAX_DIGITS:
+        return int(text) * _SECOND
     match = _TIME.fullmatch(text)
     if not match:
         raise TimeSpanError(f"{text!r} is not a time")

@@ -25,10 +25,9 @@ def _word_table() -> "array[int]":
 _WORDS = _word_table()
 
 
-def crc16(data: bytes) -> int:
-    """CRC-16 of an even number of bytes, 0..65535. Raises struct.error on an odd number."""
+def crc16(data: bytes, crc: int = 0) -> int:
+    """CRC-16 of an even number of bytes, 0..65535, going on from `crc`. Raises struct.error on an odd number."""
     words = _WORDS
-    crc = 0
     for word in struct.unpack(f"<{len(data) >> 1}H", data):
         crc = words[crc ^ word]
     return crc

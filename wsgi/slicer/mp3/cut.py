@@ -9,7 +9,8 @@ clause 2.4.2.7); those bytes stand in a silent frame in front, at its end, where
 import os
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 from slicer.mp3 import infotag
 from slicer.mp3.errors import SourceChangedError, SpanTooShortError
@@ -26,8 +27,7 @@ _PERCENT = range(100)
 _ENCODER = b"LAME clip"
 
 
-@dataclass(frozen=True, slots=True)
-class Clip:
+class Clip(NamedTuple):
     """A cut that is planned and not read: the bytes made for it, and where in the file the others are."""
 
     head: bytes
@@ -38,12 +38,6 @@ class Clip:
 
     def read(self, fd: int, start: int = 0, stop: int | None = None) -> bytes:
         """The clip's bytes start..stop-1, all of them by default. Raises SourceChangedError where the file is too short."""
-        if stop is None and start == 0 and len(self.ranges) == 1:
-            begin, end = self.ranges[0]
-            body = os.pread(fd, end - begin, begin)
-            if len(body) != end - begin:
-                raise SourceChangedError("the file became shorter while it was read")
-            return self.head + body
         return b"".join(self.pieces(fd, start, self.length if stop is None else stop, self.length))
 
     def pieces(self, fd: int, start: int, stop: int, size: int) -> Iterator[bytes]:
@@ -194,8 +188,15 @@ def _silent_frame(header: FrameHeader, reservoir: bytes) -> bytes:
 
 
 def _even_seek_table(_: Segment, begin: int, stop: int, silents: int, front: int, length: int) -> bytes:
-    """The seek table where all frames are of one size: a line from the first frame, `front` bytes in, to the end."""
-    body = stop - begin
+    return _line(stop - begin, silents, front, length)
+
+
+@lru_cache(maxsize=4096)
+def _line(body: int, silents: int, front: int, length: int) -> bytes:
+    """The seek table where all frames are of one size: from the first of `body` frames, `front` bytes in, to the end.
+
+    Clips of one duration share few of these, and one costs as much as reading the clip.
+    """
     per_frame = (length - front << 24) // (body * length)
     start = max(0, (front << 24) // length - silents * per_frame)
     step = (body + silents) * per_frame // 100

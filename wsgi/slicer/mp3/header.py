@@ -1,5 +1,6 @@
 """The four bytes that start an MPEG audio frame (ISO 11172-3 clause 2.4.1.3, ISO 13818-3 clause 2.4.1.3, MPEG-2.5)."""
 
+from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
@@ -49,6 +50,8 @@ class FrameHeader:
     bitrate: int  #: bits per second
     sample_rate: int  #: samples per second
     length: int  #: bytes of the whole frame
+    samples: int  #: per channel: 1152 in MPEG-1, 576 otherwise
+    side_info_length: int  #: bytes of side information (clause 2.4.1.7)
 
     @classmethod
     def parse(cls, raw: bytes) -> Self | None:
@@ -60,7 +63,9 @@ class FrameHeader:
             return None
         bits = bitrates(version)[bitrate - 1]
         hertz = _SAMPLE_RATES[version][rate]
-        return cls(bytes(raw), version, bits, hertz, frame_length(version, bits, hertz, raw[2] >> 1 & 1))
+        mono = raw[3] >> 6 == _MONO
+        samples, side = (1152, 17 if mono else 32) if version == 3 else (576, 9 if mono else 17)
+        return cls(bytes(raw), version, bits, hertz, frame_length(version, bits, hertz, raw[2] >> 1 & 1), samples, side)
 
     @property
     def kind(self) -> tuple[int, int, int]:
@@ -76,18 +81,6 @@ class FrameHeader:
     def channels(self) -> int:
         """1 or 2."""
         return 1 if self.raw[3] >> 6 == _MONO else 2
-
-    @property
-    def samples(self) -> int:
-        """Samples per channel in a frame: 1152 in MPEG-1, 576 otherwise."""
-        return 1152 if self.version == 3 else 576
-
-    @property
-    def side_info_length(self) -> int:
-        """Bytes of side information (clause 2.4.1.7)."""
-        if self.version == 3:
-            return 17 if self.channels == 1 else 32
-        return 9 if self.channels == 1 else 17
 
     @property
     def main_data_offset(self) -> int:
@@ -111,10 +104,17 @@ class FrameHeader:
 
         Raises ValueError where no bitrate of this version and rate makes so long a frame.
         """
-        for index, bitrate in enumerate(bitrates(self.version), 1):
-            if frame_length(self.version, bitrate, self.sample_rate, 0) >= length:
-                return bytes((0xFF, self.raw[1] | 1, index << 4 | self.raw[2] & 0x0C, self.raw[3] & 0xCF))
-        raise ValueError(f"no frame of {length} bytes")
+        index = bisect_left(_PLAIN_LENGTHS[self.version, self.sample_rate], length) + 1
+        if index > len(bitrates(self.version)):
+            raise ValueError(f"no frame of {length} bytes")
+        return bytes((0xFF, self.raw[1] | 1, index << 4 | self.raw[2] & 0x0C, self.raw[3] & 0xCF))
+
+
+_PLAIN_LENGTHS = {
+    (version, hertz): [frame_length(version, bitrate, hertz, 0) for bitrate in bitrates(version)]
+    for version, rates in _SAMPLE_RATES.items()
+    for hertz in rates
+}
 
 
 def _lengths_by_third_byte(version: int, rate: int) -> tuple[int, ...]:

@@ -7,6 +7,7 @@ from array import array
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import accumulate, pairwise
+from typing import NamedTuple
 
 from slicer.mp3 import diagnose, infotag
 from slicer.mp3.errors import (
@@ -59,8 +60,7 @@ class Segment:
         return Fraction(self.samples, self.header.sample_rate)
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(NamedTuple):
     """Samples first..last-1 of one segment, counted from its first audible sample."""
 
     segment: Segment

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from werkzeug.exceptions import MethodNotAllowed, NotFound
@@ -50,8 +51,10 @@ class Slicer:
         )
         for rule in self.url_map.iter_rules():
             rule.methods = {"GET", "HEAD", "OPTIONS"}
-        # No host is ever matched, so one adapter serves all requests.
-        self._routes = self.url_map.bind("")
+        # No host is ever matched, so one adapter serves all requests. What follows the first part of a path never decides
+        # about the route, so a match is remembered by that part.
+        routes = self.url_map.bind("")
+        self._match = lru_cache(maxsize=256)(lambda path, method: routes.match(path, method)[0])
 
     def on_clips(self, environ: "WSGIEnvironment") -> Answer:
         """The lossless cut of a span."""
@@ -82,7 +85,8 @@ class Slicer:
     def dispatch(self, environ: "WSGIEnvironment") -> Answer:
         """The answer to a request, whatever happens."""
         try:
-            endpoint, _ = self._routes.match(environ["PATH_INFO"], environ["REQUEST_METHOD"])
+            first, slash, rest = environ["PATH_INFO"][1:].partition("/")
+            endpoint = self._match("/" + first + slash + ("x" if rest else ""), environ["REQUEST_METHOD"])
             if environ["REQUEST_METHOD"] == "OPTIONS":
                 return Answer(
                     204, [("Allow", "GET, HEAD, OPTIONS"), ("Cache-Control", "no-store"), *self._cors.preflight()], ()

@@ -164,9 +164,10 @@ def _body(environ: "WSGIEnvironment", source: Source, clip: Clip, start: int, st
         return ()
     if stop - start > _WHOLE:
         return _Pieces(source, clip, start, stop)
-    data = clip.read(source.fd) if stop - start == clip.length else clip.read(source.fd, start, stop)
+    # Made and original bytes stay apart: joining them would copy the clip once more.
+    pieces = tuple(clip.pieces(source.fd, start, stop, stop - start))
     source.check()
-    return (data,)
+    return pieces
 
 
 def parse_span(options: dict[str, str]) -> TimeSpan:
@@ -208,12 +209,13 @@ def _span_problem(status: int, kind: str, detail: str, text: str) -> Problem:
 
 def _etag(identity: Identity, span: Span) -> str:
     # The segment counts too: the same numbers in another segment are other samples.
-    key = (*_fields(identity), span.first, span.last, span.segment.runs[0].anchors[0], ENGINE_VERSION)
-    return f'"{hashlib.blake2b(repr(key).encode(), digest_size=12).hexdigest()}"'
+    return f'"{_digest(identity)}-{span.segment.runs[0].anchors[0]:x}-{span.first:x}-{span.last:x}"'
 
 
-def _fields(identity: Identity) -> tuple[int, int, int, int]:
-    return identity.device, identity.inode, identity.size, identity.mtime_ns
+@lru_cache(maxsize=1024)
+def _digest(identity: Identity) -> str:
+    """What changes with the file, but for its path, and with the engine; no inode number leaves the server."""
+    return hashlib.blake2b(repr((*identity[1:], ENGINE_VERSION)).encode(), digest_size=10).hexdigest()
 
 
 @lru_cache(maxsize=1024)

@@ -10,13 +10,13 @@ from urllib.parse import quote
 from werkzeug.http import http_date
 
 import slicer
+from slicer.media.describe import describe
 from slicer.media.library import Library
 from slicer.media.store import IndexStore
 from slicer.mp3 import SECOND, SourceChangedError
 from slicer.web.answer import Answer
 from slicer.web.clips import index_or_problem, open_or_problem
 from slicer.web.conditional import evaluate
-from slicer.media.describe import describe
 from slicer.web.problems import Problem, busy, cache_control
 
 if TYPE_CHECKING:
