@@ -199,7 +199,7 @@ def _line(body: int, silents: int, front: int, length: int) -> bytes:
     """
     per_frame = (length - front << 24) // (body * length)
     start = max(0, (front << 24) // length - silents * per_frame)
-    step = (body + silents) * per_frame // 100
+    step = ((1 << 24) - start) // 100
     return bytes([(start + step * percent) >> 16 for percent in _PERCENT])
 
 
@@ -221,15 +221,16 @@ def _seek_table(segment: Segment, begin: int, stop: int, silents: int, front: in
     step = ((stop - begin + silents) << 16) // 100
     scale = (256 << 32) // length
     before = (front - start) * ANCHOR_FRAMES
-    return bytes(
-        [
-            (
-                before
-                + (offset := offsets[group := (place := at + percent * step >> 16) // ANCHOR_FRAMES]) * ANCHOR_FRAMES
-                + (offsets[group + 1] - offset) * (place % ANCHOR_FRAMES)
-            )
-            * scale
-            // (ANCHOR_FRAMES << 32)
-            for percent in _PERCENT
-        ]
-    )
+    table = [
+        (
+            before
+            + (offset := offsets[group := (place := at + percent * step >> 16) // ANCHOR_FRAMES]) * ANCHOR_FRAMES
+            + (offsets[group + 1] - offset) * (place % ANCHOR_FRAMES)
+        )
+        * scale
+        // (ANCHOR_FRAMES << 32)
+        for percent in _PERCENT
+    ]
+    if table[0] < 0 or table[-1] > 255:  # lines lead past the ends where the frames there are smaller than their neighbours
+        table = [min(255, max(0, value)) for value in table]
+    return bytes(table)
