@@ -231,6 +231,8 @@ def _seek_table(segment: Segment, begin: int, stop: int, silents: int, front: in
         // (ANCHOR_FRAMES << 32)
         for percent in _PERCENT
     ]
-    if table[0] < 0 or table[-1] > 255:  # lines lead past the ends where the frames there are smaller than their neighbours
+    if (
+        table[0] < 0 or table[-1] > 255
+    ):  # lines lead past the ends where the frames there are smaller than their neighbours
         table = [min(255, max(0, value)) for value in table]
     return bytes(table)

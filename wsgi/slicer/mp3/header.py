@@ -22,12 +22,11 @@ def one_of(values: Iterable[int]) -> bytes:
     return b"[" + b"".join(b"\\x%02x" % value for value in values) + b"]"
 
 
-#: A pattern for the first bytes of any Layer III frame that is not free format: sync, version and layer; bitrate 1..14 and
-#: rate 0..2; no reserved emphasis.
-SYNC_PATTERN = b"\xff%b%b%b" % (
+#: A pattern for the first four bytes of any Layer III frame that is not free format: sync, version and layer; bitrate 1..14 and
+#: rate 0..2; anything, for decoders do not mind a reserved emphasis.
+SYNC_PATTERN = b"\xff%b%b." % (
     one_of((0xE2, 0xE3, 0xF2, 0xF3, 0xFA, 0xFB)),
     one_of(v for v in range(256) if 0 < v >> 4 < 15 and v >> 2 & 3 != 3),
-    one_of(v for v in range(256) if v & 3 != 2),
 )
 
 
@@ -59,7 +58,7 @@ class FrameHeader:
         if len(raw) != 4 or raw[0] != 0xFF or raw[1] & 0xE0 != 0xE0 or raw[1] >> 1 & 3 != _LAYER_III:
             return None
         version, bitrate, rate = raw[1] >> 3 & 3, raw[2] >> 4, raw[2] >> 2 & 3
-        if version == 1 or bitrate in {0, 15} or rate == 3 or raw[3] & 3 == 2:
+        if version == 1 or bitrate in {0, 15} or rate == 3:
             return None
         bits = bitrates(version)[bitrate - 1]
         hertz = _SAMPLE_RATES[version][rate]

@@ -17,7 +17,7 @@ from slicer.mp3.errors import (
     SpanOutsideError,
     UnsupportedMp3Error,
 )
-from slicer.mp3.header import LENGTHS, FrameHeader
+from slicer.mp3.header import LENGTHS, MAX_FRAME_LENGTH, FrameHeader
 from slicer.mp3.infotag import DECODER_DELAY, InfoTag
 from slicer.mp3.tags import audio_bounds
 from slicer.mp3.walk import FIRST_FRAME_SCAN, MAX_FALSE_SYNCS, RunWalk, SegmentWalk, Walk, find_frame, walk
@@ -163,7 +163,7 @@ def build_index(fd: int, *, previous: Index | None = None, deadline: float | Non
 def _first_frame(fd: int, start: int, end: int) -> tuple[int, InfoTag | None]:
     """Where the audio frames begin, and what the tag frame before them says."""
     false_syncs = [MAX_FALSE_SYNCS]
-    found = find_frame(fd, start, end, FIRST_FRAME_SCAN, false_syncs=false_syncs)
+    found = _tag_frame(fd, start) or find_frame(fd, start, end, FIRST_FRAME_SCAN, false_syncs=false_syncs)
     if found is None and start > 10:
         # A tag's size may lie: its audio may begin before the place it names.
         found = find_frame(fd, 10, end, FIRST_FRAME_SCAN, false_syncs=false_syncs)
@@ -177,6 +177,13 @@ def _first_frame(fd: int, start: int, end: int) -> tuple[int, InfoTag | None]:
     if following is None:
         raise NotMp3Error("the file holds a tag frame and no audio")
     return following[0], info
+
+
+def _tag_frame(fd: int, start: int) -> tuple[int, FrameHeader] | None:
+    """A frame at this very place that holds a tag: the tag makes it one, whatever follows."""
+    frame = os.pread(fd, MAX_FRAME_LENGTH, start)
+    header = FrameHeader.parse(frame[:4])
+    return (start, header) if header and infotag.parse(header, frame[: header.length]) else None
 
 
 def _freeze(walks: list[SegmentWalk], info: InfoTag | None) -> tuple[Segment, ...]:

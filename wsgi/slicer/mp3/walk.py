@@ -163,7 +163,7 @@ def _stride(kind: Kind, lengths: tuple[int, ...]) -> re.Pattern[bytes]:
     for value, length in enumerate(LENGTHS[version, hertz]):
         third.setdefault(length, []).append(value)
     second = one_of((0xE2 | version << 3, 0xE3 | version << 3))
-    fourth = one_of(v for v in range(256) if v & 3 != 2 and (v >> 6 == 3) == (channels == 1))
+    fourth = one_of(v for v in range(256) if (v >> 6 == 3) == (channels == 1))
     frames = b"|".join(b"%b%b.{%d}+" % (one_of(third[length]), fourth, length - 4) for length in lengths)
     return re.compile(b"(?:\xff%b(?:%b)){%d}" % (second, frames, ANCHOR_FRAMES), re.DOTALL)
 
