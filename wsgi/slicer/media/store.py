@@ -66,13 +66,14 @@ class IndexStore:
         found = self._read(self._path(source.identity))
         return found is not None and found[0] == source.identity and found[1].complete
 
-    def prune(self) -> int:
-        """Take away the indexes of files that are no longer there; returns how many."""
+    def prune(self, folder: str) -> int:
+        """Take away the indexes of files below a folder that are no longer there; returns how many."""
+        below = os.path.join(os.fsencode(folder), b"")
         gone = 0
         for name in self._names():
             path = os.path.join(self._folder, name)
             found = self._read(path)
-            if found is None or not os.path.exists(found[0].path):
+            if found is None or (found[0].path.startswith(below) and not os.path.exists(found[0].path)):
                 with suppress(OSError):
                     os.unlink(path)
                     gone += 1
@@ -110,7 +111,7 @@ class IndexStore:
         number = int(os.path.basename(path)[:8], 16) % _LOCKS
         try:
             fd = os.open(
-                os.path.join(self._folder, "locks", f"{number:02d}"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644
+                os.path.join(self._folder, "locks", f"{number:02d}"), os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644
             )
         except OSError:
             # No place to write, so nothing to share: each process builds for itself.

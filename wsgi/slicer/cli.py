@@ -1,0 +1,281 @@
+"""The command `slicer`: serve, cut, info, index, doctor. Errors are one line on stderr and exit status 2."""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from contextlib import suppress
+from itertools import islice
+from multiprocessing import get_context
+
+from tqdm import tqdm
+
+import slicer
+from slicer.media.describe import describe
+from slicer.media.library import Library
+from slicer.media.source import Source, SourceMissingError, open_file
+from slicer.media.store import IndexPendingError, IndexStore
+from slicer.media.timespan import ALLOWED, TimeSpan, TimeSpanError
+from slicer.mp3 import Mp3Error, build_whole_index, cut
+from slicer.server import doctor, machine, run
+from slicer.server.preflight import PreflightError
+from slicer.settings import PREFIX, Settings, SettingsError, default_index_dir
+
+_PIECE = 1 << 20
+_BATCH = 64
+
+
+class _UsageError(Exception):
+    """What the person asked for cannot be done; the message is the line they get."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status: 0, 1 where something was found wrong, 2 where it could not be done."""
+    options = _parser().parse_args(arguments)
+    try:
+        status: int = options.command(options)
+    except BrokenPipeError:
+        # Who read our output has gone. Python would complain once more when it closes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except OSError as error:
+        return _complain(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+    except (_UsageError, SettingsError, PreflightError, Mp3Error, ValueError, LookupError) as error:
+        return _complain(str(error))
+    return status
+
+
+def _complain(message: str) -> int:
+    line = " ".join(message.split()).encode(errors="backslashreplace").decode()
+    print(f"slicer: {line}", file=sys.stderr)
+    return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="slicer", description="Sample-exact MP3 clips over HTTP.")
+    parser.add_argument("--version", action="version", version=f"slicer {slicer.__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    serve = commands.add_parser("serve", help="serve clips of the MP3 files in a folder, in the foreground")
+    serve.add_argument("folder", nargs="?", metavar="FOLDER", help=f"the media folder (or {PREFIX}MEDIA)")
+    serve.add_argument(
+        "--host", default="127.0.0.1", metavar="H", help="the address to listen on (default: %(default)s)"
+    )
+    serve.add_argument(
+        "--port", type=int, default=8000, metavar="P", help="the port to listen on (default: %(default)s)"
+    )
+    serve.add_argument("--cpus", type=int, metavar="N", help="the CPUs to size for (default: those there are)")
+    serve.add_argument(
+        "--memory", type=_bytes, metavar="BYTES", help="the memory to size for, like 4G (default: what there is)"
+    )
+    serve.add_argument("--backlog", type=int, metavar="N", help="renders that may wait")
+    serve.add_argument("--print", action="store_true", help="show sizes and command line, and start nothing")
+    serve.set_defaults(command=_serve)
+
+    cutting = commands.add_parser("cut", help="cut a span out of a file, sample-exact and without decoding")
+    cutting.add_argument("file", metavar="FILE")
+    cutting.add_argument("--t", required=True, metavar="SPAN", help=ALLOWED.replace("%", "%%"))
+    cutting.add_argument(
+        "-o", "--output", required=True, metavar="CLIP", help="the clip's file, or - for standard output"
+    )
+    cutting.set_defaults(command=_cut)
+
+    info = commands.add_parser("info", help="say what is known of a file, as JSON")
+    info.add_argument("file", metavar="FILE")
+    info.set_defaults(command=_info)
+
+    index = commands.add_parser("index", help="index every file of a folder before it is asked for")
+    index.add_argument("folder", metavar="FOLDER")
+    index.add_argument("--jobs", type=int, metavar="N", help="files at a time (default: one per CPU)")
+    index.set_defaults(command=_index)
+
+    check = commands.add_parser("doctor", help="look for what would keep the server from working, and say what to do")
+    check.add_argument("folder", nargs="?", metavar="FOLDER", help=f"the media folder (or {PREFIX}MEDIA)")
+    check.set_defaults(command=_doctor)
+    return parser
+
+
+def _bytes(text: str) -> int:
+    """A number of bytes with a unit: 512M, 4G."""
+    units = {"K": 10, "M": 20, "G": 30, "T": 40}
+    unit = units.get(text[-1:].upper(), 0)
+    digits = text[:-1] if unit else text
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= 18):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of bytes, like 4G")
+    return int(digits) << unit
+
+
+def _settings(folder: str | None) -> Settings:
+    environ = dict(os.environ)
+    if folder is not None:
+        if not os.path.isdir(folder):
+            raise _UsageError(f"{folder} is not a folder that can be read")
+        environ[f"{PREFIX}MEDIA"] = os.path.abspath(folder)
+    elif not environ.get(f"{PREFIX}MEDIA", "").strip():
+        raise _UsageError(f"name the folder that holds the MP3 files, as an argument or in {PREFIX}MEDIA")
+    return Settings.from_environ(environ)
+
+
+def _serve(options: argparse.Namespace) -> int:
+    return run.run(
+        _settings(options.folder),
+        host=options.host,
+        port=options.port,
+        cpus=options.cpus,
+        memory=options.memory,
+        backlog=options.backlog,
+        print_only=options.print,
+    )
+
+
+def _cut(options: argparse.Namespace) -> int:
+    try:
+        asked = TimeSpan.parse(options.t)
+    except TimeSpanError as error:
+        raise _UsageError(f"--t {options.t!r}: {error} (allowed: {ALLOWED})") from None
+    with _open(options.file) as source:
+        index = build_whole_index(source.fd)
+        span = index.locate(asked.start, asked.end)
+        minimum = -(-span.segment.header.sample_rate // 10)  # the shortest clip that every decoder trims rightly
+        clip = cut(source.fd, span, minimum=minimum)
+        pieces = _checked(source, clip.pieces(source.fd, 0, clip.length, _PIECE))
+        if options.output == "-":
+            for piece in pieces:
+                sys.stdout.buffer.write(piece)
+            sys.stdout.buffer.flush()
+        else:
+            if os.path.exists(options.output) and os.path.samefile(options.output, options.file):
+                raise _UsageError(f"{options.output} is the source itself: name another file for the clip")
+            _write_whole(options.output, pieces)
+    return 0
+
+
+def _checked(source: Source, pieces: Iterator[bytes]) -> Iterator[bytes]:
+    for piece in pieces:
+        source.check()
+        yield piece
+
+
+def _write_whole(path: str, pieces: Iterator[bytes]) -> None:
+    """Write a file so that it is there whole or not at all."""
+    if os.path.isdir(path):
+        raise _UsageError(f"{path} is a folder")
+    if os.path.exists(path) and not os.path.isfile(path):
+        with open(path, "wb") as device:
+            device.writelines(pieces)
+        return
+    folder = os.path.dirname(os.path.abspath(path))
+    if not os.path.isdir(folder):
+        raise _UsageError(f"there is no folder {folder}")
+    handle, temporary = tempfile.mkstemp(dir=folder, prefix=".slicer-")
+    try:
+        with open(handle, "wb") as file:
+            file.writelines(pieces)
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(temporary, 0o666 & ~mask)
+        os.replace(temporary, path)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(temporary)
+        raise
+
+
+def _open(path: str) -> Source:
+    try:
+        return open_file(path)
+    except SourceMissingError:
+        raise _UsageError(f"{path} is not a regular file") from None
+
+
+def _info(options: argparse.Namespace) -> int:
+    with _open(options.file) as source:
+        print(json.dumps(describe(build_whole_index(source.fd)), indent=2))
+    return 0
+
+
+def _index(options: argparse.Namespace) -> int:
+    settings = _settings(options.folder)
+    store = _store(settings)
+    store.prepare()
+    if not store.is_writable():
+        raise _UsageError(f"{settings.index_dir} cannot be written: set {PREFIX}INDEX_DIR to a folder that can")
+    jobs = machine.cpus() if options.jobs is None else options.jobs
+    if not 1 <= jobs <= 256:
+        raise _UsageError(f"--jobs {jobs} is not a number from 1 to 256")
+    gone = store.prune(settings.media)
+    paths = [entry.path for entry in Library(settings.media).list()]
+    made = refused = 0
+    # Spawned, not forked: a fork of a process with threads is not safe, and Python will not do it by default either.
+    with (
+        ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool,
+        tqdm(total=len(paths), unit=" files", disable=not sys.stderr.isatty(), file=sys.stderr) as bar,
+    ):
+        for found in _map_bounded(pool, settings, paths, jobs):
+            for path, complaint, is_new in found:
+                bar.update()
+                made += is_new
+                if complaint:
+                    refused += 1
+                    tqdm.write(f"{os.fsdecode(path)}: {complaint}", file=sys.stderr)
+    print(
+        f"{made} indexed, {len(paths) - made - refused} were indexed before, {refused} cannot be, {gone} of files that are gone removed"
+    )
+    return 1 if refused else 0
+
+
+_Found = list[tuple[bytes, str, bool]]
+
+
+def _map_bounded(pool: ProcessPoolExecutor, settings: Settings, paths: list[bytes], jobs: int) -> Iterator[_Found]:
+    """Index in batches, a few in flight at a time: memory stays the same for any number of files."""
+    batches = iter([paths[start : start + _BATCH] for start in range(0, len(paths), _BATCH)])
+    waiting: set[Future[_Found]] = {pool.submit(_index_batch, settings, batch) for batch in islice(batches, 2 * jobs)}
+    while waiting:
+        done = next(as_completed(waiting))
+        waiting.discard(done)
+        for batch in islice(batches, 1):
+            waiting.add(pool.submit(_index_batch, settings, batch))
+        yield done.result()
+
+
+def _index_batch(settings: Settings, paths: list[bytes]) -> _Found:
+    library, store = Library(settings.media), _store(settings)
+    found: _Found = []
+    for path in paths:
+        try:
+            with library.open(path) as source:
+                known = store.is_indexed(source)
+                if not known:
+                    _index_to_the_end(store, source)
+            found.append((path, "", not known))
+        except SourceMissingError:
+            found.append((path, "it is gone or cannot be read", False))
+        except Mp3Error as error:
+            found.append((path, str(error), False))
+    return found
+
+
+def _index_to_the_end(store: IndexStore, source: Source) -> None:
+    """Index a file however long that takes: each try goes on where the last one stopped."""
+    while True:
+        try:
+            store.get(source)
+            return
+        except IndexPendingError:
+            continue
+
+
+def _store(settings: Settings) -> IndexStore:
+    return IndexStore(settings.index_dir, memory_bytes=settings.index_memory_bytes, seconds=settings.index_seconds)
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    media = options.folder or os.environ.get(f"{PREFIX}MEDIA") or None
+    index_dir = os.environ.get(f"{PREFIX}INDEX_DIR") or default_index_dir(os.environ)
+    return doctor.report(doctor.checks(media=media, index_dir=index_dir, environ=os.environ))
