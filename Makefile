@@ -1,0 +1,69 @@
+# `make` alone lists what there is. Each target installs what it needs the first time; after that it starts at once.
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+.SUFFIXES:
+.DEFAULT_GOAL := help
+.PHONY: help serve test lint bench-engine bench-http lock clean
+
+HOST ?= 127.0.0.1
+PORT ?= 8000
+MEDIA ?=
+# 1: the virtual environment runs this checkout's files, for development.
+EDITABLE ?=
+
+VENV := $(shell scripts/bootstrap place)
+PYTHON := $(VENV)/bin/python
+STAMPS := $(VENV)/.slicer
+# A folder that Apache's run user can read.
+STATE := $(if $(filter 0,$(shell id -u)),/var/lib/slicer,$(HOME)/.local/share/slicer)
+SAMPLE := $(STATE)/sample/show.mp3
+
+# The sum of every file that a built Slicer consists of: another sum, another build. Times of files say less after a checkout.
+SOURCES := find wsgi apache pyproject.toml README.md LICENSE -type f ! -name '*.pyc' -exec cksum {} +
+SUM = $(shell $(SOURCES) 2>/dev/null | LC_ALL=C sort | cksum | cut -d' ' -f1)
+SLICER := $(STAMPS)/$(if $(EDITABLE),editable,wheel-$(SUM))
+
+help: ## list these targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do \
+		printf '  make %-14s %s\n' "$$name" "$$text"; done
+
+serve: $(SLICER) $(if $(MEDIA),,$(SAMPLE)) ## serve MEDIA=folder (default: an hour of sample audio) at HOST=127.0.0.1 PORT=8000
+	@exec $(VENV)/bin/slicer serve "$(if $(MEDIA),$(MEDIA),$(dir $(SAMPLE)))" --host "$(HOST)" --port "$(PORT)"
+
+test: lint ## check style and types, then run every test against the real server
+	$(PYTHON) -m pytest --ignore=tests/bench
+
+lint: $(SLICER) $(STAMPS)/test
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/mypy --strict
+
+bench-engine: $(SLICER) $(STAMPS)/bench ## measure cutting alone
+	$(PYTHON) tests/bench/engine.py
+
+bench-http: $(SLICER) $(STAMPS)/bench ## measure the server over HTTP
+	$(PYTHON) tests/bench/http.py
+
+lock: $(STAMPS)/serve ## write requirements/*.txt anew from pyproject.toml
+	@scripts/lock $(VENV)/bin/uv
+
+clean: ## remove the virtual environment and caches
+	rm -rf "$(VENV)" .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build
+
+$(STAMPS)/serve: requirements/build.txt requirements/serve.txt
+	@scripts/bootstrap serve $(VENV)
+	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/test $(STAMPS)/bench: $(STAMPS)/%: requirements/%.txt $(STAMPS)/serve
+	@scripts/bootstrap $* $(VENV)
+	@touch $@
+
+$(STAMPS)/wheel-%: $(STAMPS)/serve
+	@scripts/bootstrap wheel $(VENV)
+	@rm -f $(STAMPS)/wheel-* $(STAMPS)/editable && touch $@
+
+$(STAMPS)/editable: pyproject.toml $(STAMPS)/serve
+	@scripts/bootstrap editable $(VENV)
+	@rm -f $(STAMPS)/wheel-* && touch $@
+
+$(SAMPLE): | $(STAMPS)/serve
+	@umask 022 && mkdir -p $(dir $@) && scripts/sample-hour $@

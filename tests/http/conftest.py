@@ -1,0 +1,30 @@
+"""Fixtures: one server for every test that only asks, and a factory for tests that break things."""
+
+import contextlib
+import shutil
+from collections.abc import Callable, Iterator
+
+import pytest
+from liveserver import Server, folder, serving
+
+
+@pytest.fixture(scope="session")
+def media() -> Iterator[str]:
+    """A media folder that Apache's run user can read; tests may put files into it."""
+    path = folder()
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def server(media: str) -> Iterator[Server]:
+    """The server that tests share: ask it, do not break it."""
+    with serving(media) as running:
+        yield running
+
+
+@pytest.fixture
+def start(media: str) -> Iterator[Callable[..., Server]]:
+    """start(*options) starts another server; all of them are stopped at the end of the test."""
+    with contextlib.ExitStack() as stack:
+        yield lambda *options, **kwargs: stack.enter_context(serving(media, *options, **kwargs))

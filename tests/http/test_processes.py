@@ -1,0 +1,342 @@
+"""The processes of a running server: how many, whose, and what load and accidents do to them."""
+
+import contextlib
+import json
+import os
+import pathlib
+import re
+import selectors
+import signal
+import socket
+import time
+
+import pytest
+from liveserver import arguments, children_of, raw, status, until
+
+from slicer.server.machine import cpus, memory_bytes
+from slicer.server.sizes import compute
+
+SIZES = compute(cpus(), memory_bytes())
+# mod_wsgi 6.1 runs four threads of its own in each daemon beside those that take requests.
+OWN_THREADS = 4
+HOST = b"Host: localhost\r\n\r\n"
+
+
+def shape(server):
+    """All that must not change: which processes there are and how many threads each daemon has."""
+    return {
+        "clips": [(pid, status(pid)["Threads"]) for pid in server.daemons("clips")],
+        "renders": [(pid, status(pid)["Threads"]) for pid in server.daemons("renders")],
+        "children": sorted(server.children()),
+    }
+
+
+def burst(port, target, count, seconds=60, during=None):
+    """`count` connections at once; the status codes of their answers. `during` is called while they are open."""
+    selector = selectors.DefaultSelector()
+    answers, statuses = {}, []
+    for _ in range(count):
+        connection = socket.socket()
+        connection.setblocking(False)
+        connection.connect_ex(("127.0.0.1", port))
+        selector.register(connection, selectors.EVENT_WRITE)
+        answers[connection] = b""
+    end = time.monotonic() + seconds
+    while answers:
+        assert time.monotonic() < end, f"{len(answers)} of {count} connections unanswered after {seconds} s"
+        if during:
+            during()
+        for key, events in selector.select(0.2):
+            connection = key.fileobj
+            if events & selectors.EVENT_WRITE:
+                connection.send(b"GET " + target + b" HTTP/1.1\r\nConnection: close\r\n" + HOST)
+                selector.modify(connection, selectors.EVENT_READ)
+                continue
+            data = connection.recv(65536)
+            answers[connection] += data
+            if not data:
+                selector.unregister(connection)
+                connection.close()
+                statuses.append(int(answers.pop(connection).split(maxsplit=2)[1]))
+    selector.close()
+    return statuses
+
+
+def assert_problem(answer, code):
+    """The answer is Apache's own error document for `code`, with the headers it owes."""
+    got, headers, body = answer
+    assert got == code
+    assert headers["content-type"] == "application/problem+json"
+    assert int(headers["content-length"]) == len(body)
+    problem = json.loads(body)
+    assert problem["status"] == code
+    assert {"type", "title", "detail"} <= problem.keys()
+    short = {404: "public, max-age=10", 408: "no-store", 429: "no-store"}
+    assert headers["cache-control"] == short.get(code, "no-store" if code >= 500 else "public, max-age=60")
+    assert ("retry-after" in headers) == (code in {503, 504})
+    assert not {"etag", "last-modified", "accept-ranges"} & headers.keys()
+
+
+def test_each_group_has_its_processes_and_threads(server):
+    clips, renders = server.daemons("clips"), server.daemons("renders")
+    assert len(clips) == SIZES.clips_processes
+    assert len(renders) == SIZES.renders_processes
+    assert {status(pid)["Threads"] for pid in clips} == {str(SIZES.clips_threads + OWN_THREADS)}
+    assert {status(pid)["Threads"] for pid in renders} == {str(1 + OWN_THREADS)}
+
+
+def test_all_prefork_children_are_there_from_the_start(server):
+    written = pathlib.Path(server.root, "httpd.conf").read_text(encoding="utf-8")
+    workers = SIZES.clips_workers + SIZES.renders_workers + SIZES.spare_workers
+    for directive in ("ServerLimit", "StartServers", "MaxClients", "MaxSpareServers"):
+        assert f"\n{directive} {workers}\n" in written
+    assert len(server.children()) == workers
+
+
+def test_a_burst_changes_no_process(server):
+    before = shape(server)
+    seen = []
+
+    def look():
+        if len(seen) < 5:
+            seen.append(shape(server))
+
+    assert burst(server.port, b"/healthz", 200, during=look) == [200] * 200
+    assert seen
+    assert all(now == before for now in seen)
+    time.sleep(1.5)  # Apache looks at its children once a second
+    assert shape(server) == before
+
+
+def test_renders_are_limited_in_memory_and_clips_are_not(server):
+    def data_size(pid):
+        limits = pathlib.Path(f"/proc/{pid}/limits").read_text()
+        return re.search(r"^Max data size\s+(\S+)", limits, re.MULTILINE)[1]
+
+    assert {data_size(pid) for pid in server.daemons("renders")} == {str(SIZES.renders_memory_bytes)}
+    assert {data_size(pid) for pid in server.daemons("clips")} != {str(SIZES.renders_memory_bytes)}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root's server changes its user")
+def test_nothing_that_answers_runs_as_root(server):
+    for pid in server.daemons("clips") + server.daemons("renders") + server.children():
+        assert status(pid)["Uid"].split()[0] != "0"
+
+
+def test_daemons_inherit_no_file_of_ours(start, media):
+    path = os.path.join(media, "stray")
+    descriptor = os.open(path, os.O_CREAT | os.O_RDWR)
+    os.set_inheritable(descriptor, True)
+    try:
+        server = start()
+        for pid in server.daemons("clips") + server.children()[:1]:
+            for name in os.listdir(f"/proc/{pid}/fd"):
+                with contextlib.suppress(FileNotFoundError):
+                    assert os.readlink(f"/proc/{pid}/fd/{name}") != path
+    finally:
+        os.close(descriptor)
+        os.unlink(path)
+
+
+def test_settings_reach_the_daemons(start):
+    server = start(environ={"SLICER_CLIP_MAX_AGE": "4711"})
+    for group in ("clips", "renders"):
+        for pid in server.daemons(group):
+            assert b"SLICER_CLIP_MAX_AGE=4711" in pathlib.Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+
+
+def test_a_killed_daemon_comes_back(start):
+    server = start()
+    before = server.daemons("clips")
+    os.kill(before[0], signal.SIGKILL)
+    until(
+        lambda: len(server.daemons("clips")) == len(before) and before[0] not in server.daemons("clips"),
+        15,
+        "a new one",
+    )
+    until(lambda: server.get("/healthz")[0] == 200, 15, "it answers")
+    assert burst(server.port, b"/healthz", 30) == [200] * 30
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_stop_leaves_nothing_behind(start, number):
+    server = start()
+    everything, root = server.everything(), server.root
+    assert len(everything) > SIZES.max_request_workers
+    assert os.path.isdir(root)
+    server.process.send_signal(number)
+    assert server.process.wait(30) == 0
+    assert [arguments(pid) for pid in everything if status(pid)] == []
+    assert not os.path.exists(root)
+
+
+def test_a_stop_ends_daemons_that_hang(start):
+    server = start()
+    everything = server.everything()
+    for pid in server.daemons("clips"):
+        os.kill(pid, signal.SIGSTOP)
+    server.process.terminate()
+    assert server.process.wait(30) == 0
+    assert [arguments(pid) for pid in everything if status(pid)] == []
+
+
+def test_apache_ends_when_its_supervisor_is_killed(start):
+    server = start()
+    everything = server.everything()
+    server.process.kill()
+    server.process.wait(10)
+    until(lambda: not any(status(pid) for pid in everything), 15, "all processes end")
+
+
+def test_when_apache_dies_so_do_we(start):
+    server = start()
+    everything, root = server.everything(), server.root
+    os.kill(server.apache, signal.SIGKILL)
+    assert server.process.wait(30) == 128 + signal.SIGKILL
+    assert [arguments(pid) for pid in everything if status(pid)] == []
+    assert not os.path.exists(root)
+
+
+def test_two_servers_at_once(start, server):
+    other = start()
+    assert other.root != server.root
+    assert other.get("/healthz")[0] == server.get("/healthz")[0] == 200
+    other.process.terminate()
+    assert other.process.wait(30) == 0
+    assert server.get("/healthz")[0] == 200
+
+
+def test_a_taken_port_is_one_clear_line(server):
+    import subprocess
+    import sys
+
+    done = subprocess.run(
+        [sys.executable, "-m", "slicer", "serve", server.media, "--port", str(server.port)],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        env={**os.environ, "SLICER_INDEX_DIR": os.path.join(server.work, "index")},
+    )
+    assert done.returncode != 0
+    assert "another program uses it" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert server.get("/healthz")[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "code"),
+    [
+        (b"GET /clips/a%2Fb.mp3 HTTP/1.1\r\n" + HOST, 404),
+        (b"GET /clips/a%00b.mp3 HTTP/1.1\r\n" + HOST, 404),
+        (b"GET /" + b"a" * 300 + b" HTTP/1.1\r\n" + HOST, 403),
+        (b"GET /" + b"a" * 8200 + b" HTTP/1.1\r\n" + HOST, 414),
+        (b"garbage\r\n\r\n", 400),
+        (b"\x16\x03\x01\x02\x00\r\n\r\n", 400),
+        (b"GET /healthz\r\n", 400),
+        (b"GET /healthz HTTP/1.1\r\n\r\n", 400),
+        (b"GET /../errors/404.json HTTP/1.1\r\n" + HOST, 400),
+        (b"GET /healthz HTTP/1.1\r\nX: " + b"a" * 8200 + b"\r\n" + HOST, 400),
+        (b"GET /healthz HTTP/1.1\r\n" + b"X: a\r\n" * 100 + HOST, 400),
+        (b"GET /healthz HTTP/1.1\r\nExpect: wonders\r\n" + HOST, 417),
+        (b"TRACE / HTTP/1.1\r\n" + HOST, 405),
+        (b"POST /healthz HTTP/1.1\r\nContent-Length: 65537\r\n" + HOST, 413),
+        (b"GET /.errors/404.json HTTP/1.1\r\n" + HOST, 403),
+        (b"GET /.errors/404.json HTTP/1.1\r\nREDIRECT_STATUS: 404\r\nRedirect-Status: 404\r\n" + HOST, 403),
+        (b"GET /.errors/ HTTP/1.1\r\n" + HOST, 403),
+        (b"GET /.errors/missing HTTP/1.1\r\n" + HOST, 403),
+        (
+            b"GET /a%2Fb HTTP/1.1\r\nRange: bytes=0-3\r\nIf-Modified-Since: Sat, 01 Jan 2050 00:00:00 GMT\r\n" + HOST,
+            404,
+        ),
+    ],
+)
+def test_what_apache_answers_itself_is_a_problem(server, request_bytes, code):
+    assert_problem(raw(server.port, request_bytes), code)
+
+
+def test_a_head_of_an_error_has_no_body(server):
+    code, headers, body = server.get("/clips/a%2Fb.mp3", "HEAD")
+    assert (code, headers["content-type"], body) == (404, "application/problem+json", b"")
+
+
+def test_a_slow_header_is_given_up(server):
+    started = time.monotonic()
+    assert_problem(raw(server.port, b"GET /healthz HTTP/1.1\r\nX: "), 408)
+    assert time.monotonic() - started < 12
+
+
+@pytest.mark.parametrize(
+    "target", ["/handler.wsgi", "/httpd.conf", "/slicer.conf", "/htdocs/", "/errors/404.json", "/apachectl"]
+)
+def test_no_file_of_the_server_root_is_served(server, target):
+    code, headers, _ = server.get(target)
+    assert code == 404
+    assert headers["cache-control"] == "public, max-age=10"
+
+
+def test_the_applications_own_errors_keep_their_bodies(server):
+    code, headers, body = server.get("/clips/missing.mp3?t=0,1")
+    assert code == 404
+    apaches = json.loads(pathlib.Path(server.root, "errors", "404.json").read_bytes())
+    assert json.loads(body)["detail"] != apaches["detail"]
+    assert headers["content-type"] == "application/problem+json"
+
+
+def test_full_renders_refuse_fast_and_clips_do_not_notice(start):
+    server = start()
+    stopped = server.daemons("renders")
+    for pid in stopped:
+        os.kill(pid, signal.SIGSTOP)
+    # Linux holds one connection more than the backlog; then a request is refused after the connect timeout.
+    waiting = []
+    for _ in range(SIZES.renders_backlog + 1):
+        connection = socket.create_connection(("127.0.0.1", server.port), timeout=60)
+        connection.sendall(b"GET /renders/a.mp3 HTTP/1.1\r\n" + HOST)
+        waiting.append(connection)
+    time.sleep(0.5)
+    started = time.monotonic()
+    answer = raw(server.port, b"GET /renders/a.mp3 HTTP/1.1\r\n" + HOST)
+    took = time.monotonic() - started
+    assert_problem(answer, 503)
+    assert SIZES.renders_connect_timeout - 0.2 < took < SIZES.renders_connect_timeout + 2
+    started = time.monotonic()
+    assert burst(server.port, b"/healthz", 20) == [200] * 20
+    assert time.monotonic() - started < 2
+    # Those who waited too long are told so, instead of getting late work.
+    time.sleep(SIZES.queue_timeout + 1)
+    for pid in stopped:
+        os.kill(pid, signal.SIGCONT)
+    for connection in waiting:
+        first = connection.recv(65536)
+        assert first.startswith(b"HTTP/1.1 504 "), first
+        assert b"\r\nRetry-After: " in first
+        connection.close()
+    assert (
+        len(children_of(server.apache)) == SIZES.max_request_workers + SIZES.clips_processes + SIZES.renders_processes
+    )
+
+
+def test_a_full_clips_group_still_answers_within_its_bounds(start):
+    server = start()
+    before = shape(server)
+    stopped = server.daemons("clips")
+    for pid in stopped:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        waiting = [
+            socket.create_connection(("127.0.0.1", server.port), timeout=60) for _ in range(SIZES.clips_backlog + 1)
+        ]
+        for connection in waiting:
+            connection.sendall(b"GET /healthz HTTP/1.1\r\n" + HOST)
+        time.sleep(1)
+        started = time.monotonic()
+        answer = raw(server.port, b"GET /healthz HTTP/1.1\r\n" + HOST)
+        assert_problem(answer, 503)
+        assert time.monotonic() - started < SIZES.connect_timeout + 2
+    finally:
+        for pid in stopped:
+            os.kill(pid, signal.SIGCONT)
+    for connection in waiting:
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
+        connection.close()
+    assert shape(server) == before

@@ -1,0 +1,202 @@
+"""A real Slicer for tests: `slicer serve` on loopback, and what /proc says of its processes."""
+
+import contextlib
+import http.client
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+
+START_SECONDS = 40
+STOP_SECONDS = 30
+
+
+def folder() -> str:
+    """A new folder that Apache's run user can enter; pytest's own are closed to all but their owner."""
+    path = tempfile.mkdtemp(prefix="slicer-test-")
+    os.chmod(path, 0o755)
+    return path
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def until(true: Callable[[], object], seconds: float, what: str) -> None:
+    """Wait until something is true, at most `seconds`."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, f"not within {seconds} s: {what}"
+        time.sleep(0.05)
+
+
+def status(pid: int) -> dict[str, str]:
+    """The fields of /proc/PID/status; empty when there is no such process, or only its remains (a zombie)."""
+    try:
+        text = pathlib.Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return {}
+    fields = {name: value.strip() for name, _, value in (line.partition(":") for line in text.splitlines())}
+    return {} if fields.get("State", "Z").startswith("Z") else fields
+
+
+def arguments(pid: int) -> str:
+    try:
+        return pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def children_of(pid: int) -> list[int]:
+    try:
+        return [int(word) for word in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
+
+
+def raw(port: int, request: bytes) -> tuple[int, dict[str, str], bytes]:
+    """Send bytes as they are; status, headers in lower case, and body of the answer."""
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+        with contextlib.suppress(ConnectionResetError, BrokenPipeError):
+            connection.sendall(request)
+        data = b""
+        with contextlib.suppress(ConnectionResetError):
+            while block := connection.recv(65536):
+                data += block
+    head, _, body = data.partition(b"\r\n\r\n")
+    first, *lines = head.decode("latin-1").split("\r\n")
+    fields = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    return int(first.split()[1]), fields, body
+
+
+class Server:
+    """One running `slicer serve`. Every process it is asked about descends from its pid."""
+
+    def __init__(self, media: str, *options: str, environ: Mapping[str, str] | None = None) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.work = folder()
+        self.media = media
+        self._out = open(os.path.join(self.work, "out"), "w+", encoding="utf-8")  # noqa: SIM115 - closed by stop
+        self._log = open(os.path.join(self.work, "log"), "w+", encoding="utf-8")  # noqa: SIM115
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "slicer", "serve", media, "--host", "127.0.0.1", "--port", str(self.port), *options],
+            env={**os.environ, "SLICER_INDEX_DIR": os.path.join(self.work, "index"), **(environ or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=self._out,
+            stderr=self._log,
+        )
+        self.pid = self.process.pid
+        self._known: tuple[list[int], str] = ([], "")
+        try:
+            until(self._ready, START_SECONDS, "the server answers")
+            # One daemon answers while others still import the application; they start their threads after that.
+            until(
+                lambda: all(int(status(pid).get("Threads", 0)) > 4 for pid in self._daemons()), START_SECONDS, "threads"
+            )
+            self._known = (self.everything(), self.root)
+        except BaseException:
+            print(self.output(), self.log())
+            self.stop()
+            raise
+
+    def _ready(self) -> bool:
+        assert self.process.poll() is None, f"slicer serve ended: {self.output()} {self.log()}"
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            return self.get("/healthz")[0] == 200
+        return False
+
+    def get(self, target: str, method: str = "GET", **headers: str) -> tuple[int, dict[str, str], bytes]:
+        """One request; status, headers in lower case, body."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=90)
+        try:
+            connection.request(method, target, headers={name.replace("_", "-"): text for name, text in headers.items()})
+            answer = connection.getresponse()
+            return answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
+        finally:
+            connection.close()
+
+    def _daemons(self) -> list[int]:
+        return self.daemons("clips") + self.daemons("renders")
+
+    def output(self) -> str:
+        return pathlib.Path(self.work, "out").read_text(encoding="utf-8", errors="replace")
+
+    def log(self) -> str:
+        return pathlib.Path(self.work, "log").read_text(encoding="utf-8", errors="replace")
+
+    @property
+    def apache(self) -> int:
+        """Apache's parent process."""
+        (parent,) = children_of(self.pid)
+        return parent
+
+    @property
+    def root(self) -> str:
+        """The server root, as Apache's own command line names it."""
+        words = arguments(self.apache).split()
+        return os.path.dirname(words[words.index("-f") + 1])
+
+    def daemons(self, group: str) -> list[int]:
+        """The processes of a daemon group, oldest first."""
+        return [pid for pid in children_of(self.apache) if arguments(pid).startswith(f"(wsgi:{group})")]
+
+    def children(self) -> list[int]:
+        """Apache's prefork children."""
+        return [pid for pid in children_of(self.apache) if arguments(pid).startswith("apache2 (mod_wsgi-express)")]
+
+    def everything(self) -> list[int]:
+        """Every process from ours down."""
+        found, todo = [], [self.pid]
+        while todo:
+            pid = todo.pop()
+            found.append(pid)
+            todo += children_of(pid)
+        return found
+
+    def stop(self) -> int:
+        """Stop it as systemd would, and by force whatever is left after STOP_SECONDS; its exit status."""
+        before = self.everything() if self.process.poll() is None else []
+        for pid in before:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+        if self.process.poll() is None:
+            self.process.terminate()
+        try:
+            self.process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            for pid in reversed(before):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            self.process.wait(STOP_SECONDS)
+        # What outlived it, in a test that found a defect or killed the supervisor. The root in its command line tells that
+        # the number is still the same process.
+        known, root = self._known
+        for pid in known:
+            if root in arguments(pid):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        if root:
+            shutil.rmtree(root, ignore_errors=True)
+        self._out.close()
+        self._log.close()
+        shutil.rmtree(self.work, ignore_errors=True)
+        return self.process.returncode
+
+
+@contextlib.contextmanager
+def serving(media: str, *options: str, environ: Mapping[str, str] | None = None) -> Iterator[Server]:
+    """A server that is stopped at the end, whatever happens."""
+    server = Server(media, *options, environ=environ)
+    try:
+        yield server
+    finally:
+        server.stop()

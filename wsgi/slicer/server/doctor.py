@@ -1,0 +1,241 @@
+"""`slicer doctor`: what on this machine would keep Slicer from serving, and what to do about it.
+
+Each check is a function of its arguments alone, so that it can be pointed at any folder.
+"""
+
+import importlib.util
+import os
+import re
+import resource
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from slicer.server import express, machine, reach, sizes
+
+APACHE_PATHS = ("/usr/sbin", "/usr/bin", "/sbin", "/bin")
+MODULES = "/usr/lib/apache2/modules"
+OPEN_FILES = 1024
+NO_APT = "apt-get install apache2-bin apache2-dev; no apt: pip install 'slicer[standalone]'"
+
+# Folders that belong to one person: Apache's run user cannot be expected to reach a library there.
+_HOMES = re.compile(r"/(?:root|home|Users)(?:/|$)|/\.?pyenv(?:/|$)|/\.")
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing looked at: whether it is well, what was seen, and what to do when it is not (else empty)."""
+
+    name: str
+    ok: bool
+    detail: str
+    advice: str = ""
+
+
+def checks(
+    media: str | None = None, index_dir: str | None = None, environ: Mapping[str, str] = os.environ
+) -> list[Check]:
+    """Every check, in the order in which a problem should be mended. Folders not given are not looked at."""
+    httpd = find_apache(environ)
+    found: list[Check] = [apache(httpd), prefork(modules_folder()), mod_wsgi(mod_wsgi_library())]
+    library = mod_wsgi_library()
+    if library is not None:
+        found.append(runpath(library, tuple(part for part in ("/usr", sys.prefix) if part)))
+        found.append(origin(library))
+    found.append(one_mod_wsgi(MODULES))
+    try:
+        user = reach.run_user(express.RUN_USER)
+    except LookupError as error:
+        found.append(Check("run user", False, str(error), "adduser --system --group " + express.RUN_USER))
+        user = None
+    else:
+        found.append(Check("run user", True, user or "you"))
+    found += [readable("Python", part, user) for part in reach.interpreter_parts()]
+    if media:
+        found.append(readable("media folder", media, user))
+    if index_dir:
+        found.append(writable("index folder", index_dir, user))
+    found.append(program("ffmpeg", environ, "apt-get install ffmpeg (renders and tests use it)"))
+    found.append(open_files(resource.getrlimit(resource.RLIMIT_NOFILE)[0]))
+    found.append(_sizes())
+    return found
+
+
+def find_apache(environ: Mapping[str, str]) -> str | None:
+    """The Apache binary: the one mod_wsgi was built for when it says so, else apache2 or httpd of the system."""
+    packaged = importlib.util.find_spec("mod_wsgi_packages")
+    for folder in packaged.submodule_search_locations or [] if packaged else []:
+        candidate = os.path.join(folder, "httpd", "bin", "httpd")
+        if os.access(candidate, os.X_OK):
+            return candidate
+    path = os.pathsep.join([*APACHE_PATHS, environ.get("PATH", "")])
+    return shutil.which("apache2", path=path) or shutil.which("httpd", path=path)
+
+
+def apache(httpd: str | None) -> Check:
+    """Whether Apache is there and which version it is; 2.4 or later is needed."""
+    if httpd is None:
+        return Check("Apache", False, "not found", NO_APT)
+    said = _output([httpd, "-v"])
+    version = re.search(r"Apache/(\d+)\.(\d+)(?:\.\d+)?", said)
+    if version is None:
+        return Check("Apache", False, f"{httpd} does not tell its version", NO_APT)
+    new_enough = (int(version[1]), int(version[2])) >= (2, 4)
+    return Check(
+        "Apache", new_enough, f"{version[0]} at {httpd}", "" if new_enough else "Apache 2.4 or later is needed"
+    )
+
+
+def modules_folder() -> str:
+    """Where Apache's modules are, as mod_wsgi-express was built with; the distribution's folder when it cannot be asked."""
+    try:
+        from mod_wsgi.express import apxs_config  # type: ignore[import-not-found, import-untyped, unused-ignore]
+    except ImportError:
+        return MODULES
+    return str(apxs_config.LIBEXECDIR)
+
+
+def prefork(modules: str) -> Check:
+    """Whether the folder of Apache's modules holds the prefork MPM."""
+    path = os.path.join(modules, "mod_mpm_prefork.so")
+    there = os.path.isfile(path)
+    return Check("prefork", there, path if there else f"no {path}", "" if there else NO_APT)
+
+
+def mod_wsgi_library() -> str | None:
+    """mod_wsgi's Apache module for this Python, or None when it is not installed."""
+    spec = importlib.util.find_spec("mod_wsgi")
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        server = os.path.join(folder, "server")
+        for name in sorted(os.listdir(server)) if os.path.isdir(server) else []:
+            if re.fullmatch(rf"mod_wsgi-py{sys.version_info[0]}{sys.version_info[1]}.*\.so", name):
+                return os.path.join(server, name)
+    return None
+
+
+def mod_wsgi(library: str | None) -> Check:
+    """Whether mod_wsgi is installed beside Slicer."""
+    if library is None:
+        return Check("mod_wsgi", False, "not installed for this Python", "pip install 'slicer[apache]'")
+    return Check("mod_wsgi", True, library)
+
+
+def runpath(library: str, trusted: tuple[str, ...]) -> Check:
+    """Whether the module looks for libpython only where the run user can: in `trusted` folders, never in a home.
+
+    A python3-config of pyenv in PATH while mod_wsgi is compiled bakes such a folder in; the daemons then fail to start.
+    """
+    readelf = shutil.which("readelf")
+    if readelf is None:
+        return Check("RUNPATH", True, "not checked: readelf is missing", "apt-get install binutils to check it")
+    said = _output([readelf, "-d", library])
+    match = re.search(r"\((?:RUNPATH|RPATH)\).*\[(.*)\]", said)
+    folders = match[1].split(":") if match else []
+    bad = [
+        folder
+        for folder in folders
+        if _HOMES.search(folder) and not any(os.path.commonpath([folder, part]) == part for part in trusted)
+    ]
+    if bad:
+        return Check(
+            "RUNPATH",
+            False,
+            f"{library} needs {', '.join(bad)}",
+            "build it again: PATH=/usr/sbin:/usr/bin:/sbin:/bin pip install --force-reinstall --no-cache-dir mod_wsgi",
+        )
+    return Check("RUNPATH", True, ":".join(folders) or "none")
+
+
+def origin(library: str) -> Check:
+    """Whose Apache mod_wsgi was compiled for: the distribution's, or one that pip compiled (mod_wsgi-httpd)."""
+    packaged = importlib.util.find_spec("mod_wsgi_packages") is not None
+    kind = "standalone (Apache compiled by pip)" if packaged else "the distribution's Apache"
+    return Check("built for", os.path.isfile(library), kind)
+
+
+def one_mod_wsgi(modules: str) -> Check:
+    """Whether Debian's own mod_wsgi is absent: Apache may load only one, and that one is another version."""
+    path = os.path.join(modules, "mod_wsgi.so")
+    if os.path.exists(path):
+        return Check(
+            "one mod_wsgi",
+            False,
+            f"{path} is installed as well",
+            "apt-get remove libapache2-mod-wsgi-py3: never load both",
+        )
+    return Check("one mod_wsgi", True, "only the one beside Slicer")
+
+
+def readable(name: str, path: str, user: str | None) -> Check:
+    """Whether `user` (None: the caller) can read `path`, and list it if it is a folder."""
+    blocked = reach.obstacle(path, user, "rx" if os.path.isdir(path) else "r")
+    if blocked is None:
+        return Check(name, True, path)
+    who = user or "this user"
+    return Check(
+        name, False, f"{who} cannot read {path}: {blocked} keeps them out", f"move it to a folder that {who} can enter"
+    )
+
+
+def writable(name: str, path: str, user: str | None) -> Check:
+    """Whether `user` (None: the caller) can write the folder `path`, or it will be made by `slicer serve`."""
+    if not os.path.exists(path):
+        parent = path
+        while not os.path.exists(parent):
+            parent = os.path.dirname(parent)
+        # Made by whoever starts the server, and then given to the run user.
+        if os.access(parent, os.W_OK | os.X_OK):
+            return Check(name, True, f"{path} will be made")
+        return Check(
+            name, False, f"{path} is missing and {parent} cannot be written", "name another in SLICER_INDEX_DIR"
+        )
+    blocked = reach.obstacle(path, user, "rwx")
+    if blocked is None:
+        return Check(name, True, path)
+    who = user or "this user"
+    return Check(name, False, f"{who} cannot write {path}: {blocked} keeps them out", f"chown {who} {path}")
+
+
+def program(name: str, environ: Mapping[str, str], advice: str) -> Check:
+    """Whether a program is in PATH."""
+    path = shutil.which(name, path=environ.get("PATH"))
+    return Check(name, path is not None, path or "not found", "" if path else advice)
+
+
+def open_files(limit: int) -> Check:
+    """Whether a process may open enough files; Apache's parent holds a few for each child and each daemon."""
+    if limit in (-1, resource.RLIM_INFINITY) or limit >= OPEN_FILES:
+        return Check("open files", True, "no limit" if limit < 0 else str(limit))
+    return Check("open files", False, f"at most {limit}", f"ulimit -n {OPEN_FILES}, or LimitNOFILE= in the unit")
+
+
+def _sizes() -> Check:
+    """Whether sizes can be derived from this machine."""
+    try:
+        here = sizes.compute(machine.cpus(), machine.memory_bytes())
+    except (ValueError, OSError) as error:
+        return Check("sizes", False, str(error), "give more, or say what there is with --cpus and --memory")
+    return Check(
+        "sizes", True, f"{here.cpus} CPUs, {here.memory_bytes // sizes.MIB} MiB, {here.max_request_workers} workers"
+    )
+
+
+def _output(command: list[str]) -> str:
+    """What a program prints, or nothing when it fails or hangs."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout
+
+
+def report(found: list[Check], write: Callable[[str], object] = print) -> int:
+    """Write one line for each check, its advice under it, and return 0 when all are well, else 1."""
+    wide = max((len(check.name) for check in found), default=0)
+    for check in found:
+        write(f"{'ok  ' if check.ok else 'FAIL'}  {check.name:<{wide}}  {check.detail}")
+        if check.advice:
+            write(f"      {'':<{wide}}  → {check.advice}")
+    return 0 if all(check.ok for check in found) else 1

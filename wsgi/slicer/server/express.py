@@ -1,0 +1,98 @@
+"""The one command line of mod_wsgi-express (6.1) that serves Slicer, and the environment it runs in."""
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from slicer.server.sizes import Sizes
+
+RUN_USER = "www-data"
+
+# These would change the server behind our back: where httpd is, whom it runs as, which modules Python finds.
+_DROPPED = frozenset({"HTTPD", "PYTHONHOME", "PYTHONPATH", "WSGI_RUN_USER", "WSGI_RUN_GROUP"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Launch:
+    """One launch: where it listens, its sizes, and a server root that `root.fill` has filled."""
+
+    host: str
+    port: int
+    root: str
+    sizes: Sizes
+    user: str | None
+    """Whom the server runs as when root starts it; None for an ordinary user, who keeps their own name."""
+
+
+def executable(beside: str = sys.executable) -> str:
+    """The path of mod_wsgi-express in the folder of the interpreter `beside`; it may not be there."""
+    return os.path.join(os.path.dirname(os.path.abspath(beside)), "mod_wsgi-express")
+
+
+def listen_host(host: str) -> str:
+    """The host as Apache's Listen wants it: an IPv6 address in brackets. Express writes what it is given."""
+    return f"[{host}]" if ":" in host and not host.startswith("[") else host
+
+
+def command(launch: Launch, program: str | None = None) -> list[str]:
+    """The words of the command line. `program` is mod_wsgi-express (default: the one beside this interpreter)."""
+    sizes, root = launch.sizes, launch.root
+    words = [
+        program or executable(),
+        "start-server",
+        os.path.join(root, "slicer.wsgi"),
+        *("--server-root", root),
+        # The daemons' current folder: one that the run user can enter.
+        *("--working-directory", root),
+        *("--host", listen_host(launch.host)),
+        *("--port", str(launch.port)),
+        *("--server-mpm", "prefork"),
+        *("--process-group", "clips"),
+        *("--processes", str(sizes.clips_processes)),
+        *("--threads", str(sizes.clips_threads)),
+        *("--daemon-backlog", str(sizes.clips_backlog)),
+        *("--max-clients", str(sizes.max_request_workers)),
+        # All children start at once. With as many spare ones allowed none is ever ended, and with one demanded none is
+        # missing: Apache never forks under load.
+        *("--initial-workers", "1.0"),
+        *("--minimum-spare-workers", "0.0"),
+        *("--maximum-spare-workers", "1.0"),
+        *("--connect-timeout", str(sizes.connect_timeout)),
+        *("--queue-timeout", str(sizes.queue_timeout)),
+        *("--request-timeout", str(sizes.request_timeout)),
+        *("--interrupt-timeout", str(sizes.interrupt_timeout)),
+        *("--socket-timeout", str(sizes.socket_timeout)),
+        *("--graceful-timeout", str(sizes.graceful_timeout)),
+        *("--eviction-timeout", str(sizes.eviction_timeout)),
+        *("--shutdown-timeout", str(sizes.shutdown_timeout)),
+        *("--startup-timeout", str(sizes.startup_timeout)),
+        *("--deadlock-timeout", str(sizes.deadlock_timeout)),
+        # A client that sends its header slowly holds a child: 10 s at most.
+        *("--header-timeout", str(max(1, sizes.header_timeout // 2))),
+        *("--header-max-timeout", str(sizes.header_timeout)),
+        *("--body-timeout", str(max(1, sizes.header_timeout // 2))),
+        *("--body-max-timeout", str(sizes.header_timeout)),
+        # The application takes no bodies.
+        *("--limit-request-body", str(64 << 10)),
+        # An idle kept-alive connection would hold a child.
+        *("--keep-alive-timeout", "0"),
+        # New code comes with a new process, not when a file's time changes.
+        "--disable-reloading",
+        *("--locale", "C.UTF-8"),
+        "--log-to-terminal",
+        # Errors of the configuration itself are shown too.
+        "--startup-log",
+        *("--rewrite-rules", os.path.join(root, "rewrite.conf")),
+        *("--include-file", os.path.join(root, "sizes.conf")),
+        *("--include-file", os.path.join(root, "slicer.conf")),
+    ]
+    if launch.user is not None:
+        words += ["--user", launch.user, "--group", launch.user]
+    return words
+
+
+def environment(environ: Mapping[str, str], settings: Mapping[str, str]) -> dict[str, str]:
+    """The environment of the server: `environ` with `settings` (the SLICER_ variables, which the daemons inherit)."""
+    kept = {name: value for name, value in environ.items() if name not in _DROPPED and not name.startswith("MOD_WSGI_")}
+    return {**kept, **settings}

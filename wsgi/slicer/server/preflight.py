@@ -1,0 +1,98 @@
+"""What is checked before Apache starts. Each failure is one line that says what to do."""
+
+import errno
+import os
+import pwd
+import socket
+import stat
+
+from slicer.server import reach
+
+
+class PreflightError(RuntimeError):
+    """The server cannot start; the message is one line that names the cause and what to do."""
+
+
+def port_number(port: int) -> int:
+    """The port, if Apache can listen on it: 1..65535. Raises PreflightError."""
+    if not 1 <= port <= 65535:
+        raise PreflightError(f"port {port} is not from 1 to 65535: name the port to listen on")
+    return port
+
+
+def address_free(host: str, port: int) -> None:
+    """Raises PreflightError unless this process can listen on `port` of every address that `host` means."""
+    port_number(port)
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (socket.gaierror, UnicodeError):
+        raise PreflightError(f"host {host!r} means no address: name an address of this machine or localhost") from None
+    for family, kind, protocol, _, address in found:
+        try:
+            with socket.socket(family, kind, protocol) as listener:
+                # As Apache does, so that connections which are still closing do not count.
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                listener.bind(address)
+                listener.listen(1)
+        except OSError as error:
+            raise PreflightError(f"cannot listen on {host} port {port}: {_why(error, port)}") from None
+
+
+def _why(error: OSError, port: int) -> str:
+    """What is wrong with a port, and what to do."""
+    if error.errno == errno.EADDRINUSE:
+        return "another program uses it; choose another with --port"
+    if error.errno == errno.EACCES:
+        return f"only root may use a port below 1024; choose another than {port} with --port"
+    if error.errno == errno.EADDRNOTAVAIL:
+        return "this machine has no such address; choose another with --host"
+    return os.strerror(error.errno or 0)
+
+
+def program_present(path: str) -> None:
+    """Raises PreflightError unless mod_wsgi-express is at `path` and can be run."""
+    if not os.access(path, os.X_OK):
+        raise PreflightError(f"{path} is missing: install it beside this Python with: pip install 'slicer[apache]'")
+
+
+def readable(what: str, path: str, user: str | None) -> None:
+    """Raises PreflightError unless `user` (None: the caller) can enter and list the folder `path`, called `what`."""
+    blocked = reach.obstacle(path, user, "rx" if os.path.isdir(path) else "r")
+    if blocked is not None:
+        who = user or "this user"
+        mode = stat.filemode(os.stat(blocked).st_mode) if os.path.exists(blocked) else "missing"
+        raise PreflightError(
+            f"{who} cannot read the {what} {path}: {blocked} is {mode}; "
+            f"move it to a folder that {who} can enter, such as one in /srv"
+        )
+
+
+def index_folder(path: str, user: str | None) -> None:
+    """Make the folder for indexes if it is missing, owned by `user` (None: the caller), and see that it can be written.
+
+    Raises PreflightError. A folder that exists keeps its owner and mode.
+    """
+    try:
+        if not os.path.isdir(path):
+            # Parents stay root's and open to all, whatever the umask: others' caches may live beside ours.
+            parent = os.path.dirname(path)
+            previous = os.umask(0o022)
+            try:
+                os.makedirs(parent, exist_ok=True)
+                os.mkdir(path, 0o750)
+            finally:
+                os.umask(previous)
+            if user is not None:
+                account = pwd.getpwnam(user)
+                os.chown(path, account.pw_uid, account.pw_gid)
+    except OSError as error:
+        raise PreflightError(
+            f"the index folder {path} cannot be made ({error.strerror}): name another in SLICER_INDEX_DIR"
+        ) from None
+    blocked = reach.obstacle(path, user, "rwx")
+    if blocked is not None:
+        who = user or "this user"
+        raise PreflightError(
+            f"{who} cannot write the index folder {path}: {blocked} keeps them out; "
+            f"chown it to {who} or name another in SLICER_INDEX_DIR"
+        )

@@ -1,0 +1,181 @@
+"""`slicer serve`: Apache under mod_wsgi-express, supervised in the foreground until it or we are told to stop."""
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from types import FrameType
+
+from slicer.server import express, files, machine, preflight, reach, root
+from slicer.server.sizes import DEFAULT_BACKLOG, Sizes, compute
+from slicer.settings import Settings
+
+# Apache gives its daemons 3 s after SIGTERM before it kills them; longer than this and something hangs.
+STOP_SECONDS = 20
+
+_PR_SET_PDEATHSIG = 1
+
+
+def run(
+    settings: Settings,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    cpus: int | None = None,
+    memory: int | None = None,
+    backlog: int | None = None,
+    print_only: bool = False,
+) -> int:
+    """Serve until SIGTERM, SIGINT or SIGHUP, and return Apache's exit status (0 after a stop that was asked for).
+
+    `cpus`, `memory` (bytes) and `backlog` (waiting renders) replace what the machine says. `print_only` prints the
+    sizes and the command line and starts nothing. Must be called in the main thread. Raises PreflightError, ValueError,
+    LookupError or OSError before anything has started; each message is one line. If this process is killed outright,
+    Apache stops too, but its server root stays (under /run until the next boot).
+    """
+    sizes = sizes_here(cpus, memory, backlog)
+    found = files.find()
+    user = reach.run_user(express.RUN_USER)
+    preflight.port_number(port)
+    if print_only:
+        launch = express.Launch(host=host, port=port, root="/run/slicer-XXXXXXXX", sizes=sizes, user=user)
+        _print_table(sizes)
+        print(" ".join(express.command(launch)), flush=True)
+        return 0
+    preflight.program_present(express.executable())
+    preflight.address_free(host, port)
+    preflight.readable("media folder", settings.media, user)
+    for part in reach.interpreter_parts():
+        preflight.readable("Python that Slicer runs on,", part, user)
+    preflight.index_folder(settings.index_dir, user)
+    with _Signals() as signals:
+        server_root = root.make(root.candidates(os.environ))
+        try:
+            root.fill(server_root, found, sizes.defines())
+            launch = express.Launch(host=host, port=port, root=server_root, sizes=sizes, user=user)
+            _print_table(sizes)
+            print(f"http://{express.listen_host(host)}:{port}/ serves {settings.media}; Ctrl-C stops it", flush=True)
+            environ = express.environment(os.environ, settings.to_environ())
+            return _supervise(express.command(launch), environ, server_root, signals)
+        finally:
+            root.remove(server_root)
+
+
+def sizes_here(cpus: int | None = None, memory: int | None = None, backlog: int | None = None) -> Sizes:
+    """The sizes for this machine, or for the numbers given instead. Raises ValueError, naming the value out of range."""
+    return compute(
+        machine.cpus() if cpus is None else cpus,
+        machine.memory_bytes() if memory is None else memory,
+        DEFAULT_BACKLOG if backlog is None else backlog,
+    )
+
+
+class _Signals:
+    """While open, the signals that mean "stop" are passed to `stop` instead of ending this process."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.stop: Callable[[int], None] = lambda asked: None
+        self._previous: dict[signal.Signals, object] = {}
+
+    def __enter__(self) -> "_Signals":
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            self._previous[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        self.asked += 1
+        self.stop(self.asked)
+
+
+def _supervise(command: list[str], environ: dict[str, str], folder: str, signals: _Signals) -> int:
+    """Run the command until it ends, stopping it when a signal asks, and end whatever it leaves behind."""
+    parent = os.getpid()
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def before_exec() -> None:
+        # If we are killed outright, the kernel stops Apache in our place. The setting survives the execs that follow.
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+        if os.getppid() != parent:
+            os._exit(1)
+
+    log_read, log_write = os.pipe()
+    child = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        # Not a terminal, so express becomes Apache instead of staying between us; its banner repeats our table.
+        stdout=subprocess.DEVNULL,
+        # A pipe: express opens /dev/stderr anew, which would truncate a log file and cannot be done to a journal's socket.
+        stderr=log_write,
+        cwd=folder,
+        env=environ,
+        # Ctrl-C and a resized window (SIGWINCH means "stop" to Apache) reach only us.
+        start_new_session=True,
+        # Files that express writes must be readable by the run user.
+        umask=0o022,
+        preexec_fn=before_exec,
+    )
+    os.close(log_write)
+    log = threading.Thread(target=_copy_log, args=(log_read,), daemon=True)
+    log.start()
+    timers: list[threading.Timer] = []
+
+    def stop(asked: int) -> None:
+        # The session's processes are killed when Apache hangs, or when the signal is repeated.
+        if asked > 1:
+            _kill_group(child.pid)
+            return
+        os.kill(child.pid, signal.SIGTERM)
+        timers.append(threading.Timer(STOP_SECONDS, _kill_group, (child.pid,)))
+        timers[-1].daemon = True
+        timers[-1].start()
+
+    signals.stop = stop
+    if signals.asked:
+        stop(signals.asked)  # it came before there was anything to stop
+    # Not reaped yet: its number still belongs to its process group, so nothing else can be hit.
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    signals.stop = lambda asked: None
+    for timer in timers:
+        timer.cancel()
+    _kill_group(child.pid)
+    status = child.wait()
+    log.join(timeout=2)
+    if signals.asked:
+        return 0
+    return status if status >= 0 else 128 - status
+
+
+def _kill_group(leader: int) -> None:
+    """Kill every process in the group that `leader`, not reaped yet, has started."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(leader, signal.SIGKILL)
+
+
+def _copy_log(source: int) -> None:
+    """Copy Apache's error log to our standard error until Apache and all it started have closed it."""
+    target = sys.stderr.fileno()
+    with os.fdopen(source, "rb", buffering=0) as log:
+        while block := log.read(1 << 16):
+            try:
+                view = memoryview(block)
+                while view:
+                    view = view[os.write(target, view) :]
+            except OSError:
+                pass  # nobody reads it any more; keep Apache from blocking on a full pipe
+
+
+def _print_table(sizes: Sizes) -> None:
+    """Print the sizes and their reasons."""
+    rows = sizes.rows()
+    wide = [max(len(row[column]) for row in rows) for column in (0, 1)]
+    for name, value, why in rows:
+        print(f"{name:<{wide[0]}}  {value:<{wide[1]}}  {why}")

@@ -1,0 +1,168 @@
+"""Every number Apache and mod_wsgi are started with, derived from three: CPUs, memory and backlog."""
+
+import math
+from dataclasses import dataclass
+
+MIB = 1 << 20
+GIB = 1 << 30
+
+DEFAULT_BACKLOG = 4
+LEAST_MEMORY = 256 * MIB
+MOST_CPUS = 256
+MOST_BACKLOG = 256
+
+# A render may take this much memory for its decoded span and its encoder, at the least and at the most.
+LEAST_RENDER_MEMORY = 192 * MIB
+MOST_RENDER_MEMORY = GIB
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sizes:
+    """The numbers of one server. Times are seconds, memory is bytes, backlogs are waiting requests.
+
+    The meaning of each is on mod_wsgi's page of the directive WSGIDaemonProcess.
+    """
+
+    cpus: int
+    memory_bytes: int
+    backlog: int
+
+    clips_processes: int
+    clips_threads: int
+    clips_backlog: int
+    renders_processes: int
+    renders_threads: int
+    renders_backlog: int
+    renders_memory_bytes: int
+    spare_workers: int
+
+    connect_timeout: int = 3
+    renders_connect_timeout: int = 1
+    queue_timeout: int = 10
+    request_timeout: int = 30
+    interrupt_timeout: int = 10
+    socket_timeout: int
+    graceful_timeout: int = 15
+    eviction_timeout: int = 30
+    shutdown_timeout: int = 5
+    startup_timeout: int = 15
+    deadlock_timeout: int = 60
+    header_timeout: int = 10
+    retry_after: int = 2
+
+    @property
+    def clips_workers(self) -> int:
+        """Apache processes that clips can keep busy: one for each request worked on or waiting."""
+        return self.clips_processes * self.clips_threads + self.clips_backlog
+
+    @property
+    def renders_workers(self) -> int:
+        """Apache processes that renders can keep busy: one for each request worked on or waiting."""
+        return self.renders_processes * self.renders_threads + self.renders_backlog
+
+    @property
+    def max_request_workers(self) -> int:
+        """Apache's prefork children: the sum of what both groups can hold, and the spare ones that refuse the rest."""
+        return self.clips_workers + self.renders_workers + self.spare_workers
+
+    def rows(self) -> list[tuple[str, str, str]]:
+        """(name, value, why) of each choice, for people to read."""
+        return [
+            ("CPUs", str(self.cpus), "what this process may use (affinity, cgroup)"),
+            ("memory", f"{self.memory_bytes // MIB} MiB", "what this process may use (cgroup, machine)"),
+            ("clips", f"{self.clips_processes} × {self.clips_threads}", "processes × threads: a process per CPU"),
+            ("clips queue", str(self.clips_backlog), "4 × processes × threads, at most 128: a clip takes milliseconds"),
+            (
+                "renders",
+                f"{self.renders_processes} × {self.renders_threads}",
+                "processes × threads: never slows a clip",
+            ),
+            ("renders queue", str(self.renders_backlog), "backlog: the renders that may wait"),
+            (
+                "renders memory",
+                f"{self.renders_memory_bytes // MIB} MiB",
+                "limit of each render process: half of memory",
+            ),
+            (
+                "Apache workers",
+                str(self.max_request_workers),
+                f"{self.clips_workers} for clips + {self.renders_workers} for renders + {self.spare_workers} spare",
+            ),
+            (
+                "refusal after",
+                f"{self.connect_timeout} s / {self.renders_connect_timeout} s",
+                "full queue of clips / renders: 503 with Retry-After",
+            ),
+            ("queue timeout", f"{self.queue_timeout} s", "waited longer: 504 instead of late work"),
+            (
+                "request timeout",
+                f"{self.request_timeout} s",
+                "per group on average; a lone stuck thread gets "
+                f"{stuck_seconds(self.request_timeout, self.clips_threads)} s",
+            ),
+            ("socket timeout", f"{self.socket_timeout} s", "longer than the longest request"),
+        ]
+
+    def defines(self) -> dict[str, str]:
+        """The `Define`s that apache/slicer.conf is written with."""
+        return {
+            "SLICER_RENDERS_PROCESSES": str(self.renders_processes),
+            "SLICER_RENDERS_MEMORY_BYTES": str(self.renders_memory_bytes),
+            "SLICER_RENDERS_BACKLOG": str(self.renders_backlog),
+            "SLICER_RENDERS_CONNECT_TIMEOUT": str(self.renders_connect_timeout),
+            "SLICER_QUEUE_TIMEOUT": str(self.queue_timeout),
+            "SLICER_REQUEST_TIMEOUT": str(self.request_timeout),
+            "SLICER_INTERRUPT_TIMEOUT": str(self.interrupt_timeout),
+            "SLICER_SOCKET_TIMEOUT": str(self.socket_timeout),
+            "SLICER_STARTUP_TIMEOUT": str(self.startup_timeout),
+            "SLICER_DEADLOCK_TIMEOUT": str(self.deadlock_timeout),
+            "SLICER_GRACEFUL_TIMEOUT": str(self.graceful_timeout),
+            "SLICER_EVICTION_TIMEOUT": str(self.eviction_timeout),
+            "SLICER_SHUTDOWN_TIMEOUT": str(self.shutdown_timeout),
+            "SLICER_RETRY_AFTER": str(self.retry_after),
+        }
+
+
+def stuck_seconds(request_timeout: int, threads: int) -> int:
+    """When mod_wsgi 6 ends one stuck request of a process with `threads` threads, in seconds, rounded up.
+
+    It allows request-timeout × (1 + ln threads) and looks once a second (measured; user guide request-pipeline).
+    """
+    return math.ceil(request_timeout * (1 + math.log(threads))) + 1
+
+
+def compute(cpus: int, memory_bytes: int, backlog: int = DEFAULT_BACKLOG) -> Sizes:
+    """The sizes for `cpus` CPUs, `memory_bytes` of memory and `backlog` waiting renders.
+
+    Raises ValueError, naming the value, when cpus is not 1..256, memory is below 256 MiB or backlog is not 1..256.
+    """
+    if not 1 <= cpus <= MOST_CPUS:
+        raise ValueError(f"cpus={cpus} is not from 1 to {MOST_CPUS}")
+    if memory_bytes < LEAST_MEMORY:
+        raise ValueError(f"memory={memory_bytes} is less than the {LEAST_MEMORY} bytes (256 MiB) that Slicer needs")
+    if not 1 <= backlog <= MOST_BACKLOG:
+        raise ValueError(f"backlog={backlog} is not from 1 to {MOST_BACKLOG}")
+    # Three threads: while one waits for the disk or a slow client's socket, another has the CPU.
+    threads = 3
+    # Renders share half of the memory; fewer processes where each would get too little.
+    renders = max(1, min(cpus, memory_bytes // 2 // LEAST_RENDER_MEMORY))
+    request_timeout, interrupt_timeout = 30, 10
+    return Sizes(
+        cpus=cpus,
+        memory_bytes=memory_bytes,
+        backlog=backlog,
+        clips_processes=cpus,
+        clips_threads=threads,
+        clips_backlog=min(4 * cpus * threads, 128),
+        renders_processes=renders,
+        renders_threads=1,
+        renders_backlog=backlog,
+        renders_memory_bytes=min(memory_bytes // 2 // renders, MOST_RENDER_MEMORY),
+        # Health checks, error documents and refusals need an Apache process while both groups are full. Each group
+        # also takes one request more than its backlog: Linux queues backlog + 1 connections on a socket.
+        spare_workers=max(8, 2 * cpus),
+        request_timeout=request_timeout,
+        interrupt_timeout=interrupt_timeout,
+        # Longer than a stuck request lives, or Apache would give up first and the daemon's own answer would be lost.
+        socket_timeout=stuck_seconds(request_timeout, threads) + interrupt_timeout + 5,
+    )
