@@ -272,7 +272,7 @@ def _index_to_the_end(store: IndexStore, source: Source) -> None:
 
 
 def _store(settings: Settings) -> IndexStore:
-    return IndexStore(settings.index_dir, memory_bytes=settings.index_memory_bytes, seconds=settings.index_seconds)
+    return IndexStore(settings.index_dir, seconds=settings.index_seconds)
 
 
 def _doctor(options: argparse.Namespace) -> int:

@@ -32,6 +32,10 @@ class Library:
             raise SourceMissingError
         return open_source(self._root, path)
 
+    def full_path(self, path: bytes) -> bytes:
+        """Where a path from the media folder leads."""
+        return self._root + b"/" + path
+
     def is_readable(self) -> bool:
         """Whether the folder can be listed now."""
         try:

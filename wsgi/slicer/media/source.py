@@ -17,6 +17,10 @@ class SourceMissingError(LookupError):
     """There is no such file, or it must not be given out: the two are never told apart."""
 
 
+class SourceTooLargeError(Exception):
+    """The file is larger than the settings allow."""
+
+
 class Identity(NamedTuple):
     """What makes a file this file: any of these differs after it was replaced, rewritten, cut short or grown."""
 
@@ -28,7 +32,7 @@ class Identity(NamedTuple):
 
 
 class Source:
-    """An open source. Readers use `fd` with os.pread only; `with` closes it."""
+    """An open source. Readers use `fd` with os.pread only; `with` closes it, and so does the loss of the last reference."""
 
     __slots__ = ("_closed", "fd", "identity")
 
@@ -41,6 +45,9 @@ class Source:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
         self.close()
 
     def close(self) -> None:

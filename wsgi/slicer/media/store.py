@@ -1,4 +1,4 @@
-"""Indexes of sources: in memory for this process, on disk for all, built once however many ask at a time.
+"""Indexes of sources on disk, for all processes, built once however many ask at a time.
 
 On disk an index lies under the hash of its source's real path, device, inode and the format version; size and modification time
 stand inside, so that a file that grew finds the index of its beginning and goes on from there. Whatever is doubtful is made anew.
@@ -17,12 +17,13 @@ from fractions import Fraction
 
 from slicer.media import indexfile
 from slicer.media.source import Identity, Source
-from slicer.mp3 import Index, Mp3Error, build_index
+from slicer.mp3 import Index, Mp3Error, SourceChangedError, build_index
 
 _LOCKS = 64
 _LOCK_POLL_SECONDS = 0.01
 _TEMPORARY = ".tmp"
 _STALE_SECONDS = 3600
+_MAX_ERRORS = 256
 
 
 class IndexPendingError(Exception):
@@ -32,10 +33,10 @@ class IndexPendingError(Exception):
 class IndexStore:
     """The indexes of one folder on disk. Safe for any number of threads and processes."""
 
-    def __init__(self, folder: str, *, memory_bytes: int, seconds: Fraction | float) -> None:
+    def __init__(self, folder: str, *, seconds: Fraction | float) -> None:
         self._folder = folder
         self._seconds = float(seconds)
-        self._memory = _Memory(memory_bytes)
+        self._errors = _Errors()
 
     def prepare(self) -> None:
         """Make the folder and take away what a killed process left. Raises OSError where that cannot be done."""
@@ -52,14 +53,17 @@ class IndexStore:
         Raises Mp3Error where the file cannot be indexed, IndexPendingError when the time for one request is used up.
         """
         identity = source.identity
-        index = self._memory.get(identity)
-        if index is None:
-            index = self._from_disk_or_build(source)
-            self._memory.put(identity, index)
-        if isinstance(index, Mp3Error):
+        known = self._errors.get(identity)
+        if known is not None:
             # Each time a new one: an exception that is raised twice grows a traceback twice.
-            raise type(index)(*index.args)
-        return index
+            raise type(known)(*known.args)
+        try:
+            return self._from_disk_or_build(source)
+        except SourceChangedError:
+            raise
+        except Mp3Error as error:
+            self._errors.put(identity, type(error)(*error.args))
+            raise
 
     def is_indexed(self, source: Source) -> bool:
         """Whether a complete index of this very file lies on disk."""
@@ -79,7 +83,7 @@ class IndexStore:
                     gone += 1
         return gone
 
-    def _from_disk_or_build(self, source: Source) -> Index | Mp3Error:
+    def _from_disk_or_build(self, source: Source) -> Index:
         deadline = time.monotonic() + self._seconds
         path = self._path(source.identity)
         found = self._read(path)
@@ -90,12 +94,13 @@ class IndexStore:
             found = self._read(path)
             if found and found[0] == source.identity and found[1].complete:
                 return found[1]
+            # To go on from: a walk of this very file that ran out of time, or one of the file before it grew.
+            fits = found and (found[0] == source.identity or found[0].size < source.identity.size)
             try:
-                index = build_index(source.fd, previous=found[1] if found else None, deadline=deadline)
+                index = build_index(source.fd, previous=found[1] if found and fits else None, deadline=deadline)
+            finally:
+                # Whatever was found: it counts only for a file that nobody wrote to meanwhile.
                 source.check()
-            except Mp3Error as error:
-                source.check()
-                return type(error)(*error.args)
             self._write(path, indexfile.dump(source.identity, index))
         if not index.complete:
             raise IndexPendingError
@@ -167,36 +172,19 @@ class IndexStore:
                     os.unlink(path)
 
 
-class _Memory:
-    """The indexes used last, up to so many bytes; and, fewer, the errors of files that have none."""
+class _Errors:
+    """What is wrong with the files asked for last: without it each request for one of them would look for frames again."""
 
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._bytes = 0
+    def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._items: OrderedDict[Identity, Index | Mp3Error] = OrderedDict()
+        self._items: OrderedDict[Identity, Mp3Error] = OrderedDict()
 
-    def get(self, identity: Identity) -> Index | Mp3Error | None:
+    def get(self, identity: Identity) -> Mp3Error | None:
         with self._lock:
-            item = self._items.get(identity)
-            if item is not None:
-                self._items.move_to_end(identity)
-            return item
+            return self._items.get(identity)
 
-    def put(self, identity: Identity, item: Index | Mp3Error) -> None:
-        size = _size(item)
-        if size > self._limit:
-            return
+    def put(self, identity: Identity, error: Mp3Error) -> None:
         with self._lock:
-            old = self._items.pop(identity, None)
-            if old is not None:
-                self._bytes -= _size(old)
-            self._items[identity] = item
-            self._bytes += size
-            while self._bytes > self._limit:
-                _, dropped = self._items.popitem(last=False)
-                self._bytes -= _size(dropped)
-
-
-def _size(item: Index | Mp3Error) -> int:
-    return item.nbytes if isinstance(item, Index) else 2048
+            self._items[identity] = error
+            if len(self._items) > _MAX_ERRORS:
+                self._items.popitem(last=False)

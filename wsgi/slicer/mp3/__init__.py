@@ -11,7 +11,7 @@ from slicer.mp3.errors import (
     SpanTooShortError,
     UnsupportedMp3Error,
 )
-from slicer.mp3.index import SECOND, Index, Run, Segment, Span, build_index, build_whole_index
+from slicer.mp3.index import SECOND, Index, Run, Segment, Span, build_index, build_whole_index, has_grown
 
 #: Changes whenever the bytes of a clip change: part of every ETag.
 ENGINE_VERSION = "1"
@@ -35,4 +35,5 @@ __all__ = [
     "build_index",
     "build_whole_index",
     "cut",
+    "has_grown",
 ]

@@ -143,9 +143,7 @@ def build_index(fd: int, *, previous: Index | None = None, deadline: float | Non
     time. Raises NotMp3Error or UnsupportedMp3Error, both within milliseconds whatever the file holds.
     """
     size = os.fstat(fd).st_size
-    if previous and not (
-        previous.size <= size and previous.segments and _proof(fd, previous.start, previous.segments) == previous.proof
-    ):
+    if previous and not _begins_like(fd, previous):
         previous = None
     bounds = audio_bounds(fd, size)
     if previous:
@@ -158,6 +156,15 @@ def build_index(fd: int, *, previous: Index | None = None, deadline: float | Non
     return Index(
         size, start, found.walked, found.complete, segments, info, bounds.tags, bounds.end, _proof(fd, start, segments)
     )
+
+
+def has_grown(fd: int, index: Index) -> bool:
+    """Whether the file open as `fd` is the indexed one with more behind it, as far as its start and its old end tell."""
+    return os.fstat(fd).st_size > index.size and _begins_like(fd, index)
+
+
+def _begins_like(fd: int, index: Index) -> bool:
+    return os.fstat(fd).st_size >= index.size and _proof(fd, index.start, index.segments) == index.proof
 
 
 def _first_frame(fd: int, start: int, end: int) -> tuple[int, InfoTag | None]:

@@ -9,6 +9,7 @@ from werkzeug.exceptions import MethodNotAllowed, NotFound
 from werkzeug.routing import Map, RequestRedirect, Rule
 
 from slicer.media.library import Library
+from slicer.media.shelf import Shelf
 from slicer.media.store import IndexStore
 from slicer.settings import Settings
 from slicer.web.answer import Answer
@@ -32,10 +33,11 @@ class Slicer:
 
     def __init__(self, settings: Settings) -> None:
         library = Library(settings.media)
-        store = IndexStore(settings.index_dir, memory_bytes=settings.index_memory_bytes, seconds=settings.index_seconds)
+        store = IndexStore(settings.index_dir, seconds=settings.index_seconds)
         store.prepare()
-        self._clips = Clips(settings, library, store)
-        self._documents = Documents(library, store)
+        shelf = Shelf(library, store, memory_bytes=settings.index_memory_bytes, largest=settings.max_source_bytes)
+        self._clips = Clips(settings, shelf)
+        self._documents = Documents(library, store, shelf)
         self._cors = Cors(settings.origins)
         self.url_map = Map(
             [

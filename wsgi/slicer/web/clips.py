@@ -1,16 +1,16 @@
 """`/clips/<path>.mp3?t=a,b`: the lossless cut."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from werkzeug.http import http_date
 
-from slicer.media.library import Library
-from slicer.media.source import Identity, Source, SourceMissingError
-from slicer.media.store import IndexPendingError, IndexStore
+from slicer.media.shelf import Opened, Shelf
+from slicer.media.source import Identity, SourceMissingError, SourceTooLargeError
+from slicer.media.store import IndexPendingError
 from slicer.media.timespan import ALLOWED, TimeSpan, TimeSpanError
 from slicer.mp3 import (
     ENGINE_VERSION,
@@ -45,39 +45,36 @@ _WHOLE_FILE = TimeSpan(0, None)
 class Clips:
     """Answers for clips. One object for all threads; it holds nothing that changes but the store."""
 
-    def __init__(self, settings: Settings, library: Library, store: IndexStore) -> None:
-        self._library = library
-        self._store = store
+    def __init__(self, settings: Settings, shelf: Shelf) -> None:
+        self._shelf = shelf
         self._minimum = settings.min_clip_seconds
         self._maximum = settings.max_clip_seconds
         self._cache_control = cache_control(settings.clip_max_age)
 
     def answer(self, environ: "WSGIEnvironment", path: bytes, options: dict[str, str]) -> Answer:
         """The clip that `options` ask of the source at `path`. Raises Problem."""
-        span = parse_span(options)
+        asked = parse_span(options)
         for _ in range(_TRIES):
-            source = open_or_problem(self._library, path)
+            opened = take_or_problem(self._shelf, path)
             try:
-                answer = self._cut(environ, path, options, span, source)
+                try:
+                    return self._cut(environ, path, options, asked, opened)
+                except Problem:
+                    # It must be a problem of the file that is there now.
+                    opened.check_current()
+                    raise
             except SourceChangedError:
                 # The file was replaced between two looks at it: look again, at the new one.
-                source.close()
-                continue
-            except BaseException:
-                source.close()
-                raise
-            if not isinstance(answer.body, _Pieces):
-                source.close()
-            return answer
+                self._shelf.drop(path, opened)
         raise busy("the file is being changed; try again", 1)
 
     def _cut(
-        self, environ: "WSGIEnvironment", path: bytes, options: dict[str, str], asked: TimeSpan, source: Source
+        self, environ: "WSGIEnvironment", path: bytes, options: dict[str, str], asked: TimeSpan, opened: Opened
     ) -> Answer:
-        identity = source.identity
-        index = index_or_problem(self._store, source)
-        span = self._locate(index, asked, options.get("t", ""))
-        clip = cut(source.fd, span)
+        """The answer from an open source. Raises Problem, and SourceChangedError if the source is not the current one."""
+        identity = opened.source.identity
+        span = self._locate(opened.index, asked, options.get("t", ""))
+        clip = cut(opened.source.fd, span)
         etag = _etag(identity, span)
         modified = identity.mtime_ns // SECOND
         outcome = evaluate(environ, etag=etag, modified=modified, length=clip.length)
@@ -86,7 +83,6 @@ class Clips:
                 412, "precondition-failed", "the clip is not the one that If-Match or If-Unmodified-Since names"
             )
         if outcome.status == 416:
-            source.check()
             raise Problem(
                 416,
                 "range-outside",
@@ -103,7 +99,7 @@ class Clips:
             ("Last-Modified", _http_date(modified)),
         ]
         if outcome.status == 304:
-            source.check()
+            opened.check_current()
             return Answer(304, headers, ())
         headers.append(("Content-Length", str(outcome.stop - outcome.start)))
         rate = span.segment.header.sample_rate
@@ -114,7 +110,7 @@ class Clips:
             headers.append(("Content-Range", f"bytes {outcome.start}-{outcome.stop - 1}/{clip.length}"))
         if "download" in options:
             headers.append(("Content-Disposition", attachment(options["download"], path, asked.canonical)))
-        return Answer(outcome.status, headers, _body(environ, source, clip, outcome.start, outcome.stop))
+        return Answer(outcome.status, headers, _body(environ, opened, clip, outcome.start, outcome.stop))
 
     def _locate(self, index: Index, asked: TimeSpan, text: str) -> Span:
         """The samples of a span, within the limits of length."""
@@ -143,30 +139,28 @@ class Clips:
 class _Pieces:
     """A body that is too large for memory: read piece by piece, each checked against a change of the file, which ends it at once."""
 
-    __slots__ = ("_pieces", "_source")
+    __slots__ = ("_opened", "_pieces")
 
-    def __init__(self, source: Source, clip: Clip, start: int, stop: int) -> None:
-        self._source = source
-        self._pieces = clip.pieces(source.fd, start, stop, _PIECE)
+    def __init__(self, opened: Opened, clip: Clip, start: int, stop: int) -> None:
+        self._opened = opened
+        self._pieces = clip.pieces(opened.source.fd, start, stop, _PIECE)
 
     def __iter__(self) -> Iterator[bytes]:
         for piece in self._pieces:
-            self._source.check()
+            self._opened.check_unchanged()
             yield piece
 
-    def close(self) -> None:
-        self._source.close()
 
-
-def _body(environ: "WSGIEnvironment", source: Source, clip: Clip, start: int, stop: int) -> _Pieces | tuple[bytes, ...]:
+def _body(environ: "WSGIEnvironment", opened: Opened, clip: Clip, start: int, stop: int) -> Iterable[bytes]:
     if environ["REQUEST_METHOD"] == "HEAD":
-        source.check()
+        opened.check_current()
         return ()
     if stop - start > _WHOLE:
-        return _Pieces(source, clip, start, stop)
+        opened.check_current()
+        return _Pieces(opened, clip, start, stop)
     # Made and original bytes stay apart: joining them would copy the clip once more.
-    pieces = tuple(clip.pieces(source.fd, start, stop, stop - start))
-    source.check()
+    pieces = tuple(clip.pieces(opened.source.fd, start, stop, stop - start))
+    opened.check_current()
     return pieces
 
 
@@ -181,22 +175,22 @@ def parse_span(options: dict[str, str]) -> TimeSpan:
         raise _span_problem(400, "span-malformed", f"t={text[:100]!r}: {error}", text) from None
 
 
-def open_or_problem(library: Library, path: bytes) -> Source:
-    """The open source at a path. Raises Problem 404 for missing and forbidden alike."""
+def take_or_problem(shelf: Shelf, path: bytes) -> Opened:
+    """The open source at a path, with its index.
+
+    Raises Problem: 404 for missing and forbidden alike, 413 for too large, 415 for what is no MP3, 422 for one that cannot be cut,
+    503 while it is being indexed or changed.
+    """
     try:
-        return library.open(path)
+        return shelf.take(path)
     except SourceMissingError:
         raise not_found() from None
-
-
-def index_or_problem(store: IndexStore, source: Source) -> Index:
-    """The index of a source. Raises Problem: 415 for what is no MP3, 422 for one that cannot be cut, 503 while it is being made."""
-    try:
-        return store.get(source)
+    except SourceTooLargeError as error:
+        raise Problem(413, "source-too-large", str(error)) from None
     except IndexPendingError:
         raise busy("the file is being indexed for the first time; try again", 2) from None
     except SourceChangedError:
-        raise
+        raise busy("the file is being changed; try again", 1) from None
     except NotMp3Error as error:
         raise Problem(415, "not-an-mp3", str(error)) from None
     except Mp3Error as error:

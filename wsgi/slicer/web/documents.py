@@ -12,10 +12,11 @@ from werkzeug.http import http_date
 import slicer
 from slicer.media.describe import describe
 from slicer.media.library import Library
+from slicer.media.shelf import Shelf
 from slicer.media.store import IndexStore
 from slicer.mp3 import SECOND, SourceChangedError
 from slicer.web.answer import Answer
-from slicer.web.clips import index_or_problem, open_or_problem
+from slicer.web.clips import take_or_problem
 from slicer.web.conditional import evaluate
 from slicer.web.problems import Problem, busy, cache_control
 
@@ -33,21 +34,22 @@ _MAX_TEXT = 1024
 class Documents:
     """Answers that are JSON. One object for all threads; it holds nothing that changes but the store."""
 
-    def __init__(self, library: Library, store: IndexStore) -> None:
+    def __init__(self, library: Library, store: IndexStore, shelf: Shelf) -> None:
         self._library = library
         self._store = store
+        self._shelf = shelf
         self._openapi = _openapi()
 
     def info(self, environ: "WSGIEnvironment", path: bytes) -> Answer:
         """What is known of the source at `path`. Raises Problem."""
-        with open_or_problem(self._library, path) as source:
-            try:
-                index = index_or_problem(self._store, source)
-                source.check()
-            except SourceChangedError:
-                raise busy("the file is being changed; try again", 1) from None
-            modified = source.identity.mtime_ns // SECOND
-        document = {"path": path.decode("utf-8", "replace"), "clips": f"/clips/{quote(path)}", **describe(index)}
+        opened = take_or_problem(self._shelf, path)
+        try:
+            opened.check_current()
+        except SourceChangedError:
+            self._shelf.drop(path, opened)
+            opened = take_or_problem(self._shelf, path)
+        modified = opened.source.identity.mtime_ns // SECOND
+        document = {"path": path.decode("utf-8", "replace"), "clips": f"/clips/{quote(path)}", **describe(opened.index)}
         return _json(environ, document, _INFO_MAX_AGE, modified)
 
     def library(self, environ: "WSGIEnvironment", options: dict[str, str]) -> Answer:

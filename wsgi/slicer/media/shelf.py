@@ -1,0 +1,106 @@
+"""Sources at hand: opened and indexed once, kept open for the requests that follow.
+
+Opening, checking and indexing a file costs about as much as cutting a clip out of it. A source is taken from the shelf without a
+look at the disk, and asked afterwards, once what it gave has been read, whether it still is the file under its path.
+"""
+
+import os
+import threading
+import time
+from collections import OrderedDict
+
+from slicer.media.library import Library
+from slicer.media.source import Source, SourceTooLargeError
+from slicer.media.store import IndexStore
+from slicer.mp3 import Index, SourceChangedError, has_grown
+
+#: Sources kept open at most, and the seconds after which one that nobody asks for is closed when another is.
+MAX_OPEN = 128
+IDLE_SECONDS = 30
+
+
+class Opened:
+    """An open source with its index. Whoever holds one can read from it; it is closed when nobody does."""
+
+    __slots__ = ("_path", "index", "source", "used")
+
+    def __init__(self, path: bytes, source: Source, index: Index) -> None:
+        self._path = path
+        self.source = source
+        self.index = index
+        self.used = time.monotonic()
+
+    def check_current(self) -> None:
+        """Raise SourceChangedError unless the file under the path still is this one, unchanged since it was opened."""
+        try:
+            now = os.stat(self._path)
+        except OSError:
+            raise SourceChangedError("the file is gone") from None
+        was = self.source.identity
+        if (now.st_ino, now.st_size, now.st_mtime_ns, now.st_dev) != (was.inode, was.size, was.mtime_ns, was.device):
+            raise SourceChangedError("the file was replaced")
+
+    def check_unchanged(self) -> None:
+        """Raise SourceChangedError if the open file, wherever its path leads by now, was changed other than by growing."""
+        try:
+            self.source.check()
+        except SourceChangedError:
+            if not has_grown(self.source.fd, self.index):
+                raise
+
+
+class Shelf:
+    """The sources used last, up to a number and to so many bytes of indexes. Safe for any number of threads."""
+
+    def __init__(self, library: Library, store: IndexStore, *, memory_bytes: int, largest: int) -> None:
+        self._library = library
+        self._store = store
+        self._limit = memory_bytes
+        self._largest = largest
+        self._bytes = 0
+        self._lock = threading.Lock()
+        self._items: OrderedDict[bytes, Opened] = OrderedDict()
+
+    def take(self, path: bytes) -> Opened:
+        """The source at a path from the media folder; it was current when it was put here, which `check_current` asks again.
+
+        Raises SourceMissingError, SourceTooLargeError, IndexPendingError while the file is being indexed, and Mp3Error where that
+        cannot be.
+        """
+        with self._lock:
+            found = self._items.get(path)
+            if found is not None:
+                self._items.move_to_end(path)
+                found.used = time.monotonic()
+                return found
+        source = self._library.open(path)
+        if source.identity.size > self._largest:
+            raise SourceTooLargeError(f"the file holds {source.identity.size} bytes and {self._largest} are allowed")
+        # Not closed here on errors: the last reference closes it.
+        opened = Opened(self._library.full_path(path), source, self._store.get(source))
+        self._put(path, opened)
+        return opened
+
+    def drop(self, path: bytes, opened: Opened) -> None:
+        """Take a source off the shelf, if it is still there: it is not current any more."""
+        with self._lock:
+            if self._items.get(path) is opened:
+                del self._items[path]
+                self._bytes -= opened.index.nbytes
+
+    def _put(self, path: bytes, opened: Opened) -> None:
+        size = opened.index.nbytes
+        idle = opened.used - IDLE_SECONDS
+        with self._lock:
+            old = self._items.pop(path, None)
+            if old is not None:
+                self._bytes -= old.index.nbytes
+            self._items[path] = opened
+            self._bytes += size
+            while (
+                self._bytes > self._limit or len(self._items) > MAX_OPEN or next(iter(self._items.values())).used < idle
+            ):
+                _, dropped = self._items.popitem(last=False)
+                self._bytes -= dropped.index.nbytes
+                if not self._items:
+                    break
