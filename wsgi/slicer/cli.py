@@ -1,15 +1,20 @@
 """The command `slicer`: serve, cut, info, index, doctor. Errors are one line on stderr and exit status 2."""
 
 import argparse
+import io
 import json
 import os
+import pwd
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor, as_completed
 from contextlib import suppress
 from itertools import islice
 from multiprocessing import get_context
+from types import FrameType
+from typing import NoReturn
 
 from tqdm import tqdm
 
@@ -20,7 +25,7 @@ from slicer.media.source import Source, SourceMissingError, open_file
 from slicer.media.store import IndexPendingError, IndexStore
 from slicer.media.timespan import ALLOWED, TimeSpan, TimeSpanError
 from slicer.mp3 import Mp3Error, build_whole_index, cut
-from slicer.server import doctor, machine, run
+from slicer.server import doctor, express, machine, reach, run
 from slicer.server.preflight import PreflightError
 from slicer.settings import PREFIX, Settings, SettingsError, default_index_dir
 
@@ -32,22 +37,51 @@ class _UsageError(Exception):
     """What the person asked for cannot be done; the message is the line they get."""
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line, like all others."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong with the command line and end."""
+        sys.exit(_complain(f"{message} ({self.prog} --help shows what there is)"))
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status: 0, 1 where something was found wrong, 2 where it could not be done."""
-    options = _parser().parse_args(arguments)
+    for stop in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(stop, _stop)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A name that is not UTF-8, or a terminal that knows no arrow, must not end a command.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        status: int = options.command(options)
+        try:
+            options = _parser().parse_args(arguments)
+            status: int = options.command(options)
+        finally:
+            # What cannot be written must be found out here: when Python ends it is too late to say it well.
+            if sys.stdout is not None:
+                sys.stdout.flush()
     except BrokenPipeError:
-        # Who read our output has gone. Python would complain once more when it closes stdout.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _leave_stdout()
         return 1
     except KeyboardInterrupt:
         return 130
     except OSError as error:
-        return _complain(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+        _leave_stdout()
+        return _complain(f"{os.fsdecode(error.filename)}: {error.strerror}" if error.filename else str(error))
     except (_UsageError, SettingsError, PreflightError, Mp3Error, ValueError, LookupError) as error:
         return _complain(str(error))
     return status
+
+
+def _stop(number: int, _: FrameType | None) -> NoReturn:
+    """End as an exception, so that nothing half-written stays. `slicer serve` has handlers of its own."""
+    raise SystemExit(128 + number)
+
+
+def _leave_stdout() -> None:
+    """Let what is still to be written to a standard output that takes nothing more go nowhere: Python would complain again."""
+    if sys.stdout is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _complain(message: str) -> int:
@@ -57,7 +91,7 @@ def _complain(message: str) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="slicer", description="Sample-exact MP3 clips over HTTP.")
+    parser = _Parser(prog="slicer", description="Sample-exact MP3 clips over HTTP.")
     parser.add_argument("--version", action="version", version=f"slicer {slicer.__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
@@ -145,6 +179,8 @@ def _cut(options: argparse.Namespace) -> int:
         clip = cut(source.fd, span, minimum=minimum)
         pieces = _checked(source, clip.pieces(source.fd, 0, clip.length, _PIECE))
         if options.output == "-":
+            if sys.stdout is None:
+                raise _UsageError("standard output is closed")
             for piece in pieces:
                 sys.stdout.buffer.write(piece)
             sys.stdout.buffer.flush()
@@ -172,7 +208,10 @@ def _write_whole(path: str, pieces: Iterator[bytes]) -> None:
     folder = os.path.dirname(os.path.abspath(path))
     if not os.path.isdir(folder):
         raise _UsageError(f"there is no folder {folder}")
-    handle, temporary = tempfile.mkstemp(dir=folder, prefix=".slicer-")
+    try:
+        handle, temporary = tempfile.mkstemp(dir=folder, prefix=".slicer-")
+    except OSError as error:
+        raise _UsageError(f"{folder} cannot be written: {error.strerror}") from None
     try:
         with open(handle, "wb") as file:
             file.writelines(pieces)
@@ -201,32 +240,55 @@ def _info(options: argparse.Namespace) -> int:
 
 def _index(options: argparse.Namespace) -> int:
     settings = _settings(options.folder)
-    store = _store(settings)
-    store.prepare()
-    if not store.is_writable():
-        raise _UsageError(f"{settings.index_dir} cannot be written: set {PREFIX}INDEX_DIR to a folder that can")
     jobs = machine.cpus() if options.jobs is None else options.jobs
     if not 1 <= jobs <= 256:
         raise _UsageError(f"--jobs {jobs} is not a number from 1 to 256")
+    store = _store(settings)
+    _prepare(settings, store)
+    if not store.is_writable():
+        raise _UsageError(f"{settings.index_dir} cannot be written: set {PREFIX}INDEX_DIR to a folder that can")
     gone = store.prune(settings.media)
     paths = [entry.path for entry in Library(settings.media).list()]
     made = refused = 0
     # Spawned, not forked: a fork of a process with threads is not safe, and Python will not do it by default either.
     with (
-        ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool,
+        ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_ignore_interrupts) as pool,
         tqdm(total=len(paths), unit=" files", disable=not sys.stderr.isatty(), file=sys.stderr) as bar,
     ):
-        for found in _map_bounded(pool, settings, paths, jobs):
-            for path, complaint, is_new in found:
-                bar.update()
-                made += is_new
-                if complaint:
-                    refused += 1
-                    tqdm.write(f"{os.fsdecode(path)}: {complaint}", file=sys.stderr)
+        try:
+            for found in _map_bounded(pool, settings, paths, jobs):
+                for path, complaint, is_new in found:
+                    bar.update()
+                    made += is_new
+                    if complaint:
+                        refused += 1
+                        tqdm.write(f"{os.fsdecode(path)}: {complaint}", file=sys.stderr)
+        except BrokenExecutor:
+            raise _UsageError("a process that indexed was killed; run it again to go on") from None
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
     print(
         f"{made} indexed, {len(paths) - made - refused} were indexed before, {refused} cannot be, {gone} of files that are gone removed"
     )
     return 1 if refused else 0
+
+
+def _prepare(settings: Settings, store: IndexStore) -> None:
+    """Make the index folder. What root makes is given to the server's user, who has to write there too."""
+    made = [path for path in (settings.index_dir, os.path.join(settings.index_dir, "locks")) if not os.path.isdir(path)]
+    store.prepare()
+    with suppress(LookupError):
+        user = reach.run_user(express.RUN_USER)
+        if user is not None:
+            account = pwd.getpwnam(user)
+            for path in made:
+                os.chown(path, account.pw_uid, account.pw_gid)
+
+
+def _ignore_interrupts() -> None:
+    """Leave Ctrl-C to the process that started this one: it lets the files at hand be finished and then ends all."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 _Found = list[tuple[bytes, str, bool]]
@@ -250,14 +312,23 @@ def _index_batch(settings: Settings, paths: list[bytes]) -> _Found:
     for path in paths:
         try:
             with library.open(path) as source:
+                if source.identity.size > settings.max_source_bytes:
+                    found.append((path, f"it is larger than {settings.max_source_bytes} bytes", False))
+                    continue
                 known = store.is_indexed(source)
                 if not known:
                     _index_to_the_end(store, source)
+                    # The store answers without a place to write; here writing is all that is wanted.
+                    if not store.is_indexed(source):
+                        found.append((path, "its index cannot be stored", False))
+                        continue
             found.append((path, "", not known))
         except SourceMissingError:
             found.append((path, "it is gone or cannot be read", False))
         except Mp3Error as error:
             found.append((path, str(error), False))
+        except OSError as error:
+            found.append((path, error.strerror or str(error), False))
     return found
 
 

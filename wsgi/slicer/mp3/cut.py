@@ -85,9 +85,9 @@ def cut(fd: int, span: Span, *, minimum: int = 1) -> Clip:
         before += per_frame
     silents = 1 if silent else 0
     frames = stop - begin + silents
-    audio = len(silent) + sum(end - start for start, end in ranges)
-    front = segment.tag_length + len(silent)
-    length = segment.tag_length + audio
+    front = length = segment.tag_length + len(silent)
+    for start, end in ranges:
+        length += end - start
     constant = segment.bitrate is not None
     seek_table = _even_seek_table if constant else _seek_table
     tag = infotag.build(
@@ -181,10 +181,18 @@ def _main_data(segment: Segment, window: bytes, places: list[int], end: int) -> 
 
 def _silent_frame(header: FrameHeader, reservoir: bytes) -> bytes:
     """A frame of silence (all side information zero) that ends in the bytes of `reservoir`."""
-    front = 4 + header.side_info_length
-    raw = header.plain(front + len(reservoir))
-    length = LENGTHS[header.version, header.sample_rate][raw[2]]
-    return raw + bytes(length - 4 - len(reservoir)) + reservoir
+    return _silent_fronts(header)[len(reservoir)] + reservoir
+
+
+@lru_cache(maxsize=64)
+def _silent_fronts(header: FrameHeader) -> tuple[bytes, ...]:
+    """All but the reservoir of a silent frame, for each length of a reservoir."""
+    fronts = []
+    for held in range(header.max_main_data_begin + 1):
+        raw = header.plain(4 + header.side_info_length + held)
+        length = LENGTHS[header.version, header.sample_rate][raw[2]]
+        fronts.append(raw + bytes(length - 4 - held))
+    return tuple(fronts)
 
 
 def _even_seek_table(_: Segment, begin: int, stop: int, silents: int, front: int, length: int) -> bytes:
