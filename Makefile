@@ -41,7 +41,7 @@ bench-engine: $(SLICER) $(STAMPS)/bench ## measure cutting alone
 	$(PYTHON) tests/bench/engine.py
 
 bench-http: $(SLICER) $(STAMPS)/bench ## measure the server over HTTP
-	$(PYTHON) tests/bench/http.py
+	$(PYTHON) tests/bench/serving.py
 
 lock: $(STAMPS)/serve ## write requirements/*.txt anew from pyproject.toml
 	@scripts/lock $(VENV)/bin/uv

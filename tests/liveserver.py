@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 START_SECONDS = 40
 STOP_SECONDS = 30
@@ -80,7 +80,13 @@ def raw(port: int, request: bytes) -> tuple[int, dict[str, str], bytes]:
 class Server:
     """One running `slicer serve`. Every process it is asked about descends from its pid."""
 
-    def __init__(self, media: str, *options: str, environ: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        media: str,
+        *options: str,
+        environ: Mapping[str, str] | None = None,
+        slicer: Sequence[str] = ("-m", "slicer"),
+    ) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.work = folder()
@@ -88,7 +94,7 @@ class Server:
         self._out = open(os.path.join(self.work, "out"), "w+", encoding="utf-8")  # noqa: SIM115 - closed by stop
         self._log = open(os.path.join(self.work, "log"), "w+", encoding="utf-8")  # noqa: SIM115
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "slicer", "serve", media, "--host", "127.0.0.1", "--port", str(self.port), *options],
+            [sys.executable, *slicer, "serve", media, "--host", "127.0.0.1", "--port", str(self.port), *options],
             env={**os.environ, "SLICER_INDEX_DIR": os.path.join(self.work, "index"), **(environ or {})},
             stdin=subprocess.DEVNULL,
             stdout=self._out,
@@ -193,9 +199,11 @@ class Server:
 
 
 @contextlib.contextmanager
-def serving(media: str, *options: str, environ: Mapping[str, str] | None = None) -> Iterator[Server]:
+def serving(
+    media: str, *options: str, environ: Mapping[str, str] | None = None, slicer: Sequence[str] = ("-m", "slicer")
+) -> Iterator[Server]:
     """A server that is stopped at the end, whatever happens."""
-    server = Server(media, *options, environ=environ)
+    server = Server(media, *options, environ=environ, slicer=slicer)
     try:
         yield server
     finally:
