@@ -1,4 +1,5 @@
 import os
+import pathlib
 import stat
 
 import pytest
@@ -128,3 +129,10 @@ def test_every_define_that_is_used_is_given():
     with open(os.path.join(files.find().apache, "slicer.conf")) as conf:
         used = set(re.findall(r"\$\{(SLICER_\w+)\}", conf.read()))
     assert used == set(compute(1, GIB).defines())
+
+
+def test_apache_starts_from_a_folder_that_allows_no_programs(tmp_path: pathlib.Path) -> None:
+    script = tmp_path / "apachectl"
+    script.write_text("#!/usr/bin/bash\n# what follows does not matter\n")
+    script.chmod(0o644)
+    assert express.control(str(tmp_path)) == ["/usr/bin/bash", str(script), "start", "-DFOREGROUND"]

@@ -92,6 +92,17 @@ def command(launch: Launch, program: str | None = None) -> list[str]:
     return words
 
 
+def control(root: str) -> list[str]:
+    """The words that start Apache in the foreground, once express has filled the server root `root`.
+
+    The script is given to its shell, as its first line names it: /run is mounted noexec on Debian. Raises OSError without it.
+    """
+    script = os.path.join(root, "apachectl")
+    with open(script, encoding="utf-8") as file:
+        shell = file.readline().removeprefix("#!").strip()
+    return [shell, script, "start", "-DFOREGROUND"]
+
+
 def environment(environ: Mapping[str, str], settings: Mapping[str, str]) -> dict[str, str]:
     """The environment of the server: `environ` with `settings` (the SLICER_ variables, which the daemons inherit)."""
     kept = {name: value for name, value in environ.items() if name not in _DROPPED and not name.startswith("MOD_WSGI_")}

@@ -60,7 +60,8 @@ def run(
             _print_table(sizes)
             print(f"http://{express.listen_host(host)}:{port}/ serves {settings.media}; Ctrl-C stops it", flush=True)
             environ = express.environment(os.environ, settings.to_environ())
-            return _supervise(express.command(launch), environ, server_root, signals)
+            _set_up(express.command(launch), environ, server_root)
+            return _supervise(express.control(server_root), environ, server_root, signals)
         finally:
             root.remove(server_root)
 
@@ -96,6 +97,25 @@ class _Signals:
         self.stop(self.asked)
 
 
+def _set_up(command: list[str], environ: dict[str, str], folder: str) -> None:
+    """Have express write its files into the server root. Raises PreflightError with its last line when it fails."""
+    done = subprocess.run(
+        [*command, "--setup-only"],
+        stdin=subprocess.DEVNULL,
+        # Its banner repeats our table. Pipes: express opens /dev/stderr anew, which would truncate a log file.
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        cwd=folder,
+        env=environ,
+        # Files that express writes must be readable by the run user.
+        umask=0o022,
+        check=False,
+    )
+    if done.returncode:
+        lines = done.stderr.decode(errors="replace").strip().splitlines() or [f"exit status {done.returncode}"]
+        raise preflight.PreflightError(f"mod_wsgi-express failed: {lines[-1]}")
+
+
 def _supervise(command: list[str], environ: dict[str, str], folder: str, signals: _Signals) -> int:
     """Run the command until it ends, stopping it when a signal asks, and end whatever it leaves behind."""
     parent = os.getpid()
@@ -111,9 +131,8 @@ def _supervise(command: list[str], environ: dict[str, str], folder: str, signals
     child = subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
-        # Not a terminal, so express becomes Apache instead of staying between us; its banner repeats our table.
         stdout=subprocess.DEVNULL,
-        # A pipe: express opens /dev/stderr anew, which would truncate a log file and cannot be done to a journal's socket.
+        # A pipe: Apache opens /dev/stderr anew, which would truncate a log file and cannot be done to a journal's socket.
         stderr=log_write,
         cwd=folder,
         env=environ,
