@@ -10,7 +10,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor, as_completed
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import islice
 from multiprocessing import get_context
 from types import FrameType
@@ -80,7 +80,8 @@ def _stop(number: int, _: FrameType | None) -> NoReturn:
 
 def _leave_stdout() -> None:
     """Let what is still to be written to a standard output that takes nothing more go nowhere: Python would complain again."""
-    if sys.stdout is not None:
+    # Whoever calls main from Python may have put something else there, without a number.
+    with suppress(AttributeError, OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -252,7 +253,7 @@ def _index(options: argparse.Namespace) -> int:
     made = refused = 0
     # Spawned, not forked: a fork of a process with threads is not safe, and Python will not do it by default either.
     with (
-        ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_ignore_interrupts) as pool,
+        ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool,
         tqdm(total=len(paths), unit=" files", disable=not sys.stderr.isatty(), file=sys.stderr) as bar,
     ):
         try:
@@ -265,9 +266,6 @@ def _index(options: argparse.Namespace) -> int:
                         tqdm.write(f"{os.fsdecode(path)}: {complaint}", file=sys.stderr)
         except BrokenExecutor:
             raise _UsageError("a process that indexed was killed; run it again to go on") from None
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
     print(
         f"{made} indexed, {len(paths) - made - refused} were indexed before, {refused} cannot be, {gone} of files that are gone removed"
     )
@@ -286,23 +284,32 @@ def _prepare(settings: Settings, store: IndexStore) -> None:
                 os.chown(path, account.pw_uid, account.pw_gid)
 
 
-def _ignore_interrupts() -> None:
-    """Leave Ctrl-C to the process that started this one: it lets the files at hand be finished and then ends all."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
 _Found = list[tuple[bytes, str, bool]]
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Hold Ctrl-C back. Processes that are started meanwhile never get it: the one that started them ends them, after the files at hand."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 def _map_bounded(pool: ProcessPoolExecutor, settings: Settings, paths: list[bytes], jobs: int) -> Iterator[_Found]:
     """Index in batches, a few in flight at a time: memory stays the same for any number of files."""
     batches = iter([paths[start : start + _BATCH] for start in range(0, len(paths), _BATCH)])
-    waiting: set[Future[_Found]] = {pool.submit(_index_batch, settings, batch) for batch in islice(batches, 2 * jobs)}
+    # A process starts when there is work for it.
+    with _interrupts_held():
+        waiting: set[Future[_Found]] = {
+            pool.submit(_index_batch, settings, batch) for batch in islice(batches, 2 * jobs)
+        }
     while waiting:
         done = next(as_completed(waiting))
         waiting.discard(done)
-        for batch in islice(batches, 1):
-            waiting.add(pool.submit(_index_batch, settings, batch))
+        with _interrupts_held():
+            waiting |= {pool.submit(_index_batch, settings, batch) for batch in islice(batches, 1)}
         yield done.result()
 
 

@@ -211,6 +211,18 @@ def test_a_file_that_grew_is_walked_on(data: bytes, write: Write, monkeypatch: p
         assert build_index(fd, previous=before).start != before.start
 
 
+def test_a_file_changed_within_and_longer_is_walked_anew(data: bytes, write: Write) -> None:
+    """Start and end are as they were, and there is more behind: only samples from within tell that it is another file."""
+    path = write(data)
+    before = index_of(path)
+    middle = len(data) // 2
+    Path(path).write_bytes(data[:middle] + bytes(20_000) + data[middle + 20_000 :] + data[-50_000:])
+    with opened(path) as fd:
+        after = build_index(fd, previous=before)
+    assert after == index_of(path)
+    assert after.gaps
+
+
 def test_a_walk_out_of_time_goes_on_later(stream: Callable[[str], str], write: Write) -> None:
     path = write(Path(stream("mpeg1-48-joint-cbr320")).read_bytes() * 4)
     full = index_of(path)

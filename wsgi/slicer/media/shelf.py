@@ -10,7 +10,7 @@ import time
 from collections import OrderedDict
 
 from slicer.media.library import Library
-from slicer.media.source import Source, SourceTooLargeError
+from slicer.media.source import Source, SourceTooLargeError, real_path
 from slicer.media.store import IndexStore
 from slicer.mp3 import Index, SourceChangedError, has_grown
 
@@ -39,6 +39,9 @@ class Opened:
         was = self.source.identity
         if (now.st_ino, now.st_size, now.st_mtime_ns, now.st_dev) != (was.inode, was.size, was.mtime_ns, was.device):
             raise SourceChangedError("the file was replaced")
+        # Withdrawn by its mode, or by a folder on its way that now leads elsewhere.
+        if now.st_ctime_ns != self.source.ctime_ns or real_path(self.source.fd) != was.path:
+            raise SourceChangedError("the file was moved, or who may read it changed")
 
     def check_unchanged(self) -> None:
         """Raise SourceChangedError if the open file, wherever its path leads by now, was changed other than by growing."""

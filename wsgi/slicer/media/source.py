@@ -34,11 +34,13 @@ class Identity(NamedTuple):
 class Source:
     """An open source. Readers use `fd` with os.pread only; `with` closes it, and so does the loss of the last reference."""
 
-    __slots__ = ("_closed", "fd", "identity")
+    __slots__ = ("_closed", "ctime_ns", "fd", "identity")
 
-    def __init__(self, fd: int, identity: Identity) -> None:
+    def __init__(self, fd: int, status: os.stat_result) -> None:
         self.fd = fd
-        self.identity = identity
+        self.identity = Identity(real_path(fd), status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+        #: Time of the last change of what the file is called and who may read it; no part of what it holds.
+        self.ctime_ns = status.st_ctime_ns
         self._closed = False
 
     def __enter__(self) -> Self:
@@ -79,13 +81,14 @@ def open_source(root: bytes, path: bytes) -> Source:
         raise SourceMissingError from None
     try:
         status = os.fstat(fd)
-        real = real_path(fd)
-        if not stat.S_ISREG(status.st_mode) or not real.startswith(root.rstrip(b"/") + b"/"):
-            raise SourceMissingError
-        return Source(fd, Identity(real, status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns))
+        source = Source(fd, status)
     except BaseException:
         os.close(fd)
         raise
+    if not stat.S_ISREG(status.st_mode) or not source.identity.path.startswith(root.rstrip(b"/") + b"/"):
+        source.close()
+        raise SourceMissingError
+    return source
 
 
 def open_file(path: str) -> Source:
@@ -95,7 +98,7 @@ def open_file(path: str) -> Source:
     if not stat.S_ISREG(status.st_mode):
         os.close(fd)
         raise SourceMissingError
-    return Source(fd, Identity(real_path(fd), status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns))
+    return Source(fd, status)
 
 
 def real_path(fd: int) -> bytes:

@@ -24,8 +24,8 @@ from slicer.mp3.walk import FIRST_FRAME_SCAN, MAX_FALSE_SYNCS, RunWalk, SegmentW
 
 #: Nanoseconds in a second: times are whole nanoseconds, so that no float ever rounds one.
 SECOND = 1_000_000_000
-#: Bytes at the start and at the last remembered frame whose checksum says that a larger file is the same one, grown.
-_PROOF = 4096
+#: How many samples of how many bytes, spread over a file, say that a larger one is the same file, grown.
+_SAMPLES, _SAMPLE = 256, 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class Index:
     info: InfoTag | None
     tags: tuple[str, ...]
     end: int  #: offset behind the last byte that may belong to a frame; tags follow
-    proof: int  #: checksum of the start and of the last remembered frame
+    proof: int  #: checksum of samples spread over the frames
 
     @property
     def seconds(self) -> Fraction:
@@ -159,7 +159,7 @@ def build_index(fd: int, *, previous: Index | None = None, deadline: float | Non
 
 
 def has_grown(fd: int, index: Index) -> bool:
-    """Whether the file open as `fd` is the indexed one with more behind it, as far as its start and its old end tell."""
+    """Whether the file open as `fd` is the indexed one with more behind it, as far as samples spread over it tell."""
     return os.fstat(fd).st_size > index.size and _begins_like(fd, index)
 
 
@@ -237,11 +237,13 @@ def _thaw(index: Index) -> Walk:
 
 
 def _proof(fd: int, start: int, segments: tuple[Segment, ...]) -> int:
-    last = segments[-1].runs[-1]
-    window = min(_PROOF, last.end - last.anchors[-1])
-    tail = os.pread(fd, window, last.anchors[-1])
-    head = os.pread(fd, min(_PROOF, last.end - start), start)
-    return zlib.crc32(tail, zlib.crc32(head))
+    """A checksum of samples spread evenly from the first frame to the end of the last."""
+    span = segments[-1].runs[-1].end - start
+    last = max(0, span - _SAMPLE)
+    proof = 0
+    for number in range(_SAMPLES):
+        proof = zlib.crc32(os.pread(fd, min(_SAMPLE, span), start + last * number // (_SAMPLES - 1)), proof)
+    return proof
 
 
 def _nearest(value: Fraction) -> int:

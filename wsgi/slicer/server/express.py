@@ -77,6 +77,8 @@ def command(launch: Launch, program: str | None = None) -> list[str]:
         *("--limit-request-body", str(64 << 10)),
         # An idle kept-alive connection would hold a child.
         *("--keep-alive-timeout", "0"),
+        # The application answers HEAD itself, without reading audio; told GET, it would obey a Range too.
+        *("--map-head-to-get", "Off"),
         # New code comes with a new process, not when a file's time changes.
         "--disable-reloading",
         *("--locale", "C.UTF-8"),

@@ -56,7 +56,10 @@ def _is_same(validator: str, etag: str, modified: int) -> bool:
 
 
 def _seconds(date: str) -> int | None:
-    parsed = parse_date(date)
+    try:
+        parsed = parse_date(date)
+    except OverflowError:  # a day or a year beyond all counting
+        return None
     return None if parsed is None else int(parsed.timestamp())
 
 

@@ -5,7 +5,7 @@ import re
 from urllib.parse import quote
 
 _MAX_NAME = 150
-_UNSAFE = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|\ufffd]+')
+_UNSAFE = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|\ufffd\ud800-\udfff]+')
 _SUFFIX = ".mp3"
 
 
@@ -15,7 +15,7 @@ def attachment(name: str, path: bytes, span: str) -> str:
     Characters that file systems refuse become underscores, and the suffix is that of the source's kind.
     """
     if not name:
-        stem = os.path.basename(path).decode("utf-8", "replace").removesuffix(_SUFFIX)
+        stem = os.path.basename(path).decode("utf-8", "replace")[: -len(_SUFFIX)]
         name = f"{stem}_{span.replace(',', '-')}"
     name = _UNSAFE.sub("_", name).strip(" .")[:_MAX_NAME] or "clip"
     if not name.lower().endswith(_SUFFIX):

@@ -12,7 +12,7 @@ MAX_AGE = {400: 60, 404: 10, 405: 60, 410: 10, 413: 60, 414: 60, 415: 60, 416: 1
 _PREFIX = "urn:slicer:problem:"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Problem(Exception):  # noqa: N818  (the RFC's own name)
     """An answer that is an error. `kind` is the last part of its type, `members` are extra members of the JSON object."""
 

@@ -1,0 +1,207 @@
+"""The two descriptions of the API, held to the code: openapi.json and docs/api.md."""
+
+import ast
+import json
+import re
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+import slicer.web
+from slicer.settings import Settings
+from slicer.web import app, documents
+from slicer.web.cors import Cors
+from slicer.web.problems import MAX_AGE, cache_control
+
+WEB = Path(slicer.web.__file__).parent
+ROOT = Path(__file__).parents[3]
+API = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+DOCUMENT = json.loads((WEB / "openapi.json").read_text(encoding="utf-8"))
+#: Names of functions that make a Problem, and the place of its status and kind among their arguments.
+MAKERS = {"Problem", "_span_problem"}
+
+
+@pytest.fixture(scope="module")
+def application(tmp_path_factory):
+    media, index = tmp_path_factory.mktemp("media"), tmp_path_factory.mktemp("index")
+    return app.create_app(Settings.from_environ({"SLICER_MEDIA": str(media), "SLICER_INDEX_DIR": str(index)}))
+
+
+def kinds():
+    """(kind, status) of every problem that the sources of slicer.web can answer with."""
+    found = set()
+    for path in sorted(WEB.glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in MAKERS:
+                status, kind = node.args[:2]
+                if isinstance(status, ast.Constant):
+                    assert isinstance(kind, ast.Constant), f"{path.name}:{node.lineno}: a kind that is no text"
+                    found.add((kind.value, status.value))
+                else:
+                    assert path.name == "clips.py", f"{path.name}:{node.lineno}: a status that is no number"
+    return found
+
+
+def table(heading):
+    """The cells of the first table after a heading of docs/api.md, by rows."""
+    section = re.split(r"^#+ ", API.split(f"# {heading}\n", 1)[1], maxsplit=1, flags=re.MULTILINE)[0]
+    rows = [line.strip("|\n").split("|") for line in section.splitlines() if line.startswith("|")]
+    assert len(rows) > 2, heading
+    return [[cell.strip() for cell in row] for row in rows[2:]]
+
+
+def apache_statuses():
+    found = {int(path.stem) for path in (ROOT / "apache" / "errors").glob("*.json")}
+    text = (ROOT / "apache" / "slicer.conf").read_text(encoding="utf-8")
+    return found | {int(number) for number in re.findall(r"^ErrorDocument (\d+)", text, re.MULTILINE)}
+
+
+def expected_cache_control(status):
+    if status in {status for _, status in kinds()}:
+        return cache_control(MAX_AGE.get(status, 0))
+    # apache/slicer.conf has the same rule; tests/http asks the server.
+    return "no-store" if status >= 500 or status in {408, 429} else "public, max-age=60"
+
+
+def resolved(value):
+    while "$ref" in value:
+        found = DOCUMENT
+        for name in value["$ref"].removeprefix("#/").split("/"):
+            found = found[name]
+        value = found
+    return value
+
+
+def operations():
+    return [
+        (path, method, item[method])
+        for path, item in DOCUMENT["paths"].items()
+        for method in ("get", "head", "options")
+    ]
+
+
+def test_the_document_is_valid():
+    OpenAPIV31SpecValidator(DOCUMENT).validate()
+
+
+def test_the_document_has_the_paths_of_the_application(application):
+    rules = {re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule) for rule in application.url_map.iter_rules()}
+    assert set(DOCUMENT["paths"]) == rules
+    for rule in application.url_map.iter_rules():
+        path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
+        assert {method.upper() for method in DOCUMENT["paths"][path] if method != "parameters"} == rule.methods
+
+
+def test_the_document_has_the_options_of_the_application():
+    given = {
+        path: {
+            parameter["name"]
+            for parameter in map(resolved, operation.get("parameters", []))
+            if parameter["in"] == "query"
+        }
+        for path, method, operation in operations()
+        if method == "get"
+    }
+    assert given.pop("/clips/{path}") == app._CLIP_OPTIONS
+    assert given.pop("/library") == app._LIBRARY_OPTIONS
+    assert not set().union(*given.values())
+
+
+def test_the_document_has_the_limits_of_the_application():
+    limit = DOCUMENT["components"]["parameters"]["Limit"]["schema"]
+    assert (limit["default"], limit["maximum"]) == (documents.PAGE, documents.MAX_PAGE)
+
+
+def test_every_problem_is_in_the_document():
+    text = json.dumps(DOCUMENT["components"]["responses"])
+    named = {kind for kind, _ in kinds() if f"`{kind}`" in text}
+    # 405 is the answer to the methods that the document cannot name.
+    assert named == {kind for kind, _ in kinds()} - {"method"}
+
+
+def test_every_status_of_a_problem_is_in_the_document():
+    given = {int(status) for _, _, operation in operations() for status in operation["responses"] if status.isdigit()}
+    assert {status for _, status in kinds()} - {405} == {status for status in given if status >= 400}
+
+
+def test_every_cors_header_is_in_the_document():
+    cors = Cors(("https://a.example", "https://b.example"))
+    names = {name for name, _ in [*cors.headers({"HTTP_ORIGIN": "https://a.example"}), *cors.preflight()]}
+    assert names == {name for name in DOCUMENT["components"]["headers"] if name.startswith("Access-")} | {"Vary"}
+
+
+def test_everything_in_the_document_is_used():
+    text = json.dumps(DOCUMENT)
+    for group, items in DOCUMENT["components"].items():
+        for name in items:
+            assert f'"#/components/{group}/{name}"' in text, name
+
+
+def test_the_version_is_the_packages_own(application):
+    body = application.on_openapi({"REQUEST_METHOD": "GET"}).body
+    served = json.loads(b"".join(body))
+    assert served == {**DOCUMENT, "info": {**DOCUMENT["info"], "version": slicer.__version__}}
+
+
+def test_kinds_are_found():
+    assert {("span-malformed", 400), ("method", 405), ("internal", 500), ("try-again", 503)} <= kinds()
+
+
+def test_the_page_has_every_problem():
+    rows = table("Errors")
+    assert {(kind.strip("`"), int(status)) for status, kind, *_ in rows} == kinds()
+
+
+def test_the_page_has_how_long_every_error_may_be_kept():
+    rows = {status: value.strip("`") for status, value, of in table("Caching") if of == "errors"}
+    statuses = {status for _, status in kinds()} | apache_statuses()
+    assert rows == {str(status): expected_cache_control(status) for status in statuses}
+
+
+def test_apache_and_the_application_agree_on_how_long_errors_may_be_kept():
+    for status in apache_statuses() & {status for _, status in kinds()} - {404}:
+        rule = "no-store" if status >= 500 else "public, max-age=60"
+        assert cache_control(MAX_AGE.get(status, 0)) == rule
+
+
+def test_the_page_has_how_long_every_answer_may_be_kept():
+    rows = {of: value.strip("`") for _, value, of in table("Caching")}
+    settings = Settings(media="/")
+    ages = {"/info": documents._INFO_MAX_AGE, "/library": documents._LIBRARY_MAX_AGE}
+    ages["/openapi.json"] = documents._OPENAPI_MAX_AGE
+    for of, seconds in ages.items():
+        assert rows[f"`{of}`"] == cache_control(seconds)
+    (clips,) = [value for of, value in rows.items() if of.startswith("clips")]
+    assert clips == cache_control(settings.clip_max_age)
+
+
+def test_the_page_has_what_apache_answers():
+    assert {int(status) for status, _ in table("Errors of Apache")} == apache_statuses()
+
+
+def test_the_page_has_every_endpoint_with_its_options():
+    rows = {path.strip("`"): set(re.findall(r"`(\w+)`", options)) for path, _, options in table("Endpoints")}
+    given = defaultdict(set)
+    for path, method, operation in operations():
+        if method == "get":
+            parameters = map(resolved, operation.get("parameters", []))
+            given[path.replace("{path}", "<path>.mp3")] = {each["name"] for each in parameters if each["in"] == "query"}
+    assert rows == given
+
+
+def test_the_page_has_the_limits_of_the_settings():
+    settings = Settings(media="/")
+    rows = {name.strip("`"): value for _, value, name, _ in table("Limits") if name}
+    assert rows == {
+        "SLICER_MIN_CLIP_SECONDS": f"{float(settings.min_clip_seconds):g} s",
+        "SLICER_MAX_CLIP_SECONDS": f"{settings.max_clip_seconds} s",
+        "SLICER_MAX_SOURCE_BYTES": f"{settings.max_source_bytes >> 30} GiB",
+        "SLICER_INDEX_SECONDS": f"{settings.index_seconds} s",
+    }
+
+
+def test_the_page_has_every_member_of_info():
+    named = {name for cell, _ in table("`/info/<path>.mp3`") for name in re.findall(r"`(\w+)`", cell)}
+    assert named == set(DOCUMENT["components"]["schemas"]["Info"]["properties"])
