@@ -251,6 +251,8 @@ def _index(options: argparse.Namespace) -> int:
     gone = store.prune(settings.media)
     paths = [entry.path for entry in Library(settings.media).list()]
     made = refused = 0
+    # A thread of its own would be handed the signals that `_interrupts_held` keeps from this one.
+    tqdm.monitor_interval = 0
     # Spawned, not forked: a fork of a process with threads is not safe, and Python will not do it by default either.
     with (
         ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool,

@@ -1,8 +1,10 @@
 """The index store: one build however many ask, nothing half-written, whatever is doubtful made anew."""
 
 import os
+import shutil
 import threading
 import time
+import zlib
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
@@ -92,7 +94,7 @@ def test_kept_on_disk_for_the_next_process(cbr: str, folder: str, builds: list[i
     assert not [name for name in os.listdir(folder) if name.endswith(".tmp")]
 
 
-@pytest.mark.parametrize("damage", ["cut", "flip", "empty", "text", "version"])
+@pytest.mark.parametrize("damage", ["cut", "flip", "empty", "text", "version", "shape"])
 def test_a_damaged_file_is_made_anew(cbr: str, folder: str, builds: list[int], damage: str) -> None:
     with open_file(cbr) as source:
         index = new_store(folder).get(source)
@@ -106,6 +108,10 @@ def test_a_damaged_file_is_made_anew(cbr: str, folder: str, builds: list[int], d
             data = bytearray()
         elif damage == "text":
             data = bytearray(b"not an index")
+        elif damage == "shape":
+            # Whole and wrong: what another version of the form would look like.
+            data = bytearray(b"slicer index 1\n2\n{}")
+            data += zlib.crc32(data).to_bytes(4, "big")
         else:
             data[: len(b"slicer index 1")] = b"slicer index 0"
         path.write_bytes(data)
@@ -215,6 +221,15 @@ def test_without_a_place_to_write_it_still_answers(cbr: str, tmp_path: Path) -> 
     folder.write_text("a file where the folder was")
     with open_file(cbr) as source:
         assert made.get(source) == build_whole_index(source.fd)
+
+
+def test_a_folder_taken_away_comes_back(cbr: str, folder: str) -> None:
+    made = new_store(folder)
+    shutil.rmtree(folder)
+    with open_file(cbr) as source:
+        made.get(source)
+        assert made.is_indexed(source)
+    assert made.is_writable()
 
 
 def test_what_a_killed_process_left_is_swept(folder: str) -> None:

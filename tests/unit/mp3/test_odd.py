@@ -165,6 +165,23 @@ def test_what_is_no_mp3_is_refused_at_once(content: bytes, error: type[Exception
     assert time.monotonic() - started < PROMPT
 
 
+def test_a_tail_without_audio_is_not_read_to_its_end(data: bytes, write: Write) -> None:
+    path = write(data)
+    with open(path, "r+b") as file:
+        file.truncate(4 << 30)  # sparse: gigabytes of zeros that take no room
+    started = time.monotonic()
+    index = index_of(path)
+    assert time.monotonic() - started < PROMPT
+    assert index.segments[0].frames == index_of(write(data, "plain.mp3")).segments[0].frames
+
+
+def test_too_many_changes_are_refused(data: bytes, stream: Callable[[str], str], write: Write) -> None:
+    one, two = data[:4180], Path(stream("mpeg1-32-mono-cbr64")).read_bytes()
+    places = streams.frames(two)
+    with pytest.raises(UnsupportedMp3Error, match="change more than 64"):
+        index_of(write((one[streams.frames(one)[1] : streams.frames(one)[6]] + two[places[1] : places[6]]) * 40))
+
+
 def test_layer_ii_and_free_format_are_named(stream_folder: str, write: Write) -> None:
     wav = streams.source(44_100, 2, stream_folder, 20)
     with pytest.raises(NotMp3Error, match="Layer II,"):
@@ -209,6 +226,17 @@ def test_a_file_that_grew_is_walked_on(data: bytes, write: Write, monkeypatch: p
     with opened(path) as fd:
         assert build_index(fd, previous=before) == index_of(path)
         assert build_index(fd, previous=before).start != before.start
+
+
+def test_growth_of_a_damaged_file_is_walked_anew(data: bytes, write: Write) -> None:
+    """What was judged by where the file ended must be judged again."""
+    for cut_at in (150_000, 100_500, 101_000, 103_003):
+        path = write(streams.garbage_between(data, 100_000, b"junk" * 100)[:cut_at])
+        before = index_of(path)
+        with open(path, "ab") as file:
+            file.write(data[cut_at:])
+        with opened(path) as fd:
+            assert build_index(fd, previous=before) == index_of(path)
 
 
 def test_a_file_changed_within_and_longer_is_walked_anew(data: bytes, write: Write) -> None:

@@ -110,3 +110,14 @@ def test_a_host_that_means_nothing(host):
 def test_a_missing_program(tmp_path):
     with pytest.raises(PreflightError, match="pip install"):
         preflight.program_present(str(tmp_path / "mod_wsgi-express"))
+
+
+@pytest.mark.parametrize("host", ["", "a b", "x\nInclude /etc/passwd", "'", "a/b", "é", "x" * 256])
+def test_a_host_that_is_none_never_reaches_apache(host: str) -> None:
+    with pytest.raises(preflight.PreflightError, match="no address and no name"):
+        preflight.host_name(host)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "0.0.0.0", "localhost", "fe80::1%eth0", "audio.example.org"])
+def test_hosts(host: str) -> None:
+    assert preflight.host_name(host) == host

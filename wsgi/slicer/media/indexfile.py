@@ -52,6 +52,13 @@ def load(data: bytes) -> tuple[Identity, Index] | None:
     """What `dump` made, or None if these bytes are not wholly that: another version, cut short, changed."""
     if not data.startswith(_MAGIC) or zlib.crc32(data[:-4]).to_bytes(4, "big") != data[-4:]:
         return None
+    try:
+        return _load(data)
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _load(data: bytes) -> tuple[Identity, Index] | None:
     line = data.index(b"\n", len(_MAGIC))
     begin = line + 1
     place = begin + int(data[len(_MAGIC) : line])

@@ -37,6 +37,7 @@ class IndexStore:
         self._folder = folder
         self._seconds = float(seconds)
         self._errors = _Errors()
+        self._building = threading.Lock()
 
     def prepare(self) -> None:
         """Make the folder and take away what a killed process left. Raises OSError where that cannot be done."""
@@ -115,12 +116,18 @@ class IndexStore:
         """Hold the lock of an index. Locks are shared by many indexes, so that their files are few and never removed."""
         number = int(os.path.basename(path)[:8], 16) % _LOCKS
         try:
-            fd = os.open(
-                os.path.join(self._folder, "locks", f"{number:02d}"), os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644
-            )
+            # The folder may have been taken away while the server runs.
+            os.makedirs(os.path.join(self._folder, "locks"), exist_ok=True)
+            place = os.path.join(self._folder, "locks", f"{number:02d}")
+            fd = os.open(place, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError:
-            # No place to write, so nothing to share: each process builds for itself.
-            yield
+            # No place to write, so nothing to share: each process builds for itself, one index at a time.
+            if not self._building.acquire(timeout=max(0.0, deadline - time.monotonic())):
+                raise IndexPendingError from None
+            try:
+                yield
+            finally:
+                self._building.release()
             return
         try:
             while True:

@@ -20,7 +20,16 @@ from slicer.mp3.errors import (
 from slicer.mp3.header import LENGTHS, MAX_FRAME_LENGTH, FrameHeader
 from slicer.mp3.infotag import DECODER_DELAY, InfoTag
 from slicer.mp3.tags import audio_bounds
-from slicer.mp3.walk import FIRST_FRAME_SCAN, MAX_FALSE_SYNCS, RunWalk, SegmentWalk, Walk, find_frame, walk
+from slicer.mp3.walk import (
+    ANCHOR_FRAMES,
+    FIRST_FRAME_SCAN,
+    MAX_FALSE_SYNCS,
+    RunWalk,
+    SegmentWalk,
+    Walk,
+    find_frame,
+    walk,
+)
 
 #: Nanoseconds in a second: times are whole nanoseconds, so that no float ever rounds one.
 SECOND = 1_000_000_000
@@ -143,7 +152,7 @@ def build_index(fd: int, *, previous: Index | None = None, deadline: float | Non
     time. Raises NotMp3Error or UnsupportedMp3Error, both within milliseconds whatever the file holds.
     """
     size = os.fstat(fd).st_size
-    if previous and not _begins_like(fd, previous):
+    if previous and not (_can_go_on(previous, size) and _begins_like(fd, previous)):
         previous = None
     bounds = audio_bounds(fd, size)
     if previous:
@@ -161,6 +170,17 @@ def build_index(fd: int, *, previous: Index | None = None, deadline: float | Non
 def has_grown(fd: int, index: Index) -> bool:
     """Whether the file open as `fd` is the indexed one with more behind it, as far as samples spread over it tell."""
     return os.fstat(fd).st_size > index.size and _begins_like(fd, index)
+
+
+def _can_go_on(previous: Index, size: int) -> bool:
+    """Whether going on from an index gives what a fresh walk would.
+
+    Of the same file it does. Of one that grew, only where nothing was judged by where the file ended then: a plain row of frames.
+    """
+    if previous.size == size:
+        return not previous.complete
+    runs = previous.segments[0].runs
+    return len(previous.segments) == len(runs) == 1 and runs[0].frames >= ANCHOR_FRAMES
 
 
 def _begins_like(fd: int, index: Index) -> bool:

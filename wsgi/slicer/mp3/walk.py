@@ -22,8 +22,11 @@ FIRST_FRAME_SCAN = 1 << 20
 #: Frames in a row that make four bytes a frame header and not an accident.
 CONFIRM_FRAMES = 4
 #: Places that may look like frames and are none, runs of frames, and segments, before a file counts as too damaged.
-MAX_FALSE_SYNCS = 50_000
+MAX_FALSE_SYNCS = 10_000
 MAX_RUNS = 4096
+MAX_SEGMENTS = 64
+#: Bytes without a frame after which the audio has ended, whatever follows.
+MAX_GAP = 16 << 20
 
 #: Bytes read at a time: small enough for a processor's cache, larger than any sixteen frames.
 _CHUNK = 1 << 17
@@ -133,13 +136,17 @@ def walk(fd: int, position: int, end: int, *, deadline: float | None = None, res
             raise UnsupportedMp3Error(f"the file is too damaged: its frames are interrupted more than {MAX_RUNS} times")
         if position + 4 > end:
             return Walk(segments, position, complete=True)
-        found = find_frame(fd, position, end, end - position, false_syncs=false_syncs)
+        found = find_frame(fd, position, end, MAX_GAP, false_syncs=false_syncs)
         if found is None:
             return Walk(segments, position, complete=True)
         position, header = found
         if header.kind != segment.first.kind:
             segment = SegmentWalk(header, header.bitrate)
             segments.append(segment)
+            if len(segments) > MAX_SEGMENTS:
+                raise UnsupportedMp3Error(
+                    f"the sample rate or the channels change more than {MAX_SEGMENTS} times in the file"
+                )
 
 
 def _reopen(segments: list[SegmentWalk]) -> int:

@@ -3,10 +3,13 @@
 import errno
 import os
 import pwd
+import re
 import socket
 import stat
 
 from slicer.server import reach
+
+_HOST = re.compile(r"[A-Za-z0-9.:_%-]{1,255}", re.ASCII)
 
 
 class PreflightError(RuntimeError):
@@ -18,6 +21,13 @@ def port_number(port: int) -> int:
     if not 1 <= port <= 65535:
         raise PreflightError(f"port {port} is not from 1 to 65535: name the port to listen on")
     return port
+
+
+def host_name(host: str) -> str:
+    """The host, if it looks like an address or a name: it goes into Apache's configuration as it is. Raises PreflightError."""
+    if not _HOST.fullmatch(host):
+        raise PreflightError(f"host {host!r} is no address and no name")
+    return host
 
 
 def address_free(host: str, port: int) -> None:

@@ -40,6 +40,7 @@ def run(
     sizes = sizes_here(cpus, memory, backlog)
     found = files.find()
     user = reach.run_user(express.RUN_USER)
+    preflight.host_name(host)
     preflight.port_number(port)
     if print_only:
         launch = express.Launch(host=host, port=port, root="/run/slicer-XXXXXXXX", sizes=sizes, user=user)

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from werkzeug.exceptions import MethodNotAllowed, NotFound
+from werkzeug.exceptions import NotFound
 from werkzeug.routing import Map, RequestRedirect, Rule
 
 from slicer.media.library import Library
@@ -26,6 +26,8 @@ _LOG = logging.getLogger("slicer")
 _CLIP_OPTIONS = frozenset({"t", "download"})
 _LIBRARY_OPTIONS = frozenset({"prefix", "after", "limit"})
 _NO_OPTIONS: frozenset[str] = frozenset()
+_METHODS = ("GET", "HEAD", "OPTIONS")
+_ALLOW = ", ".join(_METHODS)
 
 
 class Slicer:
@@ -41,22 +43,20 @@ class Slicer:
         self._cors = Cors(settings.origins)
         self.url_map = Map(
             [
-                Rule("/clips/<path:path>", endpoint="clips"),
-                Rule("/info/<path:path>", endpoint="info"),
-                Rule("/library", endpoint="library"),
-                Rule("/healthz", endpoint="healthz"),
-                Rule("/readyz", endpoint="readyz"),
-                Rule("/openapi.json", endpoint="openapi"),
+                Rule("/clips/<path:path>", endpoint="clips", methods=_METHODS),
+                Rule("/info/<path:path>", endpoint="info", methods=_METHODS),
+                Rule("/library", endpoint="library", methods=_METHODS),
+                Rule("/healthz", endpoint="healthz", methods=_METHODS),
+                Rule("/readyz", endpoint="readyz", methods=_METHODS),
+                Rule("/openapi.json", endpoint="openapi", methods=_METHODS),
             ],
             strict_slashes=False,
             merge_slashes=False,
         )
-        for rule in self.url_map.iter_rules():
-            rule.methods = {"GET", "HEAD", "OPTIONS"}
         # No host is ever matched, so one adapter serves all requests. What follows the first part of a path never decides
         # about the route, so a match is remembered by that part.
         routes = self.url_map.bind("")
-        self._match = lru_cache(maxsize=256)(lambda path, method: routes.match(path, method)[0])
+        self._match = lru_cache(maxsize=256)(lambda path: routes.match(path, "GET")[0])
 
     def on_clips(self, environ: "WSGIEnvironment") -> Answer:
         """The lossless cut of a span."""
@@ -88,24 +88,22 @@ class Slicer:
         """The answer to a request, whatever happens."""
         try:
             first, slash, rest = environ["PATH_INFO"][1:].partition("/")
-            endpoint = self._match("/" + first + slash + ("x" if rest else ""), environ["REQUEST_METHOD"])
-            if environ["REQUEST_METHOD"] == "OPTIONS":
-                return Answer(
-                    204, [("Allow", "GET, HEAD, OPTIONS"), ("Cache-Control", "no-store"), *self._cors.preflight()], ()
+            endpoint = self._match("/" + first + slash + ("x" if rest else ""))
+            method = environ["REQUEST_METHOD"]
+            if method not in _METHODS:
+                raise Problem(
+                    405,
+                    "method",
+                    f"{method[:20]} is not possible here, only GET and HEAD",
+                    headers=(("Allow", _ALLOW),),
                 )
+            if method == "OPTIONS":
+                return Answer(204, [("Allow", _ALLOW), ("Cache-Control", "no-store"), *self._cors.preflight()], ())
             answer: Answer = getattr(self, f"on_{endpoint}")(environ)
         except Problem as problem:
             answer = problem.answer()
         except (NotFound, RequestRedirect):
             answer = not_found().answer()
-        except MethodNotAllowed:
-            method = environ["REQUEST_METHOD"]
-            answer = Problem(
-                405,
-                "method",
-                f"{method[:20]} is not possible here, only GET and HEAD",
-                headers=(("Allow", "GET, HEAD, OPTIONS"),),
-            ).answer()
         except Exception:
             _LOG.exception("%s %s", environ["REQUEST_METHOD"], environ.get("REQUEST_URI") or environ["PATH_INFO"])
             answer = Problem(500, "internal", "the server made a mistake; it is in its log").answer()
