@@ -62,9 +62,9 @@ def children_of(pid: int) -> list[int]:
         return []
 
 
-def raw(port: int, request: bytes) -> tuple[int, dict[str, str], bytes]:
+def raw(port: int, request: bytes, timeout: float = 30) -> tuple[int, dict[str, str], bytes]:
     """Send bytes as they are; status, headers in lower case, and body of the answer."""
-    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=timeout) as connection:
         with contextlib.suppress(ConnectionResetError, BrokenPipeError):
             connection.sendall(request)
         data = b""

@@ -7,10 +7,9 @@ import subprocess
 import sys
 import tempfile
 
+from liveserver import Server, folder, serving, status
 from material import long_file  # first: it makes the tests' own modules known
 from report import Report
-
-from liveserver import Server, folder, serving, status
 
 ROUNDS = 5
 SECONDS = 4
