@@ -38,10 +38,10 @@ lint: $(SLICER) $(STAMPS)/test
 	$(VENV)/bin/mypy --strict
 
 bench-engine: $(SLICER) $(STAMPS)/bench ## measure cutting alone
-	$(PYTHON) tests/bench/engine.py
+	PYTHONPATH=tests $(PYTHON) tests/bench/engine.py
 
 bench-http: $(SLICER) $(STAMPS)/bench ## measure the server over HTTP
-	$(PYTHON) tests/bench/serving.py
+	PYTHONPATH=tests $(PYTHON) tests/bench/serving.py
 
 lock: $(STAMPS)/serve ## write requirements/*.txt anew from pyproject.toml
 	@scripts/lock $(VENV)/bin/uv

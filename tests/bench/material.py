@@ -2,9 +2,6 @@
 
 import os
 import subprocess
-import sys
-
-sys.path.insert(0, os.path.join(os.path.dirname(__file__), ".."))
 
 import streams
 

@@ -8,7 +8,7 @@ import sys
 import tempfile
 
 from liveserver import Server, folder, serving, status
-from material import long_file  # first: it makes the tests' own modules known
+from material import long_file
 from report import Report
 
 ROUNDS = 5
