@@ -24,13 +24,15 @@ from slicer.media.library import Library
 from slicer.media.source import Source, SourceMissingError, open_file
 from slicer.media.store import IndexPendingError, IndexStore
 from slicer.media.timespan import ALLOWED, TimeSpan, TimeSpanError
-from slicer.mp3 import Mp3Error, build_whole_index, cut
+from slicer.mp3 import Mp3Error, UnsupportedMp3Error, build_whole_index, cut
 from slicer.server import doctor, express, machine, reach, run
 from slicer.server.preflight import PreflightError
 from slicer.settings import PREFIX, Settings, SettingsError, default_index_dir
 
 _PIECE = 1 << 20
 _BATCH = 64
+_TRY_SECONDS, _TRIES = 3600, 24
+_MAX_BYTES = 1 << 50
 
 
 class _UsageError(Exception):
@@ -142,7 +144,10 @@ def _bytes(text: str) -> int:
     digits = text[:-1] if unit else text
     if not (digits.isascii() and digits.isdigit() and len(digits) <= 18):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of bytes, like 4G")
-    return int(digits) << unit
+    value = int(digits) << unit
+    if value > _MAX_BYTES:
+        raise argparse.ArgumentTypeError(f"{text!r} is more memory than there is")
+    return value
 
 
 def _settings(folder: str | None) -> Settings:
@@ -200,6 +205,8 @@ def _checked(source: Source, pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 def _write_whole(path: str, pieces: Iterator[bytes]) -> None:
     """Write a file so that it is there whole or not at all."""
+    if not path:
+        raise _UsageError("the clip's file has no name")
     if os.path.isdir(path):
         raise _UsageError(f"{path} is a folder")
     if os.path.exists(path) and not os.path.isfile(path):
@@ -342,17 +349,19 @@ def _index_batch(settings: Settings, paths: list[bytes]) -> _Found:
 
 
 def _index_to_the_end(store: IndexStore, source: Source) -> None:
-    """Index a file however long that takes: each try goes on where the last one stopped."""
-    while True:
+    """Index a file however long that takes, within a day. Raises UnsupportedMp3Error after that."""
+    for _ in range(_TRIES):
         try:
             store.get(source)
             return
         except IndexPendingError:
-            continue
+            continue  # with what was walked, where that could be stored
+    raise UnsupportedMp3Error("it could not be read to its end within a day")
 
 
 def _store(settings: Settings) -> IndexStore:
-    return IndexStore(settings.index_dir, seconds=settings.index_seconds)
+    # Nobody waits for an answer here, so a try may take long.
+    return IndexStore(settings.index_dir, seconds=_TRY_SECONDS)
 
 
 def _doctor(options: argparse.Namespace) -> int:

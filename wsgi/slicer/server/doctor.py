@@ -143,15 +143,20 @@ def runpath(library: str, trusted: tuple[str, ...]) -> Check:
             "RUNPATH",
             False,
             f"{library} needs {', '.join(bad)}",
-            "build it again: PATH=/usr/sbin:/usr/bin:/sbin:/bin pip install --force-reinstall --no-cache-dir mod_wsgi",
+            "build it again: PATH=/usr/sbin:/usr/bin:/sbin:/bin pip install --force-reinstall --no-cache-dir "
+            + ("mod_wsgi-standalone" if _is_standalone() else "mod_wsgi"),
         )
     return Check("RUNPATH", True, ":".join(folders) or "none")
 
 
+def _is_standalone() -> bool:
+    """Whether pip compiled an Apache for this Python (the package mod_wsgi-httpd)."""
+    return importlib.util.find_spec("mod_wsgi_packages") is not None
+
+
 def origin(library: str) -> Check:
     """Whose Apache mod_wsgi was compiled for: the distribution's, or one that pip compiled (mod_wsgi-httpd)."""
-    packaged = importlib.util.find_spec("mod_wsgi_packages") is not None
-    kind = "standalone (Apache compiled by pip)" if packaged else "the distribution's Apache"
+    kind = "standalone (Apache compiled by pip)" if _is_standalone() else "the distribution's Apache"
     return Check("built for", os.path.isfile(library), kind)
 
 
