@@ -12,8 +12,8 @@ from slicer.mp3 import SECOND
 
 CLIPS = 12
 #: mpg123 keeps its filterbank in a ring of 16 slots. Where the clip enters it at another place than the source did, sums are taken
-#: in another order, and a sample may differ in the last bit of its float.
-LAST_BIT = 2.0**-24
+#: in another order, and a sample may differ in the last bits of its float: more on some processors than on others.
+LAST_BITS = 2.0**-22
 
 
 @pytest.mark.parametrize("kind", streams.STREAMS)
@@ -48,7 +48,7 @@ def test_random_spans_are_exact(kind: str, stream: Callable[[str], str], tmp_pat
             assert heard == wanted, (start, end)
         else:
             assert len(heard) == len(wanted)
-            assert max(abs(a - b) for a, b in zip(heard, wanted, strict=True)) <= LAST_BIT, (start, end)
+            assert max(abs(a - b) for a, b in zip(heard, wanted, strict=True)) <= LAST_BITS, (start, end)
         assert clip.samples == span.last - span.first
     assert same_place
 

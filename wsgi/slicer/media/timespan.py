@@ -13,7 +13,7 @@ _MAX_DIGITS = 9
 # Seconds up to 9 digits, or minutes and seconds, or hours with them; up to 9 digits of fraction: a nanosecond.
 _TIME = re.compile(r"(?:(?:([0-9]{1,6}):)?([0-5][0-9]):([0-5][0-9])|([0-9]{1,9}))(?:\.([0-9]{0,9}))?", re.ASCII)
 
-ALLOWED = "t=start,end in seconds or hh:mm:ss, with at most 9 decimals, like t=10,20 or t=,20 or t=10 or t=npt:0:00:10,0:00:20.5"
+ALLOWED = "t=start,end in seconds, mm:ss or hh:mm:ss, with at most 9 decimals, like t=10,20 or t=,20 or t=10 or t=npt:0:00:10,0:00:20.5"
 
 
 class TimeSpanError(ValueError):
@@ -55,7 +55,8 @@ def _nanoseconds(text: str) -> int:
         return int(text) * _SECOND
     match = _TIME.fullmatch(text)
     if not match:
-        raise TimeSpanError(f"{text!r} is not a time")
+        hint = ": minutes and seconds need two digits" if ":" in text else ""
+        raise TimeSpanError(f"{text!r} is not a time{hint}")
     hours, minutes, seconds, plain, fraction = match.groups()
     whole = int(plain) if plain else int(hours or 0) * 3600 + int(minutes) * 60 + int(seconds)
     return whole * _SECOND + (int(fraction.ljust(9, "0")) if fraction else 0)

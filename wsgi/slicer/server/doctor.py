@@ -175,6 +175,8 @@ def one_mod_wsgi(modules: str) -> Check:
 
 def readable(name: str, path: str, user: str | None) -> Check:
     """Whether `user` (None: the caller) can read `path`, and list it if it is a folder."""
+    if not os.path.exists(path) and reach.obstacle(os.path.dirname(os.path.abspath(path)), None) is None:
+        return Check(name, False, f"{path} does not exist", "name a folder that does")
     blocked = reach.obstacle(path, user, "rx" if os.path.isdir(path) else "r")
     if blocked is None:
         return Check(name, True, path)
