@@ -1,7 +1,6 @@
 """The index of a source: where its frames are and which samples they hold. Immutable; shared by every thread."""
 
 import os
-import time
 import zlib
 from array import array
 from dataclasses import dataclass
@@ -12,7 +11,6 @@ from typing import NamedTuple
 from slicer.mp3 import diagnose, infotag
 from slicer.mp3.errors import (
     NotMp3Error,
-    SourceChangedError,
     SpanCrossesSegmentsError,
     SpanOutsideError,
     UnsupportedMp3Error,
@@ -149,7 +147,7 @@ def build_index(fd: int, *, previous: Index | None = None, deadline: float | Non
     """Walk the file open as `fd`, or the rest of it where `previous` is an index of its beginning.
 
     `deadline` is a time.monotonic() value: past it the index comes back with `complete` False, to be given as `previous` next
-    time. Raises NotMp3Error or UnsupportedMp3Error, both within milliseconds whatever the file holds.
+    time. Raises NotMp3Error or UnsupportedMp3Error; every search that leads to one has a bound.
     """
     size = os.fstat(fd).st_size
     if previous and not (_can_go_on(previous, size) and _begins_like(fd, previous)):
@@ -274,14 +272,6 @@ def _seconds(value: Fraction) -> str:
     return f"{float(value):.3f}".rstrip("0").rstrip(".")
 
 
-def ensure_complete(index: Index) -> Index:
-    """The index itself. Raises SourceChangedError if its walk never came to the end of the file."""
-    if not index.complete:
-        raise SourceChangedError("the index is not complete")
-    return index
-
-
-def build_whole_index(fd: int, seconds: float | None = None) -> Index:
-    """`build_index` for callers without a store: all of the file, within `seconds` where given."""
-    deadline = None if seconds is None else time.monotonic() + seconds
-    return ensure_complete(build_index(fd, deadline=deadline))
+def build_whole_index(fd: int) -> Index:
+    """`build_index` for callers without a store: all of the file, however long that takes. Raises what `build_index` raises."""
+    return build_index(fd)
