@@ -296,8 +296,14 @@ def test_full_renders_refuse_fast_and_clips_do_not_notice(start):
         connection.sendall(b"GET /renders/a.mp3 HTTP/1.1\r\n" + HOST)
         waiting.append(connection)
     time.sleep(0.5)
-    started = time.monotonic()
-    answer = raw(server.port, b"GET /renders/a.mp3 HTTP/1.1\r\n" + HOST)
+    for _ in range(4):
+        # One of those before may have been taken just before the daemons stopped: then this one waits in its place.
+        started = time.monotonic()
+        with contextlib.suppress(TimeoutError):
+            answer = raw(
+                server.port, b"GET /renders/a.mp3 HTTP/1.1\r\n" + HOST, timeout=SIZES.renders_connect_timeout + 2
+            )
+            break
     took = time.monotonic() - started
     assert_problem(answer, 503)
     assert SIZES.renders_connect_timeout - 0.2 < took < SIZES.renders_connect_timeout + 2
