@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import http.client
 import json
 import os
 import pathlib
@@ -110,13 +111,56 @@ def test_a_burst_changes_no_process(server):
     assert shape(server) == before
 
 
-def test_renders_are_limited_in_memory_and_clips_are_not(server):
-    def data_size(pid):
-        limits = pathlib.Path(f"/proc/{pid}/limits").read_text()
-        return re.search(r"^Max data size\s+(\S+)", limits, re.MULTILINE)[1]
+def data_limit(pid):
+    """How much memory of its own a process may take, in bytes."""
+    limits = pathlib.Path(f"/proc/{pid}/limits").read_text()
+    return int(re.search(r"^Max data size\s+(\d+)", limits, re.MULTILINE)[1])
 
-    assert {data_size(pid) for pid in server.daemons("renders")} == {str(SIZES.renders_memory_bytes)}
-    assert {data_size(pid) for pid in server.daemons("clips")} != {str(SIZES.renders_memory_bytes)}
+
+def test_each_group_has_its_limit_of_memory(start):
+    server = start("--cpus", "2", "--memory", "1G", "--clips-memory", "300M")
+    assert {data_limit(pid) for pid in server.daemons("renders")} == {256 << 20}
+    assert {data_limit(pid) for pid in server.daemons("clips")} == {300 << 20}
+
+
+def test_a_daemon_is_replaced_after_its_requests(start):
+    server = start("--cpus", "1", "--max-requests", "40")
+    first = server.daemons("clips")
+    for _ in range(100):
+        assert server.get("/healthz")[0] == 200
+    until(lambda: server.daemons("clips") not in (first, []), 15, "a new one")
+    (renders,) = server.daemons("renders")
+    for _ in range(41):
+        assert server.get("/renders/a.mp3")[0] == 404
+    until(lambda: renders not in server.daemons("renders"), 15, "a new one for renders too")
+
+
+def other_address():
+    """An address of this machine that is no loopback, or None."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as anywhere, contextlib.suppress(OSError):
+        anywhere.connect(("192.0.2.1", 9))  # nothing is sent
+        return anywhere.getsockname()[0]
+
+
+def test_the_status_is_off_unless_asked_for(server):
+    assert server.get("/server-status")[0] == 404
+
+
+def test_the_status_is_told_on_this_machine_only(start):
+    outside = other_address()
+    server = start("--status", *(["--host", "0.0.0.0"] if outside else []))
+    code, headers, body = server.get("/server-status?auto")
+    assert (code, headers["cache-control"]) == (200, "no-store")
+    assert b"\nScoreboard: " in body
+    # What only holds the word is the application's.
+    for target in ("/clips/server-status.mp3", "/server-status/a", "/server-status2"):
+        code, _, body = server.get(target)
+        assert (code, json.loads(body)["type"]) == (404, "urn:slicer:problem:not-found")
+    if outside:
+        with contextlib.closing(http.client.HTTPConnection(outside, server.port, timeout=30)) as connection:
+            connection.request("GET", "/server-status")
+            answer = connection.getresponse()
+            assert_problem((answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read()), 403)
 
 
 def test_what_answers_runs_as_www_data_for_root_and_as_oneself_else(server):

@@ -363,6 +363,11 @@ def test_print_shows_sizes_and_starts_nothing(slicer, media: Path, environ: dict
     assert "mod_wsgi-express start-server" in command
     assert "--port 8123" in command
     assert not os.path.exists(environ["SLICER_INDEX_DIR"])
+    more = ("--request-timeout", "7", "--max-requests", "11", "--clips-memory", "300M", "--status")
+    *rows, command = slicer("serve", media, "--print", *more).stdout.splitlines()
+    assert "--request-timeout 7 " in command
+    assert "--maximum-requests 11 " in command
+    assert any("300 MiB" in row for row in rows)
     # The folder may come from the environment too.
     again = slicer("serve", "--print", env=environ | {"SLICER_MEDIA": str(media)})
     assert again.returncode == 0
@@ -383,6 +388,9 @@ def test_print_shows_sizes_and_starts_nothing(slicer, media: Path, environ: dict
         (["serve", ".", "--print", "--memory", "１G"], "--memory"),
         (["serve", ".", "--print", "--memory", "9" * 19], "--memory"),
         (["serve", ".", "--print", "--backlog", "257"], "backlog=257"),
+        (["serve", ".", "--print", "--request-timeout", "0"], "request-timeout=0"),
+        (["serve", ".", "--print", "--max-requests", "-1"], "max-requests=-1"),
+        (["serve", ".", "--print", "--clips-memory", "1M"], "clips-memory=1048576"),
         (["serve", ".", "--print", "--port", "0"], "port 0"),
         (["serve", ".", "--print", "--port", "http"], "--port"),
         ([], "COMMAND"),

@@ -111,6 +111,18 @@ def _parser() -> argparse.ArgumentParser:
         "--memory", type=_bytes, metavar="BYTES", help="the memory to size for, like 4G (default: what there is)"
     )
     serve.add_argument("--backlog", type=int, metavar="N", help="renders that may wait")
+    serve.add_argument(
+        "--clips-memory", type=_bytes, metavar="BYTES", help="the limit of each clips process (default: from --memory)"
+    )
+    serve.add_argument(
+        "--request-timeout", type=int, metavar="S", help="seconds a request may take on average (default: 30)"
+    )
+    serve.add_argument(
+        "--max-requests", type=int, metavar="N", help="replace a daemon after so many requests (default: 0, never)"
+    )
+    serve.add_argument(
+        "--status", action="store_true", help="answer /server-status, Apache's own account, to callers on this machine"
+    )
     serve.add_argument("--print", action="store_true", help="show sizes and command line, and start nothing")
     serve.set_defaults(command=_serve)
 
@@ -162,13 +174,20 @@ def _settings(folder: str | None) -> Settings:
 
 
 def _serve(options: argparse.Namespace) -> int:
+    sizes = run.sizes_here(
+        options.cpus,
+        options.memory,
+        backlog=options.backlog,
+        request_timeout=options.request_timeout,
+        max_requests=options.max_requests,
+        clips_memory_bytes=options.clips_memory,
+    )
     return run.run(
         _settings(options.folder),
+        sizes,
         host=options.host,
         port=options.port,
-        cpus=options.cpus,
-        memory=options.memory,
-        backlog=options.backlog,
+        status=options.status,
         print_only=options.print,
     )
 

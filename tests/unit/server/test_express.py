@@ -10,7 +10,7 @@ from slicer.server.sizes import GIB, compute
 
 def words(**changes):
     launch = {"host": "127.0.0.1", "port": 8000, "root": "/run/slicer-x", "sizes": compute(2, GIB), "user": None}
-    return express.command(express.Launch(**{**launch, **changes}), "/venv/bin/mod_wsgi-express")
+    return express.command(express.Launch(**{**launch, "interpreter": "/venv/bin/python", **changes}))
 
 
 def value(command, option):
@@ -20,13 +20,17 @@ def value(command, option):
 def test_the_pool_is_the_sizes():
     sizes = compute(4, GIB, 5)
     command = words(sizes=sizes)
-    assert command[:3] == ["/venv/bin/mod_wsgi-express", "start-server", "/run/slicer-x/slicer.wsgi"]
+    assert command[:2] == ["/venv/bin/python", "/venv/bin/mod_wsgi-express"]
+    assert command[2:4] == ["start-server", "/run/slicer-x/slicer.wsgi"]
     assert value(command, "--process-group") == "clips"
     assert value(command, "--server-mpm") == "prefork"
     assert value(command, "--processes") == str(sizes.clips_processes)
     assert value(command, "--threads") == str(sizes.clips_threads)
     assert value(command, "--daemon-backlog") == str(sizes.clips_backlog)
     assert value(command, "--max-clients") == str(sizes.max_request_workers)
+    assert value(command, "--server-backlog") == str(sizes.listen_backlog)
+    assert value(command, "--maximum-requests") == str(sizes.max_requests)
+    assert value(command, "--eviction-timeout") == str(sizes.eviction_timeout)
     assert value(command, "--socket-timeout") == str(sizes.socket_timeout)
     assert value(command, "--keep-alive-timeout") == "0"
     assert "--disable-reloading" in command
@@ -136,3 +140,4 @@ def test_apache_starts_from_a_folder_that_allows_no_programs(tmp_path: pathlib.P
     script.write_text("#!/usr/bin/bash\n# what follows does not matter\n")
     script.chmod(0o644)
     assert express.control(str(tmp_path)) == ["/usr/bin/bash", str(script), "start", "-DFOREGROUND"]
+    assert express.control(str(tmp_path), status=True)[4:] == ["-DSLICER_STATUS"]

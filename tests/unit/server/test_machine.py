@@ -47,6 +47,14 @@ def test_memory_is_the_smallest_limit(tmp_path):
     assert memory_bytes(meminfo=str(meminfo), **group(tmp_path / "c", "/", memory_max="999424")) == 999424
 
 
+def test_a_sandbox_that_hides_meminfo(tmp_path):
+    hidden = str(tmp_path / "none")
+    with open("/proc/meminfo") as lines:
+        machine = int(next(line for line in lines if line.startswith("MemTotal:")).split()[1]) * 1024
+    assert memory_bytes(meminfo=hidden, **group(tmp_path, "/a")) == machine
+    assert memory_bytes(meminfo=hidden, **group(tmp_path, "/a", memory_max="1000000")) == 1000000
+
+
 def test_no_cgroups_at_all(tmp_path):
     nothing = {"cgroups": str(tmp_path / "none"), "membership": str(tmp_path / "none")}
     assert cpus(**nothing) >= 1

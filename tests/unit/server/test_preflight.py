@@ -90,6 +90,13 @@ def test_a_taken_port(host, family):
     preflight.address_free(host, port)
 
 
+def test_more_indexes_than_memory():
+    preflight.indexes_fit(64 << 20, 192 << 20)
+    with pytest.raises(PreflightError) as error:
+        preflight.indexes_fit((64 << 20) + 1, 192 << 20)
+    assert "--clips-memory 193M" in one_line(error)
+
+
 @pytest.mark.parametrize("port", [0, -1, 65536])
 def test_ports_out_of_range(port):
     with pytest.raises(PreflightError, match="from 1 to 65535"):

@@ -23,11 +23,14 @@ class Launch:
     sizes: Sizes
     user: str | None
     """Whom the server runs as when root starts it; None for an ordinary user, who keeps their own name."""
+    interpreter: str = sys.executable
+    """The Python that runs mod_wsgi-express, which lies beside it. Everything that express writes names its environment as this
+    path does, symbolic links and all."""
 
 
-def executable(beside: str = sys.executable) -> str:
-    """The path of mod_wsgi-express in the folder of the interpreter `beside`; it may not be there."""
-    return os.path.join(os.path.dirname(os.path.abspath(beside)), "mod_wsgi-express")
+def executable(interpreter: str = sys.executable) -> str:
+    """The path of mod_wsgi-express in the folder of an interpreter; it may not be there."""
+    return os.path.join(os.path.dirname(os.path.abspath(interpreter)), "mod_wsgi-express")
 
 
 def listen_host(host: str) -> str:
@@ -35,11 +38,14 @@ def listen_host(host: str) -> str:
     return f"[{host}]" if ":" in host and not host.startswith("[") else host
 
 
-def command(launch: Launch, program: str | None = None) -> list[str]:
-    """The words of the command line. `program` is mod_wsgi-express (default: the one beside this interpreter)."""
+def command(launch: Launch) -> list[str]:
+    """The words of the command line."""
     sizes, root = launch.sizes, launch.root
     words = [
-        program or executable(),
+        # Not run by its own first line: that names the environment by the path it was installed under, and a server started
+        # through a link would give its new processes the code that the link led to once, not what it leads to by then.
+        launch.interpreter,
+        executable(launch.interpreter),
         "start-server",
         os.path.join(root, "slicer.wsgi"),
         *("--server-root", root),
@@ -53,6 +59,8 @@ def command(launch: Launch, program: str | None = None) -> list[str]:
         *("--threads", str(sizes.clips_threads)),
         *("--daemon-backlog", str(sizes.clips_backlog)),
         *("--max-clients", str(sizes.max_request_workers)),
+        *("--server-backlog", str(sizes.listen_backlog)),
+        *("--maximum-requests", str(sizes.max_requests)),
         # All children start at once. With as many spare ones allowed none is ever ended, and with one demanded none is
         # missing: Apache never forks under load.
         *("--initial-workers", "1.0"),
@@ -94,15 +102,16 @@ def command(launch: Launch, program: str | None = None) -> list[str]:
     return words
 
 
-def control(root: str) -> list[str]:
+def control(root: str, *, status: bool = False) -> list[str]:
     """The words that start Apache in the foreground, once express has filled the server root `root`.
 
+    With `status` it answers /server-status to callers on this machine.
     The script is given to its shell, as its first line names it: /run is mounted noexec on Debian. Raises OSError without it.
     """
     script = os.path.join(root, "apachectl")
     with open(script, encoding="utf-8") as file:
         shell = file.readline().removeprefix("#!").strip()
-    return [shell, script, "start", "-DFOREGROUND"]
+    return [shell, script, "start", "-DFOREGROUND", *(["-DSLICER_STATUS"] if status else [])]
 
 
 def environment(environ: Mapping[str, str], settings: Mapping[str, str]) -> dict[str, str]:

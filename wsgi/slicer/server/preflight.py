@@ -8,6 +8,7 @@ import socket
 import stat
 
 from slicer.server import reach
+from slicer.server.sizes import MIB, RESERVED_CLIPS_MEMORY
 
 _HOST = re.compile(r"[A-Za-z0-9.:_%-]{1,255}", re.ASCII)
 
@@ -74,6 +75,16 @@ def readable(what: str, path: str, user: str | None) -> None:
         raise PreflightError(
             f"{who} cannot read the {what} {path}: {blocked} is {mode}; "
             f"move it to a folder that {who} can enter, such as one in /srv"
+        )
+
+
+def indexes_fit(index_memory: int, clips_memory: int) -> None:
+    """Raises PreflightError unless a clips process may take enough memory (bytes) for the indexes it is to keep."""
+    most = clips_memory - RESERVED_CLIPS_MEMORY
+    if index_memory > most:
+        raise PreflightError(
+            f"SLICER_INDEX_MEMORY_BYTES={index_memory} is more than the {most} bytes that the limit of each clips process leaves for "
+            f"indexes: raise that with --clips-memory {-(-(index_memory + RESERVED_CLIPS_MEMORY) // MIB)}M or more"
         )
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from collections.abc import Callable
 from types import FrameType
 
 from slicer.server import express, files, machine, preflight, reach, root
-from slicer.server.sizes import DEFAULT_BACKLOG, Sizes, compute
+from slicer.server.sizes import Sizes, compute
 from slicer.settings import Settings
 
 # Apache gives its daemons 3 s after SIGTERM before it kills them; longer than this and something hangs.
@@ -22,26 +23,25 @@ _PR_SET_PDEATHSIG = 1
 
 def run(
     settings: Settings,
+    sizes: Sizes,
     *,
     host: str = "127.0.0.1",
     port: int = 8000,
-    cpus: int | None = None,
-    memory: int | None = None,
-    backlog: int | None = None,
+    status: bool = False,
     print_only: bool = False,
 ) -> int:
     """Serve until SIGTERM, SIGINT or SIGHUP, and return Apache's exit status (0 after a stop that was asked for).
 
-    `cpus`, `memory` (bytes) and `backlog` (waiting renders) replace what the machine says. `print_only` prints the
-    sizes and the command line and starts nothing. Must be called in the main thread. Raises PreflightError, ValueError,
-    LookupError or OSError before anything has started; each message is one line. If this process is killed outright,
-    Apache stops too, but its server root stays (under /run until the next boot).
+    `status` has Apache answer /server-status to callers on this machine. `print_only` prints the sizes and the command line
+    and starts nothing. Must be called in the main thread. Raises PreflightError, LookupError or OSError before anything has
+    started; each message is one line. If this process is killed outright, Apache stops too, but its server root stays (under
+    /run until the next boot).
     """
-    sizes = sizes_here(cpus, memory, backlog)
     found = files.find()
     user = reach.run_user(express.RUN_USER)
     preflight.host_name(host)
     preflight.port_number(port)
+    preflight.indexes_fit(settings.index_memory_bytes, sizes.clips_memory_bytes)
     if print_only:
         launch = express.Launch(host=host, port=port, root="/run/slicer-XXXXXXXX", sizes=sizes, user=user)
         _print_table(sizes)
@@ -62,17 +62,21 @@ def run(
             print(f"http://{express.listen_host(host)}:{port}/ serves {settings.media}; Ctrl-C stops it", flush=True)
             environ = express.environment(os.environ, settings.to_environ())
             _set_up(express.command(launch), environ, server_root)
-            return _supervise(express.control(server_root), environ, server_root, signals)
+            control = express.control(server_root, status=status)
+            return _supervise(control, environ, server_root, signals, sizes.clips_memory_bytes)
         finally:
             root.remove(server_root)
 
 
-def sizes_here(cpus: int | None = None, memory: int | None = None, backlog: int | None = None) -> Sizes:
-    """The sizes for this machine, or for the numbers given instead. Raises ValueError, naming the value out of range."""
+def sizes_here(cpus: int | None = None, memory: int | None = None, **more: int | None) -> Sizes:
+    """The sizes for this machine, or for the numbers given instead; `more` are the other arguments of `compute`, None for unset.
+
+    Raises ValueError, naming the value out of range.
+    """
     return compute(
         machine.cpus() if cpus is None else cpus,
         machine.memory_bytes() if memory is None else memory,
-        DEFAULT_BACKLOG if backlog is None else backlog,
+        **{name: value for name, value in more.items() if value is not None},
     )
 
 
@@ -117,16 +121,23 @@ def _set_up(command: list[str], environ: dict[str, str], folder: str) -> None:
         raise preflight.PreflightError(f"mod_wsgi-express failed: {lines[-1]}")
 
 
-def _supervise(command: list[str], environ: dict[str, str], folder: str, signals: _Signals) -> int:
-    """Run the command until it ends, stopping it when a signal asks, and end whatever it leaves behind."""
+def _supervise(command: list[str], environ: dict[str, str], folder: str, signals: _Signals, data_bytes: int) -> int:
+    """Run the command until it ends, stopping it when a signal asks, and end whatever it leaves behind.
+
+    `data_bytes` is how much memory of its own each process may take; the renders get a limit of their own from Apache.
+    """
     parent = os.getpid()
     libc = ctypes.CDLL(None, use_errno=True)
+    hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+    soft = data_bytes if hard == resource.RLIM_INFINITY else min(data_bytes, hard)
 
     def before_exec() -> None:
         # If we are killed outright, the kernel stops Apache in our place. The setting survives the execs that follow.
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
         if os.getppid() != parent:
             os._exit(1)
+        # The soft one only, which mod_wsgi can replace.
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
 
     log_read, log_write = os.pipe()
     child = subprocess.Popen(

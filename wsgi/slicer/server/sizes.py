@@ -11,9 +11,23 @@ LEAST_MEMORY = 256 * MIB
 MOST_CPUS = 256
 MOST_BACKLOG = 256
 
+MOST_MAX_REQUESTS = 10**9
+DEFAULT_REQUEST_TIMEOUT = 30
+MOST_REQUEST_TIMEOUT = 3600
+
 # A render may take this much memory for its decoded span and its encoder, at the least and at the most.
 LEAST_RENDER_MEMORY = 192 * MIB
 MOST_RENDER_MEMORY = GIB
+
+# The kernel counts what is set aside, not what is used: threads' stacks alone are 56 MiB of the 67 MiB that a clips process
+# counts at rest (measured). The indexes it keeps come on top, and the one that it is making.
+LEAST_CLIPS_MEMORY = 192 * MIB
+MOST_CLIPS_MEMORY = GIB
+RESERVED_CLIPS_MEMORY = 128 * MIB
+
+# What a proxy may hold open beyond Apache's children waits in the kernel's queue; some places in it are for everybody else.
+_PROXY_PLACES_PER_CPU = 64
+_OTHERS_PLACES = 52
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,16 +44,19 @@ class Sizes:
     clips_processes: int
     clips_threads: int
     clips_backlog: int
+    clips_memory_bytes: int
     renders_processes: int
     renders_threads: int
     renders_backlog: int
     renders_memory_bytes: int
     spare_workers: int
+    max_requests: int = 0
+    """Requests after which a daemon is replaced; 0 is never."""
 
     connect_timeout: int = 3
     renders_connect_timeout: int = 1
     queue_timeout: int = 10
-    request_timeout: int = 30
+    request_timeout: int = DEFAULT_REQUEST_TIMEOUT
     interrupt_timeout: int = 10
     socket_timeout: int
     graceful_timeout: int = 15
@@ -49,6 +66,7 @@ class Sizes:
     deadlock_timeout: int = 60
     header_timeout: int = 10
     retry_after: int = 2
+    listen_backlog: int = 500
 
     @property
     def clips_workers(self) -> int:
@@ -65,6 +83,26 @@ class Sizes:
         """Apache's prefork children: the sum of what both groups can hold, and the spare ones that refuse the rest."""
         return self.clips_workers + self.renders_workers + self.spare_workers
 
+    @property
+    def edge_clips_connections(self) -> int:
+        """Connections for clips that a proxy in front may hold open at once, all its machines together.
+
+        More than Apache has children for: clips take milliseconds, so those beyond wait about as long in the kernel's queue,
+        which has a place for each of them.
+        """
+        beyond = min(_PROXY_PLACES_PER_CPU * self.cpus, self.listen_backlog - _OTHERS_PLACES)
+        return self.clips_workers + beyond
+
+    @property
+    def edge_renders_connections(self) -> int:
+        """Connections for renders that a proxy in front may hold open at once: a render that would wait longer is refused there."""
+        return self.renders_workers
+
+    @property
+    def edge_read_timeout(self) -> int:
+        """How long a proxy in front waits for an answer to begin: longer than Apache does, whose own answer says what is wrong."""
+        return self.connect_timeout + self.socket_timeout + 5
+
     def rows(self) -> list[tuple[str, str, str]]:
         """(name, value, why) of each choice, for people to read."""
         return [
@@ -72,6 +110,7 @@ class Sizes:
             ("memory", f"{self.memory_bytes // MIB} MiB", "what this process may use (cgroup, machine)"),
             ("clips", f"{self.clips_processes} × {self.clips_threads}", "processes × threads: a process per CPU"),
             ("clips queue", str(self.clips_backlog), "4 × processes × threads, at most 128: a clip takes milliseconds"),
+            ("clips memory", f"{self.clips_memory_bytes // MIB} MiB", "limit of each clips process: half of memory"),
             (
                 "renders",
                 f"{self.renders_processes} × {self.renders_threads}",
@@ -101,11 +140,18 @@ class Sizes:
                 f"{stuck_seconds(self.request_timeout, self.clips_threads)} s",
             ),
             ("socket timeout", f"{self.socket_timeout} s", "longer than the longest request"),
+            ("max requests", str(self.max_requests or "none"), "a daemon that has answered so many is replaced"),
+            (
+                "proxy may hold",
+                f"{self.edge_clips_connections} + {self.edge_renders_connections}",
+                f"connections, clips + renders; its read timeout is {self.edge_read_timeout} s",
+            ),
         ]
 
     def defines(self) -> dict[str, str]:
         """The `Define`s that apache/slicer.conf is written with."""
         return {
+            "SLICER_MAX_REQUESTS": str(self.max_requests),
             "SLICER_RENDERS_PROCESSES": str(self.renders_processes),
             "SLICER_RENDERS_MEMORY_BYTES": str(self.renders_memory_bytes),
             "SLICER_RENDERS_BACKLOG": str(self.renders_backlog),
@@ -131,10 +177,20 @@ def stuck_seconds(request_timeout: int, threads: int) -> int:
     return math.ceil(request_timeout * (1 + math.log(threads))) + 1
 
 
-def compute(cpus: int, memory_bytes: int, backlog: int = DEFAULT_BACKLOG) -> Sizes:
+def compute(
+    cpus: int,
+    memory_bytes: int,
+    backlog: int = DEFAULT_BACKLOG,
+    *,
+    request_timeout: int = DEFAULT_REQUEST_TIMEOUT,
+    max_requests: int = 0,
+    clips_memory_bytes: int | None = None,
+) -> Sizes:
     """The sizes for `cpus` CPUs, `memory_bytes` of memory and `backlog` waiting renders.
 
-    Raises ValueError, naming the value, when cpus is not 1..256, memory is below 256 MiB or backlog is not 1..256.
+    `request_timeout` is seconds, `max_requests` the requests of a daemon's life (0: no end), and `clips_memory_bytes` the limit of
+    each clips process (None: half of the memory, shared, within bounds). Raises ValueError, naming the value, when cpus or
+    backlog is not 1..256, memory is below 256 MiB, or one of the others is out of its range.
     """
     if not 1 <= cpus <= MOST_CPUS:
         raise ValueError(f"cpus={cpus} is not from 1 to {MOST_CPUS}")
@@ -142,11 +198,19 @@ def compute(cpus: int, memory_bytes: int, backlog: int = DEFAULT_BACKLOG) -> Siz
         raise ValueError(f"memory={memory_bytes} is less than the {LEAST_MEMORY} bytes (256 MiB) that Slicer needs")
     if not 1 <= backlog <= MOST_BACKLOG:
         raise ValueError(f"backlog={backlog} is not from 1 to {MOST_BACKLOG}")
+    if not 1 <= request_timeout <= MOST_REQUEST_TIMEOUT:
+        raise ValueError(f"request-timeout={request_timeout} is not from 1 to {MOST_REQUEST_TIMEOUT} seconds")
+    if not 0 <= max_requests <= MOST_MAX_REQUESTS:
+        raise ValueError(f"max-requests={max_requests} is not from 1 to {MOST_MAX_REQUESTS}, or 0 for no end")
+    if clips_memory_bytes is None:
+        clips_memory_bytes = min(max(memory_bytes // 2 // cpus, LEAST_CLIPS_MEMORY), MOST_CLIPS_MEMORY)
+    elif clips_memory_bytes < LEAST_CLIPS_MEMORY:
+        raise ValueError(f"clips-memory={clips_memory_bytes} is less than {LEAST_CLIPS_MEMORY} bytes (192 MiB)")
     # Three threads: while one waits for the disk or a slow client's socket, another has the CPU.
     threads = 3
     # Renders share half of the memory; fewer processes where each would get too little.
     renders = max(1, min(cpus, memory_bytes // 2 // LEAST_RENDER_MEMORY))
-    request_timeout, interrupt_timeout = 30, 10
+    interrupt_timeout = 10
     return Sizes(
         cpus=cpus,
         memory_bytes=memory_bytes,
@@ -154,6 +218,7 @@ def compute(cpus: int, memory_bytes: int, backlog: int = DEFAULT_BACKLOG) -> Siz
         clips_processes=cpus,
         clips_threads=threads,
         clips_backlog=min(4 * cpus * threads, 128),
+        clips_memory_bytes=clips_memory_bytes,
         renders_processes=renders,
         renders_threads=1,
         renders_backlog=backlog,
@@ -161,8 +226,11 @@ def compute(cpus: int, memory_bytes: int, backlog: int = DEFAULT_BACKLOG) -> Siz
         # Health checks, error documents and refusals need an Apache process while both groups are full. Each group
         # also takes one request more than its backlog: Linux queues backlog + 1 connections on a socket.
         spare_workers=max(8, 2 * cpus),
+        max_requests=max_requests,
         request_timeout=request_timeout,
         interrupt_timeout=interrupt_timeout,
         # Longer than a stuck request lives, or Apache would give up first and the daemon's own answer would be lost.
         socket_timeout=stuck_seconds(request_timeout, threads) + interrupt_timeout + 5,
+        # Work that is allowed to take long is let finish when its process is to be replaced.
+        eviction_timeout=max(30, request_timeout),
     )
