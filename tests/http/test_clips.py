@@ -396,6 +396,69 @@ def test_a_download_name_that_is_not_utf8(server, url):
     assert re.match(r'attachment; filename="_+a\.mp3"', headers["content-disposition"])
 
 
+# ------------------------------------------------------------------------------------------------------------ behind a proxy
+
+ACCEL = {"X-Sendfile-Type": "X-Accel-Redirect"}
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize(
+    ("query", "canonical"),
+    [
+        ("", "0"),
+        ("?t=3,7.50", "3,7.5"),
+        ("?t=0:00:03,7.5", "3,7.5"),
+        ("?t=3%2C7.5", "3,7.5"),
+        ("?t=3,7.5&", "3,7.5"),
+        ("?t=3,7.5&download=Caf%C3%A9", "3,7.5"),
+        ("?download&t=3,7.5", "3,7.5"),
+        ("?t=9999,", None),
+    ],
+)
+def test_a_proxy_is_sent_to_the_canonical_url(method, query, canonical, server, url):
+    status, headers, body = server.get(url + query, method, **ACCEL)
+    if canonical is None:
+        assert status == 400
+        return
+    assert (status, body) == (200, b"")
+    own = {name: value for name, value in headers.items() if name not in {"date", "server", "connection"}}
+    _, plain, _ = server.get(url + query, "HEAD")
+    wanted = {
+        # Apache says no length of 0 in the answer to a HEAD.
+        "content-length": "0" if method == "GET" else None,
+        "x-accel-redirect": f"{url}?t={canonical}",
+        "x-accel-expires": "86400",
+        "vary": "X-Sendfile-Type",
+        "content-disposition": plain.get("content-disposition"),
+    }
+    assert own == {name: value for name, value in wanted.items() if value is not None}
+    assert ("download" in query) == ("content-disposition" in own)
+    # There it finds what it would have been given here.
+    there = server.get(own["x-accel-redirect"], **ACCEL)
+    here = server.get(url + query)
+    assert (there[0], there[2]) == (200, here[2])
+    assert "x-accel-redirect" not in there[1]
+    assert there[1]["content-type"] == "audio/mpeg"
+
+
+def test_nothing_is_looked_at_to_send_a_proxy_elsewhere(server):
+    path = "/clips/no/" + quote("such%20/Ünïcode?&=#;'", safe="/") + "%FF.mp3"
+    status, headers, _ = server.get(path + "?t=0:00:03", **ACCEL)
+    assert (status, headers["x-accel-redirect"]) == (200, path + "?t=3")
+    assert server.get(headers["x-accel-redirect"], **ACCEL)[0] == 404
+
+
+def test_what_the_proxy_must_not_keep(strict, url):
+    assert strict.get(url + "?t=03", **ACCEL)[1]["x-accel-expires"] == "0"
+
+
+def test_other_ways_to_send_files_are_not_ours(server, url):
+    for kind in ("X-Sendfile", "x-accel-redirect ,", ""):
+        status, headers, body = server.get(url + "?t=3,7.50", X_Sendfile_Type=kind)
+        assert (status, headers["content-type"]) == (200, "audio/mpeg")
+        assert body
+
+
 # --------------------------------------------------------------------------------------------------------------- refusals
 
 

@@ -40,6 +40,8 @@ _WHOLE = 1 << 20
 _PIECE = 1 << 18
 _TRIES = 3
 _WHOLE_FILE = TimeSpan(0, None)
+#: With this a proxy says that it can be sent to another URL by a header of an answer, and by which (a convention from Rack).
+_PROXY_FIELD, _X_ACCEL = "HTTP_X_SENDFILE_TYPE", "X-Accel-Redirect"
 
 
 class Clips:
@@ -49,11 +51,15 @@ class Clips:
         self._shelf = shelf
         self._minimum = settings.min_clip_seconds
         self._maximum = settings.max_clip_seconds
+        self._max_age = settings.clip_max_age
         self._cache_control = cache_control(settings.clip_max_age)
 
     def answer(self, environ: "WSGIEnvironment", path: bytes, options: dict[str, str]) -> Answer:
         """The clip that `options` ask of the source at `path`. Raises Problem."""
         asked = parse_span(options)
+        # As text, not as options: the cache's key is the text.
+        if environ.get(_PROXY_FIELD) == _X_ACCEL and environ.get("QUERY_STRING", "") != _query(asked):
+            return self._elsewhere(path, options, asked)
         for _ in range(_TRIES):
             opened = take_or_problem(self._shelf, path)
             try:
@@ -67,6 +73,22 @@ class Clips:
                 # The file was replaced between two looks at it: look again, at the new one.
                 self._shelf.drop(path, opened)
         raise busy("the file is being changed; try again", 1)
+
+    def _elsewhere(self, path: bytes, options: dict[str, str], asked: TimeSpan) -> Answer:
+        """Where the proxy finds the clip: at its canonical URL, so that all spellings of a span share one entry of its cache.
+
+        What is said here about a field goes for the clip that the proxy then sends, so nothing is said of its type and reuse.
+        """
+        headers = [
+            ("Content-Length", "0"),
+            (_X_ACCEL, _canonical(path, asked)),
+            ("X-Accel-Expires", str(self._max_age)),
+            # Another cache on the way must not give this to somebody who wants the clip.
+            ("Vary", "X-Sendfile-Type"),
+        ]
+        if "download" in options:
+            headers.append(("Content-Disposition", attachment(options["download"], path, asked.canonical)))
+        return Answer(200, headers, ())
 
     def _cut(
         self, environ: "WSGIEnvironment", path: bytes, options: dict[str, str], asked: TimeSpan, opened: Opened
@@ -89,12 +111,11 @@ class Clips:
                 f"the range {environ['HTTP_RANGE']!r} lies outside of the clip's {clip.length} bytes",
                 headers=(("Content-Range", f"bytes */{clip.length}"), ("Accept-Ranges", "bytes")),
             )
-        canonical = f"/clips/{quote(path)}?t={asked.canonical}"
         headers = [
             ("Content-Type", "audio/mpeg"),
             ("Accept-Ranges", "bytes"),
             ("Cache-Control", self._cache_control),
-            ("Content-Location", canonical),
+            ("Content-Location", _canonical(path, asked)),
             ("ETag", etag),
             ("Last-Modified", _http_date(modified)),
         ]
@@ -162,6 +183,16 @@ def _body(environ: "WSGIEnvironment", opened: Opened, clip: Clip, start: int, st
     pieces = tuple(clip.pieces(opened.source.fd, start, stop, stop - start))
     opened.check_current()
     return pieces
+
+
+def _query(asked: TimeSpan) -> str:
+    """The query of a span's canonical URL."""
+    return f"t={asked.canonical}"
+
+
+def _canonical(path: bytes, asked: TimeSpan) -> str:
+    """The one URL of a span of the source at `path`."""
+    return f"/clips/{quote(path)}?{_query(asked)}"
 
 
 def parse_span(options: dict[str, str]) -> TimeSpan:
