@@ -86,6 +86,7 @@ class Server:
         *options: str,
         environ: Mapping[str, str] | None = None,
         slicer: Sequence[str] = ("-m", "slicer"),
+        python: str = sys.executable,
     ) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -94,7 +95,7 @@ class Server:
         self._out = open(os.path.join(self.work, "out"), "w+", encoding="utf-8")  # noqa: SIM115 - closed by stop
         self._log = open(os.path.join(self.work, "log"), "w+", encoding="utf-8")  # noqa: SIM115
         self.process = subprocess.Popen(
-            [sys.executable, *slicer, "serve", media, "--host", "127.0.0.1", "--port", str(self.port), *options],
+            [python, *slicer, "serve", media, "--host", "127.0.0.1", "--port", str(self.port), *options],
             env={**os.environ, "SLICER_INDEX_DIR": os.path.join(self.work, "index"), **(environ or {})},
             stdin=subprocess.DEVNULL,
             stdout=self._out,
@@ -200,10 +201,14 @@ class Server:
 
 @contextlib.contextmanager
 def serving(
-    media: str, *options: str, environ: Mapping[str, str] | None = None, slicer: Sequence[str] = ("-m", "slicer")
+    media: str,
+    *options: str,
+    environ: Mapping[str, str] | None = None,
+    slicer: Sequence[str] = ("-m", "slicer"),
+    python: str = sys.executable,
 ) -> Iterator[Server]:
     """A server that is stopped at the end, whatever happens."""
-    server = Server(media, *options, environ=environ, slicer=slicer)
+    server = Server(media, *options, environ=environ, slicer=slicer, python=python)
     try:
         yield server
     finally:

@@ -8,14 +8,19 @@ import os
 import pathlib
 import pwd
 import re
+import resource
 import selectors
 import signal
 import socket
+import subprocess
+import sys
 import time
 
 import pytest
+import streams
 from liveserver import arguments, children_of, raw, status, until
 
+from slicer.server import run
 from slicer.server.machine import cpus, memory_bytes
 from slicer.server.sizes import compute
 
@@ -204,6 +209,57 @@ def test_a_killed_daemon_comes_back(start):
     assert burst(server.port, b"/healthz", 30) == [200] * 30
 
 
+def leave_room(pid, room):
+    """Let a daemon take only so many bytes more than it has. Asked for as its own user, which may always do that."""
+    taken = int(status(pid)["VmData"].split()[0]) << 10
+    words = [
+        sys.executable,
+        "-c",
+        "import resource, sys; resource.prlimit(int(sys.argv[1]), 2, (int(sys.argv[2]), -1))",
+    ]
+    user, group = (int(status(pid)[name].split()[0]) for name in ("Uid", "Gid"))
+    me = {} if os.geteuid() else {"user": user, "group": group, "extra_groups": []}
+    assert resource.RLIMIT_DATA == 2
+    subprocess.run([*words, str(pid), str(taken + room)], check=True, timeout=30, cwd="/", **me)
+
+
+@pytest.fixture
+def long_source(media, stream_folder):
+    """A source of some MB: what is read of it for an answer fits into no room of a few KB."""
+    path = os.path.join(media, "long.mp3")
+    data = pathlib.Path(streams.make("mpeg1-44-stereo-cbr128", stream_folder, seconds=20)).read_bytes()
+    pathlib.Path(path).write_bytes(data * 20)
+    os.chmod(path, 0o644)
+    yield "/clips/long.mp3"
+    os.unlink(path)
+
+
+def test_a_process_that_runs_out_of_memory_is_replaced_and_no_other(start, long_source):
+    server = start("--cpus", "1", "--memory", "1G", "--clips-memory", "300M")
+    before = shape(server)
+    # A body that is read before it is sent, and one that is read as it is sent.
+    for target, whole in ((long_source + "?t=1,50", True), (long_source, False)):
+        assert server.get(target, "HEAD")[0] == 200
+        (full,) = server.daemons("clips")
+        leave_room(full, 64 << 10)
+        if whole:
+            code, headers, body = server.get(target)
+            assert (code, headers["retry-after"], headers["cache-control"]) == (503, "2", "no-store")
+            assert json.loads(body)["type"] == "urn:slicer:problem:try-again"
+        else:
+            with pytest.raises(http.client.IncompleteRead):
+                server.get(target)
+        until(lambda full=full: server.daemons("clips") not in ([full], []), 15, "a new one")
+        code, _, body = server.get(target)
+        assert code == 200
+        assert {data_limit(pid) for pid in server.daemons("clips")} == {300 << 20}
+    after = shape(server)
+    assert (after["children"], after["renders"]) == (before["children"], before["renders"])
+    assert server.log().count("out of memory: ") == 2
+    # Its last thread was made too, the one that would have ended it by force.
+    assert "Unable to create" not in server.log()
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_stop_leaves_nothing_behind(start, number):
     server = start()
@@ -223,6 +279,85 @@ def test_a_stop_ends_daemons_that_hang(start):
         os.kill(pid, signal.SIGSTOP)
     server.process.terminate()
     assert server.process.wait(30) == 0
+    assert [arguments(pid) for pid in everything if status(pid)] == []
+
+
+def test_a_stop_lets_answers_under_way_finish(start, long_source):
+    """One that is worked on, one that waits for a thread, and one whose reader is slow."""
+    server = start("--cpus", "1")
+    whole = server.get(long_source)[2]
+    assert len(whole) > 4 << 20
+    slow = socket.create_connection(("127.0.0.1", server.port), timeout=30)
+    slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+    slow.sendall(b"GET " + long_source.encode() + b" HTTP/1.1\r\n" + HOST)
+    received = slow.recv(1000)
+    (daemon,) = server.daemons("clips")
+    os.kill(daemon, signal.SIGSTOP)
+    others = [socket.create_connection(("127.0.0.1", server.port), timeout=30) for _ in range(6)]
+    for connection in others:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\n" + HOST)
+    time.sleep(0.5)
+    started = time.monotonic()
+    server.process.terminate()
+    until(lambda: not listens(server.port), 2, "nobody new is let in")
+    time.sleep(1.5)
+    assert server.process.poll() is None
+    os.kill(daemon, signal.SIGCONT)
+    for connection in others:
+        answer = connection.makefile("rb").read()
+        assert answer.startswith(b"HTTP/1.1 200 ")
+        assert b"alive" in answer
+        connection.close()
+    while block := slow.recv(1 << 16):
+        received += block
+        time.sleep(0.005)
+    slow.close()
+    assert received.endswith(whole)
+    ended = time.monotonic()
+    assert server.process.wait(10) == 0
+    assert time.monotonic() - ended < 1
+    assert ended - started < run.FINISH_SECONDS
+
+
+def listens(port):
+    with contextlib.suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port), timeout=5):
+        return True
+    return False
+
+
+def test_a_stop_waits_for_nobody_longer_than_it_says(start, long_source):
+    server = start("--cpus", "1")
+    everything = server.everything()
+    stuck = socket.create_connection(("127.0.0.1", server.port), timeout=60)
+    stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 12)
+    stuck.sendall(b"GET " + long_source.encode() + b" HTTP/1.1\r\n" + HOST)
+    assert stuck.recv(100)
+    started = time.monotonic()
+    server.process.terminate()
+    assert server.process.wait(30) == 0
+    assert run.FINISH_SECONDS <= time.monotonic() - started < run.FINISH_SECONDS + 4
+    assert [arguments(pid) for pid in everything if status(pid)] == []
+    stuck.close()
+
+
+def test_a_stop_of_an_idle_server_is_quick_and_a_second_signal_is_too(start):
+    server = start()
+    started = time.monotonic()
+    server.process.terminate()
+    assert server.process.wait(10) == 0
+    assert time.monotonic() - started < 1.5
+    server = start()
+    everything = server.everything()
+    with socket.create_connection(("127.0.0.1", server.port)) as busy:
+        busy.sendall(b"GET /healthz HTTP/1.1\r\n")
+        time.sleep(0.3)
+        started = time.monotonic()
+        server.process.terminate()
+        time.sleep(0.5)
+        assert server.process.poll() is None
+        server.process.terminate()
+        assert server.process.wait(10) == 0
+        assert time.monotonic() - started < 1.5
     assert [arguments(pid) for pid in everything if status(pid)] == []
 
 
@@ -253,9 +388,6 @@ def test_two_servers_at_once(start, server):
 
 
 def test_a_taken_port_is_one_clear_line(server):
-    import subprocess
-    import sys
-
     done = subprocess.run(
         [sys.executable, "-m", "slicer", "serve", server.media, "--port", str(server.port)],
         capture_output=True,

@@ -393,6 +393,9 @@ def test_print_shows_sizes_and_starts_nothing(slicer, media: Path, environ: dict
         (["serve", ".", "--print", "--clips-memory", "1M"], "clips-memory=1048576"),
         (["serve", ".", "--print", "--port", "0"], "port 0"),
         (["serve", ".", "--print", "--port", "http"], "--port"),
+        (["drain"], "PID"),
+        (["drain", "all"], "PID"),
+        (["drain", "4194304"], "process 4194304 is no `slicer serve`"),
         ([], "COMMAND"),
         (["slice"], "slice"),
         (["cut", "a.mp3", "-o", "b.mp3"], "--t"),
@@ -452,7 +455,7 @@ def test_no_standard_output_at_all(cbr: str) -> None:
 def test_help_names_every_command(slicer) -> None:
     done = slicer("--help")
     assert done.returncode == 0
-    for command in ("serve", "cut", "info", "index", "doctor"):
+    for command in ("serve", "drain", "cut", "info", "index", "doctor"):
         assert f"\n    {command} " in done.stdout
         assert slicer(command, "--help").returncode == 0
     assert slicer("--version").stdout.startswith("slicer ")

@@ -1,6 +1,7 @@
-"""The command `slicer`: serve, cut, info, index, doctor. Errors are one line on stderr and exit status 2."""
+"""The command `slicer`: serve, drain, cut, info, index, doctor. Errors are one line on stderr and exit status 2."""
 
 import argparse
+import importlib
 import io
 import json
 import os
@@ -25,7 +26,8 @@ from slicer.media.source import Source, SourceMissingError, open_file
 from slicer.media.store import IndexPendingError, IndexStore
 from slicer.media.timespan import ALLOWED, TimeSpan, TimeSpanError
 from slicer.mp3 import Mp3Error, UnsupportedMp3Error, build_whole_index, cut
-from slicer.server import doctor, express, machine, reach, run
+from slicer.server import doctor, drain, express, machine, reach, run
+from slicer.server.drain import DrainError
 from slicer.server.preflight import PreflightError
 from slicer.settings import PREFIX, Settings, SettingsError, default_index_dir
 
@@ -70,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         _leave_stdout()
         return _complain(f"{os.fsdecode(error.filename)}: {error.strerror}" if error.filename else str(error))
-    except (_UsageError, SettingsError, PreflightError, Mp3Error, ValueError, LookupError) as error:
+    except (_UsageError, SettingsError, PreflightError, DrainError, Mp3Error, ValueError, LookupError) as error:
         return _complain(str(error))
     return status
 
@@ -125,6 +127,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     serve.add_argument("--print", action="store_true", help="show sizes and command line, and start nothing")
     serve.set_defaults(command=_serve)
+
+    draining = commands.add_parser(
+        "drain", help="replace the daemons of a server one after another, with the code of now"
+    )
+    draining.add_argument("pid", type=int, metavar="PID", help="the process number of `slicer serve`")
+    draining.set_defaults(command=_drain)
 
     cutting = commands.add_parser("cut", help="cut a span out of a file, sample-exact and without decoding")
     cutting.add_argument("file", metavar="FILE")
@@ -190,6 +198,16 @@ def _serve(options: argparse.Namespace) -> int:
         status=options.status,
         print_only=options.print,
     )
+
+
+def _drain(options: argparse.Namespace) -> int:
+    try:
+        # What the new daemons are to load: if it cannot be loaded here, the old ones are better.
+        importlib.import_module("slicer.web.app")
+    except Exception as error:
+        raise _UsageError(f"the application cannot be loaded, so nothing is replaced: {error!r}") from None
+    print(f"{drain.drain(options.pid)} daemons replaced")
+    return 0
 
 
 def _cut(options: argparse.Namespace) -> int:

@@ -15,6 +15,9 @@ from slicer.server.files import Files
 # sun_path holds 108 bytes with its end (unix(7)); mod_wsgi appends "/wsgi.<pid>.<generation>.<number>.sock".
 LONGEST = 108 - 1 - len("/wsgi.4194304.999.99.sock") - len("/slicer-12345678")
 
+#: The file in a server root that every daemon keeps open which has loaded the application.
+LOADED = "loaded"
+
 # What survives the unquoted places of express's apachectl and httpd.conf.
 _PLAIN = re.compile(r"/[A-Za-z0-9._/+@:-]*")
 
@@ -51,6 +54,10 @@ def fill(root: str, files: Files, defines: Mapping[str, str]) -> None:
     for name in ("slicer.conf", "rewrite.conf", "envvars"):
         _copy(os.path.join(files.apache, name), os.path.join(root, name))
     _copy(files.entry_point, os.path.join(root, "slicer.wsgi"))
+    # Empty; the entry point opens it when it has loaded the application.
+    loaded = os.path.join(root, LOADED)
+    os.close(os.open(loaded, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o644))
+    os.chmod(loaded, 0o644)
     with open(os.path.join(root, "sizes.conf"), "w", encoding="ascii") as sizes:
         sizes.writelines(f"Define {name} {value}\n" for name, value in defines.items())
 

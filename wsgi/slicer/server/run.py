@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from types import FrameType
 
@@ -15,9 +16,14 @@ from slicer.server import express, files, machine, preflight, reach, root
 from slicer.server.sizes import Sizes, compute
 from slicer.settings import Settings
 
+# How long answers under way may take once a stop is asked for. A proxy in front takes them as fast as they come.
+FINISH_SECONDS = 5
 # Apache gives its daemons 3 s after SIGTERM before it kills them; longer than this and something hangs.
 STOP_SECONDS = 20
 
+_LOOK_SECONDS = 0.02
+
+_DAEMON = b"(wsgi:"
 _PR_SET_PDEATHSIG = 1
 
 
@@ -157,17 +163,16 @@ def _supervise(command: list[str], environ: dict[str, str], folder: str, signals
     os.close(log_write)
     log = threading.Thread(target=_copy_log, args=(log_read,), daemon=True)
     log.start()
-    timers: list[threading.Timer] = []
+    ended = threading.Event()
+    finishing: list[threading.Thread] = []
 
     def stop(asked: int) -> None:
         # The session's processes are killed when Apache hangs, or when the signal is repeated.
         if asked > 1:
             _kill_group(child.pid)
-            return
-        os.kill(child.pid, signal.SIGTERM)
-        timers.append(threading.Timer(STOP_SECONDS, _kill_group, (child.pid,)))
-        timers[-1].daemon = True
-        timers[-1].start()
+        else:
+            finishing.append(threading.Thread(target=_finish, args=(child.pid, ended), daemon=True))
+            finishing[-1].start()
 
     signals.stop = stop
     if signals.asked:
@@ -175,14 +180,41 @@ def _supervise(command: list[str], environ: dict[str, str], folder: str, signals
     # Not reaped yet: its number still belongs to its process group, so nothing else can be hit.
     os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
     signals.stop = lambda asked: None
-    for timer in timers:
-        timer.cancel()
+    ended.set()
+    for thread in finishing:
+        thread.join()
     _kill_group(child.pid)
     status = child.wait()
     log.join(timeout=2)
     if signals.asked:
         return 0
     return status if status >= 0 else 128 - status
+
+
+def _finish(apache: int, ended: threading.Event) -> None:
+    """Stop Apache once the answers under way are finished, or have had their time; end what hangs by force. Returns when it ended."""
+    # Apache stops listening, and its children end as they finish. It looks for that once a second and then ends itself; we look
+    # more often, so that a server with nothing to do ends at once.
+    os.kill(apache, signal.SIGWINCH)
+    end = time.monotonic() + FINISH_SECONDS
+    while _connections(apache) and time.monotonic() < end:
+        if ended.wait(_LOOK_SECONDS):
+            return
+    os.kill(apache, signal.SIGTERM)
+    if not ended.wait(STOP_SECONDS):
+        _kill_group(apache)
+
+
+def _connections(apache: int) -> int:
+    """How many children of Apache still have, or wait for, a connection. Daemons have none of their own: a child hands it to them."""
+    count = 0
+    with contextlib.suppress(OSError), open(f"/proc/{apache}/task/{apache}/children", encoding="ascii") as children:
+        for pid in children.read().split():
+            with contextlib.suppress(OSError), open(f"/proc/{pid}/cmdline", "rb") as words:
+                name = words.read(len(_DAEMON))
+                # One that has ended and was not looked for yet has no name any more.
+                count += bool(name) and name != _DAEMON
+    return count
 
 
 def _kill_group(leader: int) -> None:

@@ -16,8 +16,9 @@ from slicer.web.answer import Answer
 from slicer.web.clips import Clips
 from slicer.web.cors import Cors
 from slicer.web.documents import Documents
+from slicer.web.memory import make_place
 from slicer.web.options import parse_options
-from slicer.web.problems import Problem, not_found
+from slicer.web.problems import Problem, busy, not_found
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -104,6 +105,9 @@ class Slicer:
             answer = problem.answer()
         except (NotFound, RequestRedirect):
             answer = not_found().answer()
+        except MemoryError:
+            make_place(environ)
+            answer = busy("the server is short of memory; try again", 2).answer()
         except Exception:
             _LOG.exception("%s %s", environ["REQUEST_METHOD"], environ.get("REQUEST_URI") or environ["PATH_INFO"])
             answer = Problem(500, "internal", "the server made a mistake; it is in its log").answer()

@@ -29,6 +29,7 @@ from slicer.settings import Settings
 from slicer.web.answer import Answer
 from slicer.web.conditional import evaluate
 from slicer.web.disposition import attachment
+from slicer.web.memory import make_place
 from slicer.web.problems import Problem, busy, cache_control, not_found
 
 if TYPE_CHECKING:
@@ -160,16 +161,21 @@ class Clips:
 class _Pieces:
     """A body that is too large for memory: read piece by piece, each checked against a change of the file, which ends it at once."""
 
-    __slots__ = ("_opened", "_pieces")
+    __slots__ = ("_environ", "_opened", "_pieces")
 
-    def __init__(self, opened: Opened, clip: Clip, start: int, stop: int) -> None:
+    def __init__(self, environ: "WSGIEnvironment", opened: Opened, clip: Clip, start: int, stop: int) -> None:
+        self._environ = environ
         self._opened = opened
         self._pieces = clip.pieces(opened.source.fd, start, stop, _PIECE)
 
     def __iter__(self) -> Iterator[bytes]:
-        for piece in self._pieces:
-            self._opened.check_unchanged()
-            yield piece
+        try:
+            for piece in self._pieces:
+                self._opened.check_unchanged()
+                yield piece
+        except MemoryError:
+            make_place(self._environ)
+            raise
 
 
 def _body(environ: "WSGIEnvironment", opened: Opened, clip: Clip, start: int, stop: int) -> Iterable[bytes]:
@@ -178,7 +184,7 @@ def _body(environ: "WSGIEnvironment", opened: Opened, clip: Clip, start: int, st
         return ()
     if stop - start > _WHOLE:
         opened.check_current()
-        return _Pieces(opened, clip, start, stop)
+        return _Pieces(environ, opened, clip, start, stop)
     # Made and original bytes stay apart: joining them would copy the clip once more.
     pieces = tuple(clip.pieces(opened.source.fd, start, stop, stop - start))
     opened.check_current()
