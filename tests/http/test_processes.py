@@ -341,11 +341,17 @@ def test_a_stop_waits_for_nobody_longer_than_it_says(start, long_source):
 
 
 def test_a_stop_of_an_idle_server_is_quick_and_a_second_signal_is_too(start):
-    server = start()
-    started = time.monotonic()
-    server.process.terminate()
-    assert server.process.wait(10) == 0
-    assert time.monotonic() - started < 1.5
+    took = []
+    for _ in range(3):
+        server = start()
+        started = time.monotonic()
+        server.process.terminate()
+        assert server.process.wait(10) == 0
+        took.append(time.monotonic() - started)
+        if took[-1] < 0.8:
+            break
+    # Apache alone looks after a second whether its children are gone. The best of some: the machine may be busy.
+    assert min(took) < 0.8
     server = start()
     everything = server.everything()
     with socket.create_connection(("127.0.0.1", server.port)) as busy:

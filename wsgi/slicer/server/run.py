@@ -22,6 +22,7 @@ FINISH_SECONDS = 5
 STOP_SECONDS = 20
 
 _LOOK_SECONDS = 0.02
+_AGAIN_SECONDS = 0.25
 
 _DAEMON = b"(wsgi:"
 _PR_SET_PDEATHSIG = 1
@@ -200,9 +201,13 @@ def _finish(apache: int, ended: threading.Event) -> None:
     while _connections(apache) and time.monotonic() < end:
         if ended.wait(_LOOK_SECONDS):
             return
-    os.kill(apache, signal.SIGTERM)
-    if not ended.wait(STOP_SECONDS):
-        _kill_group(apache)
+    end = time.monotonic() + STOP_SECONDS
+    while time.monotonic() < end:
+        # More than once: Apache forgets one that comes just as it begins to wait for its children.
+        os.kill(apache, signal.SIGTERM)
+        if ended.wait(_AGAIN_SECONDS):
+            return
+    _kill_group(apache)
 
 
 def _connections(apache: int) -> int:

@@ -1,0 +1,46 @@
+"""Renders: spans decoded, changed and encoded; and waveforms. Works on lossless cuts only, never on a whole file in memory."""
+
+from slicer.render.errors import (
+    LimitError,
+    OptionError,
+    RenderError,
+    TooLargeError,
+    ToolError,
+    TooLongError,
+    UnreadableError,
+    WorkTimeoutError,
+)
+from slicer.render.formats import FORMATS, Format
+from slicer.render.limits import Limits
+from slicer.render.peaks import Peaks, PeaksRequest, PeaksTimeoutError, peaks
+from slicer.render.plan import Estimate, Plan, plan
+from slicer.render.rendering import Rendered, render
+from slicer.render.request import RENDER_VERSION, RenderRequest
+from slicer.render.results import Results, Stored
+
+__all__ = [
+    "FORMATS",
+    "RENDER_VERSION",
+    "Estimate",
+    "Format",
+    "LimitError",
+    "Limits",
+    "OptionError",
+    "Peaks",
+    "PeaksRequest",
+    "PeaksTimeoutError",
+    "Plan",
+    "RenderError",
+    "RenderRequest",
+    "Rendered",
+    "Results",
+    "Stored",
+    "TooLargeError",
+    "TooLongError",
+    "ToolError",
+    "UnreadableError",
+    "WorkTimeoutError",
+    "peaks",
+    "plan",
+    "render",
+]

@@ -1,0 +1,42 @@
+"""What can be wrong with a render. Each error is one sentence for the person who asked."""
+
+
+class RenderError(Exception):
+    """Base of everything this package raises about a request or the work on it."""
+
+
+class OptionError(RenderError):
+    """An option that is unknown, repeated, malformed, out of range, or contradicts another option or the source."""
+
+    def __init__(self, option: str, message: str, allowed: str) -> None:
+        super().__init__(option, message, allowed)
+        self.option = option  #: its name, as it was given
+        self.message = message  #: what is wrong with it, a sentence without the name
+        self.allowed = allowed  #: what may stand there
+
+    def __str__(self) -> str:
+        return f"{self.option}: {self.message}"
+
+
+class LimitError(RenderError):
+    """The work would be, or has become, more than is allowed."""
+
+
+class TooLongError(LimitError):
+    """The spans together, or the work on them, are longer than allowed."""
+
+
+class TooLargeError(LimitError):
+    """The result, or the memory for making it, is larger than allowed."""
+
+
+class WorkTimeoutError(LimitError):
+    """The time for the work was used up."""
+
+
+class UnreadableError(RenderError):
+    """The frames of the span cannot be decoded."""
+
+
+class ToolError(RenderError):
+    """ffmpeg is missing, failed, or did something else than it was told. A fault of the server, not of the request."""

@@ -1,0 +1,48 @@
+"""Effects that ffmpeg computes: speed without a change of pitch, sample rate, limiter. The result is kept in a nameless file."""
+
+import os
+from fractions import Fraction
+
+from slicer.render import child
+from slicer.render.errors import ToolError
+from slicer.render.limits import Deadline
+from slicer.render.pcm import FilePcm, Pcm
+from slicer.render.scratch import nameless_file, place_of
+
+
+def nearest(value: Fraction) -> int:
+    """The whole number nearest to a positive one, halves up."""
+    return (2 * value.numerator + value.denominator) // (2 * value.denominator)
+
+
+def exactly(frames: int) -> str:
+    """A filter that ends after so many frames, with silence where fewer came in."""
+    return f"apad=whole_len={frames},atrim=end_sample={frames}"
+
+
+def filtered(pcm: Pcm, chain: list[str], rate: int, frames: int, scratch: str | None, deadline: Deadline) -> Pcm:
+    """What a chain of ffmpeg's audio filters makes of `pcm`: `frames` frames at `rate`.
+
+    Raises ToolError, WorkTimeoutError, OSError where there is no place for the file.
+    """
+    output = nameless_file(scratch)
+    command = ["-af", ",".join([*chain, exactly(frames)]), "-f", child.SAMPLES, "-ar", str(rate), place_of(output)]
+    made = FilePcm(output, rate, pcm.channels, frames)
+    command = [*child.raw_input(pcm), "-filter_threads", "1", "-ac", str(pcm.channels), *command]
+    child.ffmpeg(command, pcm.blocks(), deadline=deadline, files=(output,), largest=frames * made.frame_bytes)
+    if os.fstat(output.fileno()).st_size != frames * made.frame_bytes:
+        raise ToolError("ffmpeg made another number of samples than it was told")
+    return made
+
+
+def faster(pcm: Pcm, speed: Fraction, rate: int, scratch: str | None, deadline: Deadline) -> Pcm:
+    """`speed` times as fast at the old pitch, and at `rate` frames a second. Raises what `filtered` raises."""
+    chain = [] if speed == 1 else [f"atempo={float(speed):.3f}"]
+    if rate != pcm.rate:
+        chain.append(f"aresample={rate}")
+    return filtered(pcm, chain, rate, frames_after(pcm.frames, pcm.rate, speed, rate), scratch, deadline)
+
+
+def frames_after(frames: int, rate: int, speed: Fraction, new_rate: int) -> int:
+    """How many frames there are after a change of speed and rate: the nearest number, at least one."""
+    return max(1, nearest(frames / speed * new_rate / rate))

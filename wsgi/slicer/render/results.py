@@ -1,0 +1,301 @@
+"""Finished results on disk, by the hash of what was asked: found again after a restart, by other processes, and by jobs.
+
+One file for each result, written under another name, synced and renamed: it is whole or not there. Its first line says what it is, and
+its length is checked when it is opened. What was used last stays: the time of a file's modification is that of its last use. Whoever
+has opened a result reads it to the end, even if it is taken away meanwhile.
+"""
+
+import fcntl
+import itertools
+import json
+import os
+import re
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from types import TracebackType
+from typing import Self
+
+#: A result's name: no path leads out of the folder by it.
+_KEY = re.compile(r"[0-9a-f]{40}", re.ASCII)
+_TEMPORARY = ".tmp"
+_ACCOUNT = "account"
+#: Seconds after which a half-written file is nobody's any more.
+_STALE_SECONDS = 3600
+#: Bytes of the first line, at most.
+_MAX_LINE = 4096
+#: Results, whatever their size, and names looked at in one scan, whatever somebody else put there.
+MAX_RESULTS = 20_000
+_MAX_NAMES = 4 * MAX_RESULTS
+#: How full the folder is after making room, so that not each new result has to.
+_LOW_WATER = 0.9
+_LOCK_SECONDS = 2.0
+_PIECE = 1 << 18
+
+Facts = Mapping[str, str | int]
+
+
+class Stored:
+    """A result that was found, open. `with` closes it, and so does the loss of the last reference."""
+
+    __slots__ = ("_closed", "_fd", "_offset", "facts", "length")
+
+    def __init__(self, fd: int, offset: int, length: int, facts: dict[str, str | int]) -> None:
+        self._fd = fd
+        self._offset = offset
+        self._closed = False
+        self.length = length  #: bytes
+        self.facts = facts  #: what was said of it when it was put there
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; twice is harmless."""
+        if not self._closed:
+            self._closed = True
+            os.close(self._fd)
+
+    def read(self) -> bytes:
+        """All bytes of it."""
+        return b"".join(self.pieces())
+
+    def pieces(self, start: int = 0, stop: int | None = None, size: int = _PIECE) -> Iterator[bytes]:
+        """The bytes start..stop-1, all of them by default, in pieces of at most `size`. Safe for several readers at a time."""
+        stop = self.length if stop is None else stop
+        while start < stop:
+            data = os.pread(self._fd, min(size, stop - start), self._offset + start)
+            if not data:
+                raise EOFError("the result became shorter")
+            start += len(data)
+            yield data
+
+
+class Results:
+    """The results of one folder. Safe for any number of threads and processes."""
+
+    def __init__(self, folder: str, *, max_bytes: int) -> None:
+        """`max_bytes` is for all results together."""
+        self._folder = folder
+        self._max_bytes = max_bytes
+
+    def prepare(self) -> None:
+        """Make the folder, take away what killed processes left half-written, and count. Raises OSError where that cannot be done."""
+        os.makedirs(self._folder, exist_ok=True)
+        with self._locked() as account:
+            if account is not None:
+                self._make_room(account)
+
+    def is_writable(self) -> bool:
+        """Whether a result could be kept now."""
+        return os.access(self._folder, os.W_OK | os.X_OK)
+
+    def get(self, key: str) -> Stored | None:
+        """The result of this name, open, or None. It counts as used now. Raises ValueError where `key` is no name."""
+        path = self._path(key)
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except OSError:
+            return None
+        try:
+            found = _opened(fd)
+        except BaseException:
+            os.close(fd)
+            raise
+        if found is None:
+            os.close(fd)
+            # Not whole: a disk that lost power, or a foreign hand. It will be made anew.
+            with suppress(OSError):
+                os.unlink(path)
+            return None
+        with suppress(OSError):
+            os.utime(fd)
+        return found
+
+    def put(self, key: str, facts: Facts, pieces: Iterable[bytes]) -> Stored | None:
+        """Keep a result under a name and return it, open. None where it is larger than the folder may be, or the disk is full.
+
+        Raises ValueError where `key` is no name or the facts are too many, and what comes out of `pieces`.
+        """
+        path = self._path(key)
+        temporary = None
+        try:
+            try:
+                fd, temporary = tempfile.mkstemp(prefix=f"{key}.", suffix=_TEMPORARY, dir=self._folder)
+            except OSError:
+                return None
+            # What comes out of `pieces` may be an OSError of another disk, and is the caller's.
+            size = _write(fd, facts, pieces, self._max_bytes)
+            if size is None:
+                return None
+            try:
+                found = _open_again(temporary)
+                with self._locked() as account:
+                    before = _size(path)
+                    os.replace(temporary, path)
+                    temporary = None
+                    if account is not None:
+                        self._add(account, size - before)
+            except OSError:
+                return None
+            return found
+        finally:
+            if temporary is not None:
+                with suppress(OSError):
+                    os.unlink(temporary)
+
+    def drop(self, key: str) -> None:
+        """Take a result away, if it is there. Raises ValueError where `key` is no name."""
+        with suppress(OSError):
+            os.unlink(self._path(key))
+
+    def _path(self, key: str) -> str:
+        if not _KEY.fullmatch(key):
+            raise ValueError(f"{key[:50]!r} is no name of a result")
+        return os.path.join(self._folder, key)
+
+    @contextmanager
+    def _locked(self) -> Iterator[int | None]:
+        """Hold the lock of the account, the descriptor of whose file this gives; None where that takes too long."""
+        fd = os.open(os.path.join(self._folder, _ACCOUNT), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            end = time.monotonic() + _LOCK_SECONDS
+            while True:
+                try:
+                    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() > end:
+                        yield None
+                        return
+                    time.sleep(0.005)
+            yield fd
+        finally:
+            os.close(fd)
+
+    def _add(self, account: int, size: int) -> None:
+        """Count a new result, and make room once there are too many. What is forgotten here is found at the next making of room."""
+        total, number = _read_account(account)
+        if total + size > self._max_bytes or number + 1 > MAX_RESULTS:
+            self._make_room(account)
+        else:
+            _write_account(account, total + size, number + 1)
+
+    def _make_room(self, account: int) -> None:
+        """Take away what was used longest ago until there is room, and half-written files that are nobody's. Count anew."""
+        found: list[tuple[float, int, str]] = []
+        old = time.time() - _STALE_SECONDS
+        with os.scandir(self._folder) as names:
+            for entry in itertools.islice(names, _MAX_NAMES):
+                with suppress(OSError):
+                    status = entry.stat(follow_symlinks=False)
+                    if _KEY.fullmatch(entry.name):
+                        found.append((status.st_mtime, status.st_size, entry.path))
+                    elif entry.name.endswith(_TEMPORARY) and status.st_mtime < old:
+                        os.unlink(entry.path)
+        total = sum(size for _, size, _ in found)
+        number = len(found)
+        if total > self._max_bytes or number > MAX_RESULTS:
+            found.sort()
+            for _, size, path in found:
+                if total <= self._max_bytes * _LOW_WATER and number <= MAX_RESULTS * _LOW_WATER:
+                    break
+                with suppress(OSError):
+                    os.unlink(path)
+                total -= size
+                number -= 1
+        _write_account(account, total, number)
+
+
+def _write(fd: int, facts: Facts, pieces: Iterable[bytes], largest: int) -> int | None:
+    """Fill and close a new file. Returns its length, or None where it would be larger than `largest` or the disk is full."""
+    line = json.dumps(dict(facts), separators=(",", ":"), sort_keys=True).encode() + b"\n"
+    try:
+        if len(line) + 20 > _MAX_LINE:
+            raise ValueError("there is too much to say of this result")
+        # The length goes in front when it is known; so many digits are enough for any.
+        place = 20 + len(line)
+        for piece in pieces:
+            if place + len(piece) > largest:
+                return None
+            if not _written(fd, piece, place):
+                return None
+            place += len(piece)
+        if not _written(fd, b"%019d\n" % (place - 20 - len(line)) + line, 0):
+            return None
+        try:
+            os.fchmod(fd, 0o644)
+            os.fsync(fd)
+        except OSError:
+            return None
+        return place
+    finally:
+        os.close(fd)
+
+
+def _written(fd: int, data: bytes, place: int) -> bool:
+    """Write all of `data` at a place; False where the disk is full or broken."""
+    view = memoryview(data)
+    try:
+        while view:
+            done = os.pwrite(fd, view, place)
+            view, place = view[done:], place + done
+    except OSError:
+        return False
+    return True
+
+
+def _opened(fd: int) -> Stored | None:
+    """The result in an open file, or None where it is not a whole one."""
+    head = os.pread(fd, _MAX_LINE, 0)
+    end = head.find(b"\n", 20)
+    if end < 0 or head[19:20] != b"\n" or not head[:19].isdigit():
+        return None
+    length = int(head[:19])
+    if os.fstat(fd).st_size != end + 1 + length:
+        return None
+    try:
+        facts = json.loads(head[20:end])
+    except ValueError:
+        return None
+    return Stored(fd, end + 1, length, facts) if isinstance(facts, dict) else None
+
+
+def _open_again(path: str) -> Stored | None:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        found = _opened(fd)
+    except BaseException:
+        os.close(fd)
+        raise
+    if found is None:
+        os.close(fd)
+    return found
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0
+
+
+def _read_account(fd: int) -> tuple[int, int]:
+    """Bytes and number of the results, as they were last counted; more than anything where that cannot be read."""
+    fields = os.pread(fd, 100, 0).split()
+    if len(fields) != 2 or not all(field.isdigit() for field in fields):
+        return 1 << 62, 0
+    return int(fields[0]), int(fields[1])
+
+
+def _write_account(fd: int, total: int, number: int) -> None:
+    os.pwrite(fd, b"%019d %019d\n" % (max(0, total), number), 0)
