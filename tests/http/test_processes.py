@@ -166,6 +166,12 @@ def test_the_status_is_told_on_this_machine_only(start):
             connection.request("GET", "/server-status")
             answer = connection.getresponse()
             assert answer.status == 200, "this machine is asked at another of its addresses, but by itself"
+        # To Apache somebody else: an address that is neither loopback nor the one it is asked at.
+        stranger = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30, source_address=(outside, 0))
+        with contextlib.closing(stranger) as connection:
+            connection.request("GET", "/server-status")
+            answer = connection.getresponse()
+            assert_problem((answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read()), 403)
 
 
 def test_what_answers_runs_as_www_data_for_root_and_as_oneself_else(server):
