@@ -105,6 +105,9 @@ class Tap:
         self.most = 0
         self._pass = threading.Event()
         self._pass.set()
+        self._whole = threading.Event()
+        self._whole.set()
+        self._first_bytes = 0
         self._lock = threading.Lock()
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=512)
         self.port = self._listener.getsockname()[1]
@@ -115,8 +118,14 @@ class Tap:
         """Keep what comes, until `release`."""
         self._pass.clear()
 
+    def hold_answers(self, after: int) -> None:
+        """Pass so many bytes of each answer, and keep the rest until `release`."""
+        self._first_bytes = after
+        self._whole.clear()
+
     def release(self) -> None:
         self._pass.set()
+        self._whole.set()
 
     def forget(self) -> None:
         self.seen.clear()
@@ -161,13 +170,16 @@ class Tap:
                 self._pass.wait()
                 with socket.create_connection(("127.0.0.1", self.to)) as server:
                     server.sendall(head)
-                    data = b""
+                    data, passed = b"", 0
                     while block := server.recv(65536):
                         if not entry[1]:
                             data += block
                             if b"\r\n\r\n" in data:
                                 entry[1] = data.partition(b"\r\n\r\n")[0].decode("latin-1")
                         client.sendall(block)
+                        passed += len(block)
+                        if passed >= self._first_bytes:
+                            self._whole.wait()
         finally:
             with self._lock:
                 self.open -= 1
@@ -189,7 +201,8 @@ class Edge:
             "nginx_status_listen": f"127.0.0.1:{self.status_port}" if has_status(program) else "",
             "nginx_config_path": self.conf,
             "nginx_modules_include": "",
-            "nginx_errors_path": os.path.join(self.work, "errors"),
+            "nginx_errors_source": str(ROOT / "apache" / "errors"),
+            "role_path": str(ROLE),
             "nginx_cache_path": self.cache,
             "nginx_log_path": self.work,
             "nginx_temp_path": self.work,
@@ -200,10 +213,6 @@ class Edge:
             **variables,
         }
         os.mkdir(self.cache)
-        os.mkdir(self._variables["nginx_errors_path"])
-        for source in (ROOT / "apache" / "errors", ROLE / "files" / "errors"):
-            for document in sorted(source.iterdir()):
-                shutil.copy(document, self._variables["nginx_errors_path"])
         self.render(sites)
         self._err = open(os.path.join(self.work, "err"), "w+", encoding="utf-8")  # noqa: SIM115 - closed by stop
         self.process = subprocess.Popen(
