@@ -107,6 +107,7 @@ def ramp(block: bytes, size: int, place: int, length: int, *, rising: bool) -> b
     borders = [0, *range(_STEP - place % _STEP, len(block) // size, _STEP), len(block) // size]
     view = memoryview(block)
     for begin, end in pairwise(borders):
-        middle = (2 * place + begin + end - 1) / (2 * length)
-        steps.append(audioop.mul(view[begin * size : end * size], WIDTH, middle if rising else 1 - middle))
+        first = (place + begin) // _STEP * _STEP
+        gain = (first + min(first + _STEP, length)) / (2 * length)
+        steps.append(audioop.mul(view[begin * size : end * size], WIDTH, gain if rising else 1 - gain))
     return b"".join(steps)

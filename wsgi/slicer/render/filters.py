@@ -7,7 +7,7 @@ from slicer.render import child
 from slicer.render.errors import ToolError
 from slicer.render.limits import Deadline
 from slicer.render.pcm import FilePcm, Pcm
-from slicer.render.scratch import nameless_file, place_of
+from slicer.render.scratch import Scratch, place_of
 
 
 def nearest(value: Fraction) -> int:
@@ -20,12 +20,12 @@ def exactly(frames: int) -> str:
     return f"apad=whole_len={frames},atrim=end_sample={frames}"
 
 
-def filtered(pcm: Pcm, chain: list[str], rate: int, frames: int, scratch: str | None, deadline: Deadline) -> Pcm:
+def filtered(pcm: Pcm, chain: list[str], rate: int, frames: int, scratch: Scratch, deadline: Deadline) -> FilePcm:
     """What a chain of ffmpeg's audio filters makes of `pcm`: `frames` frames at `rate`.
 
     Raises ToolError, WorkTimeoutError, OSError where there is no place for the file.
     """
-    output = nameless_file(scratch)
+    output = scratch.file()
     command = ["-af", ",".join([*chain, exactly(frames)]), "-f", child.SAMPLES, "-ar", str(rate), place_of(output)]
     made = FilePcm(output, rate, pcm.channels, frames)
     command = [*child.raw_input(pcm), "-filter_threads", "1", "-ac", str(pcm.channels), *command]
@@ -35,7 +35,7 @@ def filtered(pcm: Pcm, chain: list[str], rate: int, frames: int, scratch: str | 
     return made
 
 
-def faster(pcm: Pcm, speed: Fraction, rate: int, scratch: str | None, deadline: Deadline) -> Pcm:
+def faster(pcm: Pcm, speed: Fraction, rate: int, scratch: Scratch, deadline: Deadline) -> Pcm:
     """`speed` times as fast at the old pitch, and at `rate` frames a second. Raises what `filtered` raises."""
     chain = [] if speed == 1 else [f"atempo={float(speed):.3f}"]
     if rate != pcm.rate:

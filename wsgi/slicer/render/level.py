@@ -11,6 +11,7 @@ from slicer.render.filters import filtered
 from slicer.render.limits import Deadline
 from slicer.render.pcm import Pcm
 from slicer.render.request import Normalize, plain
+from slicer.render.scratch import Scratch
 from slicer.render.segment import FULL_SCALE, WIDTH, audioop
 
 #: Where a limiter keeps the samples when a loudness cannot be reached without, in dB of full scale.
@@ -20,11 +21,14 @@ SHORTEST_LOUDNESS = Fraction(2, 5)
 #: What ffmpeg says of audio in which no block was louder than the absolute gate.
 _SILENT = -70.0
 _CLOSE_ENOUGH = 0.2
-_ROUNDS = 5
+_ROUNDS = 6
+_LEAST_SLOPE = 0.1
+#: Decibels of gain in front of a limiter beyond which there is more distortion than sound.
+_MOST_GAIN = 40.0
 _INTEGRATED = re.compile(r"I:\s+(-?[0-9.]+|-inf|nan) LUFS")
 
 
-def normalized(pcm: Pcm, wanted: Normalize, scratch: str | None, deadline: Deadline) -> Pcm:
+def normalized(pcm: Pcm, wanted: Normalize, scratch: Scratch, deadline: Deadline) -> Pcm:
     """`pcm` at the wanted level; silence stays as it is.
 
     Raises OptionError for "normalize" where a loudness cannot be measured or reached, and what `filtered` raises.
@@ -64,15 +68,23 @@ def loudness(pcm: Pcm, deadline: Deadline) -> float:
     return _SILENT if math.isnan(value) else value
 
 
-def _limited(pcm: Pcm, target: float, gain: float, scratch: str | None, deadline: Deadline) -> Pcm:
+def _limited(pcm: Pcm, target: float, gain: float, scratch: Scratch, deadline: Deadline) -> Pcm:
     """Raised by more than there is room for, with a limiter that looks ahead; again until the loudness is right."""
     ceiling = 10 ** (CEILING / 20)
+    limiter = f"alimiter=limit={ceiling:.6f}:level=false:latency=true"
+    slope, before = 1.0, (0.0, -math.inf)
     for _ in range(_ROUNDS):
-        limiter = f"alimiter=limit={ceiling:.6f}:level=false:latency=true"
         chain = ["aformat=sample_fmts=dbl", f"volume={gain:.3f}dB:precision=double", limiter]
         made = filtered(pcm, chain, pcm.rate, pcm.frames, scratch, deadline)
-        missing = target - loudness(made, deadline)
-        if abs(missing) <= _CLOSE_ENOUGH:
+        now = loudness(made, deadline)
+        if abs(target - now) <= _CLOSE_ENOUGH:
             return made
-        gain += missing
+        made.close()
+        # The more is limited, the less a decibel of gain adds: the last two tries tell how much.
+        if now - before[1] < gain - before[0]:
+            slope = max(_LEAST_SLOPE, (now - before[1]) / (gain - before[0]))
+        before = gain, now
+        gain += (target - now) / slope
+        if gain > _MOST_GAIN:
+            break
     raise OptionError("normalize", f"it cannot be made as loud as {plain(Fraction(target))} LUFS", "a lower loudness")

@@ -36,13 +36,14 @@ class Pcm(ABC):
 
 
 class FilePcm(Pcm):
-    """Audio kept in a file that has no name. Whoever holds this may read; the file is gone when nobody does."""
+    """Audio kept in a file, for as long as that is open."""
 
     def __init__(self, file: BinaryIO, rate: int, channels: int, frames: int) -> None:
         super().__init__(rate, channels, frames)
         self._file = file
 
-    def __del__(self) -> None:
+    def close(self) -> None:
+        """Let go of the file: this audio is not needed any more."""
         self._file.close()
 
     def blocks(self) -> Iterator[bytes]:

@@ -21,7 +21,7 @@ from slicer.render.limits import Deadline, Limits
 from slicer.render.pcm import Pcm
 from slicer.render.plan import Plan, check_crossfade, check_fades, output_frames, plan
 from slicer.render.request import RenderRequest
-from slicer.render.scratch import nameless_file
+from slicer.render.scratch import Scratch, nameless_file
 from slicer.render.silence import without_silence
 
 #: Bytes of a result that are in memory at a time.
@@ -89,11 +89,12 @@ def render(
     """
     planned = request if isinstance(request, Plan) else plan(request, index, limits)
     deadline = Deadline(limits.work_seconds)
-    pcm = _changed(planned, fd, scratch, deadline)
     form = planned.request.format
     output = nameless_file(scratch)
     try:
-        encode(pcm, form, planned.bitrate, output, largest=limits.output_bytes, deadline=deadline)
+        with Scratch(scratch) as files:
+            pcm = _changed(planned, fd, files, deadline)
+            encode(pcm, form, planned.bitrate, output, largest=limits.output_bytes, deadline=deadline)
         rate = form.output_rate(pcm.rate)
         samples = output_frames(pcm.frames, pcm.rate, rate)
         length = fstat(output.fileno()).st_size
@@ -103,7 +104,7 @@ def render(
         raise
 
 
-def _changed(planned: Plan, fd: int, scratch: str | None, deadline: Deadline) -> Pcm:
+def _changed(planned: Plan, fd: int, scratch: Scratch, deadline: Deadline) -> Pcm:
     request = planned.request
     parts = [_part(planned, fd, span, scratch, deadline) for span in planned.spans]
     check_crossfade(request, [part.frames for part in parts], planned.overlap)
@@ -120,7 +121,7 @@ def _changed(planned: Plan, fd: int, scratch: str | None, deadline: Deadline) ->
     return pcm
 
 
-def _part(planned: Plan, fd: int, span: Span, scratch: str | None, deadline: Deadline) -> Pcm:
+def _part(planned: Plan, fd: int, span: Span, scratch: Scratch, deadline: Deadline) -> Pcm:
     pcm: Pcm = SpanPcm(fd, span, deadline)
     if pcm.channels != planned.channels:
         pcm = ChannelsPcm(pcm, planned.channels)

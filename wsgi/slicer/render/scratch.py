@@ -1,7 +1,32 @@
 """Files for the time of a render. They have no name, so nothing of them is left behind, however a process ends."""
 
 import tempfile
-from typing import BinaryIO
+from types import TracebackType
+from typing import BinaryIO, Self
+
+
+class Scratch:
+    """Files without a name for the time of one render. `with` closes them all, whatever still refers to them."""
+
+    def __init__(self, folder: str | None = None) -> None:
+        """Keep them on the disk of `folder`, or where the system keeps temporary files."""
+        self._folder = folder
+        self._files: list[BinaryIO] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for file in self._files:
+            file.close()
+
+    def file(self) -> BinaryIO:
+        """A new one. Raises OSError."""
+        file = nameless_file(self._folder)
+        self._files.append(file)
+        return file
 
 
 def nameless_file(folder: str | None = None) -> BinaryIO:
