@@ -61,9 +61,9 @@ def render(path: str, variables: dict[str, Any]) -> None:
     pathlib.Path(path + ".cfg").touch()
     source = ROLE / "templates" / "nginx.conf.j2"
     files = [ROLE / "defaults" / "main.yml", ROLE / "vars" / "main.yml", path + ".json"]
+    command = [ansible, "localhost", "-i", "localhost,", "-c", "local", "-m", "ansible.builtin.template"]
     done = subprocess.run(
-        [ansible, "localhost", "-i", "localhost,", "-c", "local", "-m", "ansible.builtin.template"]
-        + ["-a", f"src={source} dest={path}", *(word for file in files for word in ("-e", f"@{file}"))],
+        [*command, "-a", f"src={source} dest={path}", *(word for file in files for word in ("-e", f"@{file}"))],
         env={
             **os.environ,
             "ANSIBLE_CONFIG": path + ".cfg",  # none: neither the user's nor the machine's
@@ -114,9 +114,12 @@ class Tap:
         self._up = True
         threading.Thread(target=self._accept, daemon=True).start()
 
-    def hold(self) -> None:
-        """Keep what comes, until `release`."""
+    def hold(self) -> contextlib.ExitStack:
+        """Keep what comes, until `release` or the end of a `with`."""
         self._pass.clear()
+        stack = contextlib.ExitStack()
+        stack.callback(self.release)
+        return stack
 
     def hold_answers(self, after: int) -> None:
         """Pass so many bytes of each answer, and keep the rest until `release`."""

@@ -216,8 +216,7 @@ def test_fifty_requests_in_another_spelling_do_not_wait_for_each_other(edge, tap
 def test_the_others_wait_as_long_as_a_fill_may_take(edge, tap, fresh):
     """Nginx's own defaults let them go to the slicer after 5 s."""
     url = fresh()
-    tap.hold()
-    with ThreadPoolExecutor(3) as pool:
+    with ThreadPoolExecutor(3) as pool, tap.hold():
         waiting = [pool.submit(edge.get, url) for _ in range(3)]
         time.sleep(6.5)
         assert len(tap.seen) == 1
@@ -231,13 +230,14 @@ def test_a_fill_that_never_ends_holds_nobody_for_ever(front, tapping, server, fr
     tap = tapping(server.port)
     edge = front(site(tap.port, read_timeout=2))
     url = fresh()
-    tap.hold()
-    with ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(2) as pool, tap.hold():
+        began = time.monotonic()
         first = pool.submit(edge.get, url)
         until(lambda: len(tap.seen) == 1, 5, "the first asks")
         second = pool.submit(edge.get, url)
         until(lambda: len(tap.seen) >= 2, 8, "another asks")
         late = first.result()
+        assert time.monotonic() - began < 10
         assert late.status == 504
         assert (late.headers["content-type"], late.headers["retry-after"]) == ("application/problem+json", "2")
         assert json.loads(late.body)["status"] == 504

@@ -22,8 +22,7 @@ def test_one_client_has_so_many_requests_at_once(front, tapping, server, fresh):
     edge = front(site(tap.port), nginx_client_connections=4)
     kept = fresh()
     assert edge.get(kept).status == 200
-    tap.hold()
-    with ThreadPoolExecutor(4) as pool:
+    with ThreadPoolExecutor(4) as pool, tap.hold():
         waiting = [pool.submit(edge.get, fresh()) for _ in range(4)]
         until(lambda: tap.open == 4, 5, "four are under way")
         refused = edge.get(kept)
@@ -38,8 +37,7 @@ def test_sites_count_their_clients_apart(front, tapping, server, fresh):
     taps = [tapping(server.port), tapping(server.port)]
     sites = [site(tap.port, name, server_names=[f"{name}.test"]) for tap, name in zip(taps, "ab", strict=True)]
     edge = front(*sites, nginx_client_connections=1)
-    taps[0].hold()
-    with ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(1) as pool, taps[0].hold():
         waiting = pool.submit(edge.get, fresh(), Host="a.test")
         until(lambda: taps[0].open == 1, 5, "one is under way")
         assert edge.get(fresh(), Host="a.test").status == 429
@@ -54,8 +52,7 @@ def test_no_more_connections_than_the_slicer_takes(front, tapping, server, fresh
     edge = front(site(tap.port, clips_connections=4))
     kept = fresh()
     assert edge.get(kept).status == 200
-    tap.hold()
-    with ThreadPoolExecutor(5) as pool:
+    with ThreadPoolExecutor(5) as pool, tap.hold():
         waiting = [pool.submit(edge.get, fresh()) for _ in range(4)]
         until(lambda: tap.open == 4, 5, "four are under way")
         began = time.monotonic()
@@ -75,8 +72,7 @@ def test_no_more_connections_than_the_slicer_takes(front, tapping, server, fresh
 def test_renders_and_clips_are_counted_apart(front, tapping, server, fresh):
     tap = tapping(server.port)
     edge = front(site(tap.port, renders_connections=2))
-    tap.hold()
-    with ThreadPoolExecutor(3) as pool:
+    with ThreadPoolExecutor(3) as pool, tap.hold():
         waiting = [pool.submit(edge.get, f"/{kind}/show.mp3?t=1,2") for kind in ("renders", "peaks")]
         until(lambda: tap.open == 2, 5, "two are under way")
         assert_refused(edge.get("/renders/show.mp3?t=1,3"), 503)
@@ -91,8 +87,7 @@ def test_a_refused_fill_is_made_by_the_next_request(front, tapping, server, fres
     tap = tapping(server.port)
     edge = front(site(tap.port, clips_connections=2))
     url = fresh()
-    tap.hold()
-    with ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(2) as pool, tap.hold():
         waiting = [pool.submit(edge.get, fresh()) for _ in range(2)]
         until(lambda: tap.open == 2, 5, "two are under way")
         assert edge.get(url).status == 503

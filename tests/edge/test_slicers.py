@@ -95,8 +95,10 @@ def test_what_fails_twice_is_not_tried_again(front, tapping, server, fresh):
 def test_what_overstayed_is_not_run_again(front, tapping, server, fresh):
     tap = tapping(server.port)
     edge = front(site(tap.port, read_timeout=3), nginx_retry_timeout=2)
-    tap.hold()
-    assert edge.get(fresh()).status == 504
+    began = time.monotonic()
+    with tap.hold():
+        assert edge.get(fresh()).status == 504
+    assert time.monotonic() - began < 10
     assert len(tap.seen) == 1
 
 
@@ -144,9 +146,7 @@ def test_a_slicer_that_stops_under_load_costs_no_request(start, front, fresh):
 def test_a_full_slicer_is_relieved_by_the_next(front, tapping, server, fresh):
     taps = [tapping(server.port), tapping(server.port)]
     edge = front(site([tap.port for tap in taps], clips_connections=2))
-    for tap in taps:
-        tap.hold()
-    with ThreadPoolExecutor(4) as pool:
+    with ThreadPoolExecutor(4) as pool, taps[0].hold(), taps[1].hold():
         waiting = [pool.submit(edge.get, fresh()) for _ in range(4)]
         until(lambda: sum(tap.open for tap in taps) == 4, 5, "all four are under way")
         assert [tap.open for tap in taps] == [2, 2]
