@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import pathlib
 import re
 import shutil
 import socket
@@ -110,7 +111,7 @@ def granian(media: str, work: str) -> Iterator[int]:
         process = subprocess.Popen(command, cwd=work, env=environ, stdout=log, stderr=log)
 
     def answers() -> bool:
-        assert process.poll() is None, open(os.path.join(work, "granian.log")).read()
+        assert process.poll() is None, pathlib.Path(work, "granian.log").read_text()
         with contextlib.suppress(OSError):
             return bool(seconds_of(port, "granian.test", "/healthz"))
         return False

@@ -73,9 +73,9 @@ def test_renders_and_clips_are_counted_apart(front, tapping, server, fresh):
     tap = tapping(server.port)
     edge = front(site(tap.port, renders_connections=2))
     with ThreadPoolExecutor(3) as pool, tap.hold():
-        waiting = [pool.submit(edge.get, f"/{kind}/show.mp3?t=1,2") for kind in ("renders", "peaks")]
+        waiting = [pool.submit(edge.get, f"/{kind}/nobody.mp3?t=1,2") for kind in ("renders", "peaks")]
         until(lambda: tap.open == 2, 5, "two are under way")
-        assert_refused(edge.get("/renders/show.mp3?t=1,3"), 503)
+        assert_refused(edge.get("/renders/nobody.mp3?t=1,3"), 503)
         clip = pool.submit(edge.get, fresh())
         until(lambda: tap.open == 3, 5, "a clip is asked for")
         tap.release()
