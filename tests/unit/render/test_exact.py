@@ -62,7 +62,7 @@ def test_encoded_samples_are_where_they_were(form: str, kind: str, stream: Calla
 
 
 @pytest.mark.parametrize("form", FORMATS)
-@pytest.mark.parametrize("text", ["0,0.1", "1,1.1003", "2,2.9", "3,3.17", "4,5.0001", "1,2.003", "0.5,0.73"])
+@pytest.mark.parametrize("text", ["0,0.1", "1,1.1003", "3,3.17", "4,5.0001", "0.5,0.73"])
 def test_any_length_is_exact(cbr: str, form: str, text: str) -> None:
     asked = RenderRequest.parse("wav", [("t", text)]).spans[0]
     span = index_of(cbr).locate(asked.start, asked.end)
@@ -138,7 +138,7 @@ def test_the_same_request_gives_the_same_bytes(cbr: str, form: str) -> None:
 
 
 def test_long_spans_are_decoded_in_pieces_without_a_seam(cbr: str) -> None:
-    """Sixteen seconds are three blocks."""
+    """Sixteen seconds are six blocks."""
     span = span_of(index_of(cbr), 1.5, 17.5)
     assert pcm_of(cbr, "wav", ("t", "1.5,17.5")) == whole(cbr)[2 * span.first : 2 * span.last]
 
@@ -158,7 +158,7 @@ def test_undecodable_frames_keep_the_time(cbr: str, write: Callable[[bytes], str
     theirs = source[begin : begin + len(heard)]
     # Without its tag the file ends with what its encoder added.
     decodable = slice(2 * 1152 * 8, len(theirs))
-    # Where the other decoder had to help, it may round otherwise; it had to in the first block only.
+    # Where the other decoder had to help, it may round otherwise; and it had to in the first block only.
     assert max(abs(a - b) for a, b in zip(heard[decodable], theirs[decodable], strict=True)) <= 1
     assert heard[2 * 8 * 44_100 : len(theirs)] == theirs[2 * 8 * 44_100 :]
 

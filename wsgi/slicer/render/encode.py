@@ -110,10 +110,7 @@ def _mp3(pcm: Pcm, bitrate: int, output: BinaryIO, largest: int, deadline: Deadl
 
     for block in pcm.blocks():
         deadline.check()
-        # An encoder takes a good part of a second for a whole block.
-        for place in range(0, len(block), 1 << 18):
-            write(bytes(encoder.encode(block[place : place + (1 << 18)])))
-            deadline.check()
+        write(bytes(encoder.encode(block)))
     write(bytes(encoder.flush()))
     if header is None:
         raise ToolError("LAME made nothing")

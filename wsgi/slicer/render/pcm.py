@@ -7,8 +7,8 @@ from typing import BinaryIO
 
 from slicer.render.segment import WIDTH
 
-#: Frames (samples of all channels at one moment) in a block, at most: 1 MiB where there are two channels.
-BLOCK_FRAMES = 1 << 18
+#: Frames (samples of all channels at one moment) in a block, at most: half a MiB where there are two channels.
+BLOCK_FRAMES = 1 << 17
 
 
 class Pcm(ABC):
