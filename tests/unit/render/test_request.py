@@ -89,6 +89,7 @@ def test_opus_has_its_rate_always() -> None:
         ("mp3", [("gain", " 3")], "gain"),
         ("mp3", [("gain", "3\n")], "gain"),
         ("mp3", [("gain", "0" * 100)], "gain"),
+        ("mp3", [("gain", "000003")], "gain"),
         ("mp3", [("normalize", "rms")], "normalize"),
         ("mp3", [("normalize", "peak:")], "normalize"),
         ("mp3", [("normalize", "peak:1")], "normalize"),
