@@ -2,7 +2,7 @@
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 .SUFFIXES:
 .DEFAULT_GOAL := help
-.PHONY: help serve test lint bench-engine bench-http lock clean
+.PHONY: help serve test lint bench-engine bench-http deploy-tools wheel sample places lock clean
 
 HOST ?= 127.0.0.1
 PORT ?= 8000
@@ -32,16 +32,31 @@ serve: $(SLICER) $(if $(MEDIA),,$(SAMPLE)) ## serve MEDIA=folder (default: an ho
 test: lint ## check style and types, then run every test against the real server
 	$(PYTHON) -m pytest --ignore=tests/bench
 
-lint: $(SLICER) $(STAMPS)/test
+lint: $(SLICER) $(STAMPS)/test $(STAMPS)/deploy
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy --strict
+	$(VENV)/bin/mypy --strict ansible/plugins/filter scripts/role-readme
+	$(VENV)/bin/yamllint --strict ansible
+	cd ansible && PATH="$(VENV)/bin:$$PATH" ansible-lint --offline --profile production --strict
+	$(PYTHON) scripts/role-readme --check
 
 bench-engine: $(SLICER) $(STAMPS)/bench ## measure cutting alone
 	PYTHONPATH=tests $(PYTHON) tests/bench/engine.py
 
 bench-http: $(SLICER) $(STAMPS)/bench ## measure the server over HTTP
 	PYTHONPATH=tests $(PYTHON) tests/bench/serving.py
+
+deploy-tools: $(STAMPS)/deploy ## install Ansible, which sets up servers (docs/deploy.md)
+
+wheel: $(STAMPS)/deploy ## build a wheel of this checkout into dist/
+	@scripts/bootstrap dist $(VENV)
+
+sample: $(SAMPLE)
+
+# For programs that need what this file decides.
+places:
+	@printf '%s\n' 'VENV=$(VENV)' 'SAMPLE=$(SAMPLE)'
 
 lock: $(STAMPS)/serve ## write requirements/*.txt anew from pyproject.toml
 	@scripts/lock $(VENV)/bin/uv
@@ -56,6 +71,10 @@ $(STAMPS)/serve: requirements/build.txt requirements/serve.txt
 $(STAMPS)/test $(STAMPS)/bench: $(STAMPS)/%: requirements/%.txt $(STAMPS)/serve
 	@scripts/bootstrap $* $(VENV)
 	@touch $@
+
+$(STAMPS)/deploy: requirements/build.txt requirements/deploy.txt
+	@scripts/bootstrap deploy $(VENV)
+	@mkdir -p $(STAMPS) && touch $@
 
 $(STAMPS)/wheel-%: $(STAMPS)/serve
 	@scripts/bootstrap wheel $(VENV)

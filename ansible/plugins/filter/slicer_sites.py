@@ -1,0 +1,187 @@
+"""Filters that derive from the list of sites what machines are given: one copy of the sizes, that of `slicer serve` itself.
+
+`slicer_units` completes the sites for a slicer, and `slicer_sites` says what the proxies in front must know of all slicers.
+"""
+
+import dataclasses
+import importlib.util
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from types import ModuleType
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+
+_PACKAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), *[os.pardir] * 3, "wsgi", "slicer")
+
+#: What a site has where the list does not say: sizes in MiB, names as Nginx's server_name.
+DEFAULTS: Mapping[str, Any] = {
+    "server_names": ["_"],
+    "settings": {},
+    "cache_mib": 2048,
+    "tls_certificate": "",
+    "tls_certificate_key": "",
+}
+
+#: Folders that the unit does not see, or sees its own of (ProtectHome, PrivateTmp, PrivateDevices, ProtectProc).
+HIDDEN = ("/home", "/root", "/run", "/tmp", "/var/tmp", "/dev", "/proc", "/sys")  # noqa: S108 - names, nothing is made there
+
+_MIB = 1 << 20
+_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+# The role gives these itself.
+_RESERVED = frozenset({"SLICER_MEDIA", "SLICER_INDEX_DIR"})
+# Threads that mod_wsgi 6.1 runs in a daemon beside those that take requests (measured).
+_DAEMON_THREADS = 4
+
+
+def _load(name: str) -> ModuleType:
+    """A module of the checkout by its path: Slicer itself need not be installed where Ansible is. Only the standard library's friends."""
+    known = f"_slicer_for_ansible_{name.replace('/', '_')}"
+    if known not in sys.modules:
+        spec = importlib.util.spec_from_file_location(known, os.path.join(_PACKAGE, f"{name}.py"))
+        if spec is None or spec.loader is None:
+            raise AnsibleFilterError(f"{name}.py is not where it should be: run the playbook from a checkout of Slicer")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[known] = module
+        try:
+            spec.loader.exec_module(module)
+        except BaseException:
+            del sys.modules[known]
+            raise
+    return sys.modules[known]
+
+
+def _sizes(instance: Mapping[str, Any], cpus: int, memory_mib: int) -> Any:
+    """The `Sizes` of a site on a machine. Raises AnsibleFilterError with what `slicer serve` would say."""
+    more = {name: int(instance[name]) for name in ("backlog", "request_timeout", "max_requests") if name in instance}
+    if "clips_memory_mib" in instance:
+        more["clips_memory_bytes"] = int(instance["clips_memory_mib"]) * _MIB
+    try:
+        return _load("server/sizes").compute(
+            int(instance.get("cpus", cpus)), int(instance.get("memory_mib", memory_mib)) * _MIB, **more
+        )
+    except ValueError as error:
+        raise AnsibleFilterError(f"site {instance['name']}: {error}") from None
+
+
+def _share(instances: Sequence[Mapping[str, Any]], memory_mib: int) -> int:
+    """The memory of a site that names none, in MiB: what those that do leave of the machine, in equal parts."""
+    named = sum(int(each["memory_mib"]) for each in instances if "memory_mib" in each)
+    others = sum("memory_mib" not in each for each in instances)
+    if named > memory_mib:
+        raise AnsibleFilterError(f"the sites have {named} MiB of memory together, and the machine has {memory_mib}")
+    return (memory_mib - named) // max(1, others)
+
+
+def _check(instances: Sequence[Mapping[str, Any]]) -> None:
+    """Raises AnsibleFilterError on what a specification of arguments cannot say."""
+    for key in ("name", "port"):
+        values = [str(each[key]) for each in instances]
+        if len(values) != len(set(values)):
+            raise AnsibleFilterError(f"two of slicer_instances have the same {key}: {', '.join(values)}")
+    hosts = [str(name) for each in instances for name in each.get("server_names", DEFAULTS["server_names"])]
+    if len(hosts) != len(set(hosts)):
+        raise AnsibleFilterError(f"two of slicer_instances have the same server name: {', '.join(hosts)}")
+    known = {"SLICER_" + field.name.upper() for field in dataclasses.fields(_load("settings").Settings)} - _RESERVED
+    for each in instances:
+        site = f"site {each['name']}"
+        if not _NAME.fullmatch(str(each["name"])):
+            raise AnsibleFilterError(
+                f"{site}: a name has a to z, 0 to 9 and -, at most 32, and - neither first nor last"
+            )
+        if not 1024 <= int(each["port"]) <= 65535:
+            raise AnsibleFilterError(f"{site}: port {each['port']} is not from 1024 to 65535")
+        media = str(each["media"])
+        if media != os.path.normpath(media) or not media.startswith("/") or media == "/":
+            raise AnsibleFilterError(f"{site}: media {media!r} is not the plain, absolute path of a folder")
+        hidden = [folder for folder in HIDDEN if media == folder or media.startswith(f"{folder}/")]
+        if hidden:
+            raise AnsibleFilterError(f"{site}: media {media} is below {hidden[0]}, which the unit does not see")
+        settings = each.get("settings", {})
+        unknown = sorted(set(settings) - known)
+        if unknown:
+            raise AnsibleFilterError(
+                f"{site}: no setting is called {', '.join(unknown)}; there are {', '.join(sorted(known))}"
+            )
+        if any(_CONTROL.search(str(text)) for text in (media, *settings.values())):
+            raise AnsibleFilterError(f"{site}: its media folder or a setting holds a control character")
+        if bool(each.get("tls_certificate")) != bool(each.get("tls_certificate_key")):
+            raise AnsibleFilterError(f"{site}: tls_certificate and tls_certificate_key go together")
+
+
+def slicer_units(instances: Sequence[Mapping[str, Any]], *, cpus: int, memory_mib: int) -> list[dict[str, Any]]:
+    """The sites as a slicer with so many CPUs and MiB of memory runs them: complete, and with `tasks_max` for the unit.
+
+    A site without `memory_mib` gets its share of what the others leave. Raises AnsibleFilterError, naming the site.
+    """
+    _check(instances)
+    share = _share(instances, int(memory_mib))
+    units = []
+    for each in instances:
+        sizes = _sizes(each, int(cpus), share)
+        daemons = sizes.clips_processes * (sizes.clips_threads + _DAEMON_THREADS)
+        daemons += sizes.renders_processes * (sizes.renders_threads + _DAEMON_THREADS)
+        units.append(
+            {
+                **DEFAULTS,
+                **each,
+                "cpus": sizes.cpus,
+                "memory_mib": sizes.memory_bytes // _MIB,
+                # Twice what runs: programs that renders start, `slicer drain`, and the supervisor's own threads.
+                "tasks_max": 2 * (sizes.max_request_workers + daemons + 8),
+            }
+        )
+    return units
+
+
+def slicer_sites(
+    instances: Sequence[Mapping[str, Any]], *, slicer_hosts: Sequence[Mapping[str, Any]], edges: int
+) -> list[dict[str, Any]]:
+    """The sites as role nginx takes them in `nginx_sites`, one of `edges` proxies in front of all `slicer_hosts`.
+
+    Each of those has `address`, `cpus` and `memory_mib`. Connections are for each slicer, as many as the smallest of them takes,
+    and divided among the edges. Raises AnsibleFilterError, naming the site.
+    """
+    if not slicer_hosts:
+        raise AnsibleFilterError("the group slicers has no host, so edges would have nobody to ask")
+    if int(edges) < 1:
+        raise AnsibleFilterError("there is no edge: the group edge has no host")
+    _check(instances)
+    sites = []
+    for each in instances:
+        found = [_sizes(each, int(host["cpus"]), _share(instances, int(host["memory_mib"]))) for host in slicer_hosts]
+        complete = {**DEFAULTS, **each}
+        sites.append(
+            {
+                "name": complete["name"],
+                "server_names": list(complete["server_names"]),
+                "upstreams": [
+                    {"address": _bracketed(str(host["address"])), "port": int(complete["port"])}
+                    for host in slicer_hosts
+                ],
+                "clips_connections": max(1, min(sizes.edge_clips_connections for sizes in found) // int(edges)),
+                "renders_connections": max(1, min(sizes.edge_renders_connections for sizes in found) // int(edges)),
+                "read_timeout": max(sizes.edge_read_timeout for sizes in found),
+                "retry_after": max(sizes.retry_after for sizes in found),
+                "cache_mib": int(complete["cache_mib"]),
+                "tls_certificate": complete["tls_certificate"],
+                "tls_certificate_key": complete["tls_certificate_key"],
+            }
+        )
+    return sites
+
+
+def _bracketed(address: str) -> str:
+    """An address as a URL has it: one of IPv6 in brackets."""
+    return f"[{address}]" if ":" in address and not address.startswith("[") else address
+
+
+class FilterModule:
+    """What Ansible asks a file of filters for."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        """The filters, by the names that playbooks use."""
+        return {"slicer_sites": slicer_sites, "slicer_units": slicer_units}
