@@ -2,11 +2,12 @@
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 .SUFFIXES:
 .DEFAULT_GOAL := help
-.PHONY: help serve test lint bench-engine bench-http deploy-tools wheel sample places lock clean
+.PHONY: help serve test test-hosts vagrant-test lint bench-engine bench-http bench-edge bench-render deploy-tools wheel sample places lock clean
 
 HOST ?= 127.0.0.1
 PORT ?= 8000
 MEDIA ?=
+PROVIDER ?= docker
 # 1: the virtual environment runs this checkout's files, for development.
 EDITABLE ?=
 
@@ -32,6 +33,12 @@ serve: $(SLICER) $(if $(MEDIA),,$(SAMPLE)) ## serve MEDIA=folder (default: an ho
 test: lint ## check style and types, then run every test against the real server
 	$(PYTHON) -m pytest --ignore=tests/bench
 
+test-hosts: $(SLICER) $(STAMPS)/test $(STAMPS)/deploy ## of these, the tests of provisioned servers alone (docs/testing-hosts.md)
+	$(PYTHON) -m pytest tests/infra
+
+vagrant-test: $(SLICER) $(STAMPS)/test $(STAMPS)/deploy ## bring up the Vagrant machine (PROVIDER=docker), test it, destroy it
+	SLICER_SERVERS=one PROVIDER="$(PROVIDER)" $(PYTHON) -m pytest tests/infra
+
 lint: $(SLICER) $(STAMPS)/test $(STAMPS)/deploy
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
@@ -46,6 +53,12 @@ bench-engine: $(SLICER) $(STAMPS)/bench ## measure cutting alone
 
 bench-http: $(SLICER) $(STAMPS)/bench ## measure the server over HTTP
 	PYTHONPATH=tests $(PYTHON) tests/bench/serving.py
+
+bench-edge: $(SLICER) $(STAMPS)/bench $(STAMPS)/test $(STAMPS)/deploy ## measure Nginx in front of the server
+	PYTHONPATH=tests $(PYTHON) tests/bench/edge.py
+
+bench-render: $(SLICER) $(STAMPS)/bench ## measure renders
+	PYTHONPATH=tests $(PYTHON) tests/bench/render.py
 
 deploy-tools: $(STAMPS)/deploy ## install Ansible, which sets up servers (docs/deploy.md)
 
