@@ -1,13 +1,9 @@
 """Sounds that are known exactly."""
 
-import importlib.util
 import math
 from pathlib import Path
 
 import pytest
-
-# While the packages of the extra are not in the locked environment.
-collect_ignore_glob = [] if importlib.util.find_spec("miniaudio") else ["test_*.py"]
 
 RATE = 44_100
 
