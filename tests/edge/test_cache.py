@@ -67,6 +67,8 @@ def test_every_spelling_of_a_clip_shares_its_entry(edge, tap, fresh, spelling):
     # One clip came from the slicer. For a spelling that Nginx does not know it said which clip that is, without a body.
     answers = [answer.lower() for _, answer in tap.seen]
     assert sum("content-length: 0" not in answer for answer in answers) == 1
+    # It was asked for the path as Nginx understands it: what the key says is what the answer is of.
+    assert all(target.startswith("/clips/show.mp3?") for target in tap.targets)
 
 
 def test_the_whole_file_is_one_clip(edge):
@@ -277,8 +279,9 @@ def test_a_range_of_a_first_request_fills_the_whole(edge, tap, server, fresh):
 
 def test_several_ranges_are_answered_with_the_whole(edge, fresh):
     url = fresh()
-    answer = edge.get(url, Range="bytes=0-1,5-6")
-    assert (answer.status, answer.headers["content-type"]) == (200, "audio/mpeg")
+    for cache in ("MISS", "HIT"):
+        answer = edge.get(url, Range="bytes=0-1,5-6")
+        assert (answer.status, answer.cache, answer.headers["content-type"]) == (200, cache, "audio/mpeg")
 
 
 def test_a_range_beyond_the_end_is_a_problem(edge, fresh):

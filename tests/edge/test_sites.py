@@ -13,7 +13,7 @@ import urllib.request
 
 import pytest
 from liveedge import NGINX, has_status, site
-from liveserver import raw, until
+from liveserver import folder, raw, until
 
 SECURITY = {
     "x-content-type-options": "nosniff",
@@ -22,23 +22,20 @@ SECURITY = {
 }
 
 
-@pytest.fixture(scope="session")
-def certificate(tmp_path_factory):
-    """A certificate for localhost, signed by itself."""
-    folder = tmp_path_factory.mktemp("tls")
-    key, chain = folder / "key.pem", folder / "chain.pem"
-    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost"
-    subprocess.run([*command.split(), "-keyout", key, "-out", chain], check=True, capture_output=True)
-    return {"tls_certificate": str(chain), "tls_certificate_key": str(key)}
-
-
 # ----------------------------------------------------------------------------------------------------------------- hosts
 
 
-def test_sites_on_one_nginx_share_nothing(start, front, media, tmp_path, stream, fresh):
-    other = tmp_path_factory_folder(tmp_path)
-    shutil.copy(stream("mpeg1-44-joint-vbr2"), os.path.join(other, "show.mp3"))
-    servers = {"one": start(), "an-other": start(folder=other)}
+@pytest.fixture
+def other_media(stream):
+    """A media folder whose show.mp3 is another."""
+    path = folder()
+    shutil.copy(stream("mpeg1-44-joint-vbr2"), os.path.join(path, "show.mp3"))
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def test_sites_on_one_nginx_share_nothing(start, front, other_media, fresh):
+    servers = {"one": start(), "an-other": start(folder=other_media)}
     edge = front(*(site(each.port, name, server_names=[f"{name}.test"]) for name, each in servers.items()))
     url = fresh()
     for name, server in servers.items():
@@ -47,15 +44,6 @@ def test_sites_on_one_nginx_share_nothing(start, front, media, tmp_path, stream,
         assert first.body == second.body == server.get(url)[2]
     assert sorted(os.listdir(edge.cache)) == ["slicer_an_other", "slicer_one"]
     until(lambda: all(len(edge.log(name)) == 2 for name in servers), 5, "each site has its log")
-
-
-def tmp_path_factory_folder(tmp_path):
-    """A media folder that Apache's run user can enter, unlike those of pytest."""
-    for path in (tmp_path, *tmp_path.parents[:2]):
-        path.chmod(0o755)
-    other = tmp_path / "media"
-    other.mkdir(mode=0o755)
-    return str(other)
 
 
 def test_a_host_that_nobody_serves_is_not_found(front, server):
