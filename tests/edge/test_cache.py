@@ -534,3 +534,15 @@ def test_nothing_cut_short_is_kept(long_media, start, front, tapping, what):
     whole = edge.get(url)
     assert (whole.status, whole.cache, len(whole.body)) == (200, "MISS", promised)
     assert edge.get(url).cache == "HIT"
+
+
+def test_what_has_no_length_is_not_kept(edge, tap, server, fresh):
+    """Nobody could tell whether it was cut short."""
+    url = fresh()
+    tap.endless = True
+    try:
+        first = edge.get(url)
+    finally:
+        tap.endless = False
+    assert (first.status, first.body) == (200, server.get(url)[2])
+    assert [edge.get(url).cache for _ in range(2)] == ["MISS", "HIT"]

@@ -116,7 +116,12 @@ def test_apache_never_sees_more_than_it_is_said_to_take(front, tapping, server, 
 
 def test_the_client_is_whom_a_trusted_proxy_names(front, server, fresh):
     trusting = front(site(server.port), nginx_trusted_proxies=["127.0.0.0/8"])
-    for named, logged in (("192.0.2.7", "192.0.2.7"), ("198.51.100.1, 192.0.2.8", "192.0.2.8")):
+    named_and_logged = (
+        ("192.0.2.7", "192.0.2.7"),
+        ("198.51.100.1, 192.0.2.8", "192.0.2.8"),
+        ("192.0.2.9, 127.0.0.5", "192.0.2.9"),
+    )
+    for named, logged in named_and_logged:
         url = fresh()
         trusting.get(url, X_Forwarded_For=named)
         until(lambda url=url: [each["client"] for each in trusting.log() if each["target"] == url], 5, "it is logged")

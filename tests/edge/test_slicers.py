@@ -52,6 +52,12 @@ def where(edge, url):
     return next(each["upstream"] for each in edge.log() if each["target"] == url)
 
 
+def open_files(pid):
+    """The paths that a process has open."""
+    folder = f"/proc/{pid}/fd"
+    return [os.readlink(os.path.join(folder, name)) for name in os.listdir(folder)]
+
+
 def test_a_killed_daemon_costs_no_request(start, front, fresh):
     """But those whose first bytes had been passed on: at most one for each of its threads, and the client sees that they are short."""
     server = start()
@@ -75,8 +81,9 @@ def test_what_a_killed_daemon_had_begun_is_begun_again(start, front, fresh, no_i
             waiting = pool.submit(edge.get, url)
             time.sleep(0.5)
             assert not waiting.done()
-            for pid in server.daemons("clips"):
-                os.kill(pid, signal.SIGKILL)
+            (works,) = (pid for pid in server.daemons("clips") if any("/locks/" in path for path in open_files(pid)))
+            os.kill(works, signal.SIGKILL)
+            until(lambda: works not in server.daemons("clips"), 5, "it is gone")
         answer = waiting.result()
     assert (answer.status, answer.cache) == (200, "MISS")
     address = f"127.0.0.1:{server.port}"
@@ -132,6 +139,45 @@ def test_a_clip_goes_elsewhere_only_while_its_slicer_is_away(front, tapping, ser
     for old, tap in zip(before[1:], taps[1:], strict=True):
         assert set(old) < set(tap.targets)
     assert sum(len(tap.targets) for tap in taps[1:]) == 60
+
+
+def test_a_further_slicer_takes_its_share_only(front, tapping, server, fresh):
+    taps = [tapping(server.port) for _ in range(4)]
+    few, many = (site([tap.port for tap in taps[:count]], cache_mib=0) for count in (3, 4))
+    edge = front(few)
+    urls = [fresh() for _ in range(60)]
+    for url in urls:
+        edge.get(url)
+    before = [set(tap.targets) for tap in taps]
+    old = edge.workers()
+    edge.render([many])
+    edge.reload()
+    until(lambda: not set(old) & set(edge.workers()), 10, "the new workers are there")
+    for tap in taps:
+        tap.forget()
+    for url in urls:
+        edge.get(url)
+    after = [set(tap.targets) for tap in taps]
+    assert after[3]
+    assert all(now <= then for now, then in zip(after[:3], before[:3], strict=True))
+
+
+def test_a_slicer_that_failed_is_asked_again_at_once(front, tapping, server, fresh):
+    """Or a clip that fails everywhere would take all slicers out."""
+    taps = [tapping(server.port), tapping(server.port)]
+    edge = front(site([tap.port for tap in taps], cache_mib=0))
+    urls = [fresh() for _ in range(20)]
+    for url in urls:
+        assert edge.get(url).status == 200
+    before = taps[0].targets
+    taps[0].failing = True
+    for url in urls:
+        assert edge.get(url).status == 200
+    taps[0].failing = False
+    taps[0].forget()
+    for url in urls:
+        assert edge.get(url).status == 200
+    assert taps[0].targets == before
 
 
 def test_a_slicer_that_stops_under_load_costs_no_request(start, front, fresh):
