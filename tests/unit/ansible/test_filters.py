@@ -1,0 +1,206 @@
+"""The filters of the playbook: what slicers and edges are told, from the sizes that `slicer serve` itself derives."""
+
+import importlib.util
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+import yaml
+from ansible.errors import AnsibleFilterError
+
+from slicer.server.sizes import GIB, MIB, compute
+from slicer.settings import Settings
+
+ANSIBLE = Path(__file__).parents[3] / "ansible"
+
+
+def load(path: Path):
+    """A module by its path, as Ansible loads it."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+filters = load(ANSIBLE / "plugins" / "filter" / "slicer_sites.py")
+HOST = {"address": "10.0.0.1", "cpus": 2, "memory_mib": 4096}
+
+
+def instance(**more):
+    return {"name": "main", "media": "/srv/audio", "port": 8000, **more}
+
+
+def sites(*instances, hosts=(HOST,), edges=1):
+    return filters.slicer_sites(list(instances) or [instance()], slicer_hosts=list(hosts), edges=edges)
+
+
+def units(*instances, cpus=2, memory_mib=4096):
+    return filters.slicer_units(list(instances) or [instance()], cpus=cpus, memory_mib=memory_mib)
+
+
+def test_both_filters_have_the_names_that_the_playbook_uses() -> None:
+    assert filters.FilterModule().filters() == {
+        "slicer_sites": filters.slicer_sites,
+        "slicer_units": filters.slicer_units,
+    }
+
+
+def test_an_edge_is_told_what_the_sizes_say() -> None:
+    sizes = compute(2, 4 * GIB)
+    assert sites() == [
+        {
+            "name": "main",
+            "server_names": ["_"],
+            "upstreams": [{"address": "10.0.0.1", "port": 8000}],
+            "clips_connections": sizes.edge_clips_connections,
+            "renders_connections": sizes.edge_renders_connections,
+            "read_timeout": sizes.edge_read_timeout,
+            "retry_after": sizes.retry_after,
+            "cache_mib": 2048,
+            "tls_certificate": "",
+            "tls_certificate_key": "",
+        }
+    ]
+
+
+def test_what_role_nginx_takes_is_what_it_is_given() -> None:
+    specification = yaml.safe_load((ANSIBLE / "roles/nginx/meta/argument_specs.yml").read_text())
+    options = specification["argument_specs"]["main"]["options"]["nginx_sites"]["options"]
+    assert set(options) == set(sites()[0])
+
+
+def test_connections_are_divided_among_edges_and_never_none() -> None:
+    sizes = compute(2, 4 * GIB)
+    (site,) = sites(edges=3)
+    assert site["clips_connections"] == sizes.edge_clips_connections // 3
+    assert site["renders_connections"] == sizes.edge_renders_connections // 3
+    (site,) = sites(edges=1000)
+    assert (site["clips_connections"], site["renders_connections"]) == (1, 1)
+
+
+def test_unequal_slicers_are_held_to_the_smallest() -> None:
+    small = {"address": "10.0.0.2", "cpus": 1, "memory_mib": 1024}
+    (site,) = sites(hosts=(HOST, small))
+    assert site["upstreams"] == [{"address": "10.0.0.1", "port": 8000}, {"address": "10.0.0.2", "port": 8000}]
+    assert site["clips_connections"] == compute(1, GIB).edge_clips_connections
+    assert site["renders_connections"] == compute(1, GIB).edge_renders_connections
+
+
+def test_an_address_of_ipv6_is_in_brackets() -> None:
+    (site,) = sites(hosts=({**HOST, "address": "fd00::1"}, {**HOST, "address": "[fd00::2]"}))
+    assert [each["address"] for each in site["upstreams"]] == ["[fd00::1]", "[fd00::2]"]
+
+
+def test_a_site_may_differ_in_all_that_it_can_name() -> None:
+    given = instance(
+        cpus=1,
+        memory_mib=1024,
+        backlog=9,
+        request_timeout=60,
+        max_requests=10,
+        clips_memory_mib=300,
+        cache_mib=0,
+        server_names=["a.example", "b.example"],
+        tls_certificate="/a.pem",
+        tls_certificate_key="/a.key",
+        settings={"SLICER_CLIP_MAX_AGE": 5},
+    )
+    sizes = compute(1, GIB, 9, request_timeout=60, max_requests=10, clips_memory_bytes=300 * MIB)
+    (site,) = sites(given)
+    assert (site["clips_connections"], site["renders_connections"]) == (sizes.edge_clips_connections, 10)
+    assert site["read_timeout"] == sizes.edge_read_timeout > sites()[0]["read_timeout"]
+    assert (site["cache_mib"], site["server_names"]) == (0, ["a.example", "b.example"])
+    assert (site["tls_certificate"], site["tls_certificate_key"]) == ("/a.pem", "/a.key")
+    (unit,) = units(given)
+    assert {key: unit[key] for key in given} == given
+
+
+def test_a_unit_is_complete_and_has_room_for_twice_its_tasks() -> None:
+    (unit,) = units()
+    sizes = compute(2, 4 * GIB)
+    assert (unit["cpus"], unit["memory_mib"], unit["settings"]) == (2, 4096, {})
+    # As counted on a server: the supervisor's two threads, Apache and its children, and four threads more in each daemon.
+    tasks = 2 + 1 + sizes.max_request_workers + 2 * (3 + 4) + 2 * (1 + 4)
+    assert tasks == 71
+    assert 2 * tasks <= unit["tasks_max"] <= 3 * tasks
+
+
+def test_sites_that_name_no_memory_share_what_the_others_leave() -> None:
+    three = [instance(), instance(name="b", port=8001, server_names=["b"], memory_mib=1000)]
+    three.append(instance(name="c", port=8002, server_names=["c"]))
+    assert [unit["memory_mib"] for unit in units(*three)] == [1548, 1000, 1548]
+    # An edge reckons the same.
+    few = [each["renders_connections"] for each in sites(*three, hosts=({**HOST, "cpus": 16},))]
+    assert few == [
+        compute(16, 1548 * MIB).edge_renders_connections,
+        compute(16, 1000 * MIB).edge_renders_connections,
+        few[0],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("instances", "said"),
+    [
+        ([instance(), instance(port=8001, server_names=["b"])], "same name"),
+        ([instance(), instance(name="b", server_names=["b"])], "same port"),
+        ([instance(), instance(name="b", port=8001)], "same server name"),
+        ([instance(name="Main")], "a to z"),
+        ([instance(name="-main")], "a to z"),
+        ([instance(name="m" * 33)], "at most 32"),
+        ([instance(port=80)], "port 80"),
+        ([instance(port=65536)], "port 65536"),
+        ([instance(media="srv/audio")], "absolute"),
+        ([instance(media="/srv/../etc")], "absolute"),
+        ([instance(media="/")], "absolute"),
+        ([instance(media="/home/audio")], "below /home"),
+        ([instance(media="/tmp")], "below /tmp"),
+        ([instance(media="/srv/a\nb")], "control character"),
+        ([instance(settings={"SLICER_CORS_ORIGINS": "a\nSLICER_MEDIA=/"})], "control character"),
+        ([instance(settings={"SLICER_CLIP_MAXAGE": 5})], "SLICER_CLIP_MAXAGE"),
+        ([instance(settings={"SLICER_MEDIA": "/srv/other"})], "SLICER_MEDIA"),
+        ([instance(tls_certificate="/a.pem")], "go together"),
+        ([instance(tls_certificate_key="/a.key")], "go together"),
+        ([instance(memory_mib=100)], "site main: memory="),
+        ([instance(memory_mib=8192)], "8192 MiB"),
+        ([instance(cpus=0)], "site main: cpus=0"),
+        ([instance(backlog=1000)], "site main: backlog=1000"),
+        ([instance(request_timeout=0)], "site main: request-timeout=0"),
+        ([instance(max_requests=-1)], "site main: max-requests=-1"),
+        ([instance(clips_memory_mib=10)], "site main: clips-memory="),
+    ],
+)
+def test_what_cannot_be_is_refused_with_its_name(instances, said: str) -> None:
+    for make in (units, sites):
+        with pytest.raises(AnsibleFilterError, match=said.replace("(", r"\(")):
+            make(*instances)
+
+
+def test_media_beside_a_hidden_folder_is_fine() -> None:
+    assert units(instance(media="/homes/audio"))[0]["media"] == "/homes/audio"
+
+
+@pytest.mark.parametrize(("hosts", "edges", "said"), [((), 1, "slicers"), ((HOST,), 0, "edge")])
+def test_a_group_without_a_host_is_refused(hosts, edges: int, said: str) -> None:
+    with pytest.raises(AnsibleFilterError, match=said):
+        sites(hosts=hosts, edges=edges)
+
+
+def test_every_setting_can_be_given_but_those_of_the_role() -> None:
+    names = {"SLICER_" + item.name.upper() for item in fields(Settings)} - {"SLICER_MEDIA", "SLICER_INDEX_DIR"}
+    assert units(instance(settings=dict.fromkeys(names, "1")))[0]["settings"].keys() == names
+
+
+def test_the_defaults_are_those_that_are_documented() -> None:
+    specification = yaml.safe_load((ANSIBLE / "roles/slicer/meta/argument_specs.yml").read_text())
+    points = specification["argument_specs"]
+    options = points["main"]["options"]["slicer_instances"]["options"]
+    assert {name: option["default"] for name, option in options.items() if "default" in option} == filters.DEFAULTS
+    assert points["install"]["options"] == points["switch"]["options"] == points["main"]["options"]
+    assert set(units()[0]) - {"tasks_max"} <= set(options)
+
+
+@pytest.mark.parametrize("name", ["example-one/hosts.yml", "example-several/group_vars/all/sites.yml"])
+def test_the_examples_are_sites(name: str) -> None:
+    text = yaml.safe_load((ANSIBLE / "inventories" / name).read_text())
+    instances = text.get("all", {}).get("vars", text)["slicer_instances"]
+    assert [each["name"] for each in sites(*instances)] == [each["name"] for each in units(*instances)]
