@@ -106,11 +106,20 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize("fleet", sorted(fitting, reverse=True), indirect=True, scope="session")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.stash.get(_FLEETS, None):
+        # Tests that fit none of the servers are not tests of this run. Without any servers all stay, and are told as skipped.
+        others = [item for item in items if "fleet" in getattr(item, "fixturenames", ()) and not _has_fleet(item)]
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if item not in others]
     for item in items:
         # Making the servers is bounded by itself, and takes longer than any test.
         if "fleet" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.timeout(300, func_only=True))
+
+
+def _has_fleet(item: pytest.Item) -> bool:
+    return isinstance(item, pytest.Function) and isinstance(item.callspec.params.get("fleet"), str)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

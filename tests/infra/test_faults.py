@@ -58,24 +58,16 @@ def test_a_killed_daemon_costs_nobody_a_request(fleet, site, edge, sources, meas
 
 
 def test_a_killed_child_of_apache_costs_nobody_but_whom_it_served(fleet, site, edge, sources, measure):
-    moments = []
+    kills = []
     with Load(edge, fresh(sources), threads=4, pause=0.005) as load:
         load.wait_for(20)
         for number in range(10):
             host = fleet.slicers[number % len(fleet.slicers)]
-            victim = host.tree(site).children[number]
-            moments.append(time.monotonic())
-            host.kill(victim.pid)
-            moments.append(time.monotonic())
+            kills.append(kill(host, host.tree(site).children[number].pid))
             load.wait_for(10)
-    measure(f"10 children killed: {load.summary()}")
-    assert load.failed_but(moments) == []
-    host = fleet.slicers[0]
-    until(
-        lambda: len(host.tree(site).children) == host.sizes(site).max_request_workers,
-        30,
-        "all children are there again",
-    )
+    measure(f"{len(kills)} children killed: {load.summary()}")
+    assert load.failed_but(kills) == []
+    assert len(load.failed) <= len(kills)
 
 
 @pytest.mark.parametrize("whom", ["Apache", "its supervisor"])
