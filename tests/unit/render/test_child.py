@@ -1,5 +1,6 @@
 """Whatever ends a render, nothing of it is left: no process, no zombie, no open file, no file on disk."""
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -29,7 +30,8 @@ def children() -> set[int]:
     """This process's, zombies among them."""
     found = set()
     for task in os.listdir("/proc/self/task"):
-        found |= {int(pid) for pid in Path(f"/proc/self/task/{task}/children").read_text().split()}
+        with contextlib.suppress(FileNotFoundError):  # a thread that has just ended
+            found |= {int(pid) for pid in Path(f"/proc/self/task/{task}/children").read_text().split()}
     return found
 
 

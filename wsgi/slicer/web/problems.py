@@ -14,10 +14,7 @@ _PREFIX = "urn:slicer:problem:"
 
 @dataclass(slots=True, eq=False)
 class Problem(Exception):  # noqa: N818  (the RFC's own name)
-    """An answer that is an error. `kind` is the last part of its type, `members` are extra members of the JSON object.
-
-    An empty kind is `about:blank`, as in the errors of Apache: nothing more is to be said than the status does.
-    """
+    """An answer that is an error. `kind` is the last part of its type, `members` are extra members of the JSON object."""
 
     status: int
     kind: str
@@ -29,7 +26,7 @@ class Problem(Exception):  # noqa: N818  (the RFC's own name)
         """The answer to send: JSON, its length, and how long it may be kept."""
         phrase = HTTPStatus(self.status).phrase
         body = {
-            "type": _PREFIX + self.kind if self.kind else "about:blank",
+            "type": _PREFIX + self.kind,
             "title": phrase,
             "status": self.status,
             "detail": self.detail,
@@ -61,9 +58,3 @@ def not_found() -> Problem:
 def busy(detail: str, seconds: int) -> Problem:
     """503: try again in so many seconds."""
     return Problem(503, "try-again", detail, headers=(("Retry-After", str(seconds)),))
-
-
-def overstayed() -> Problem:
-    """504 for a request that was worked on for too long, in the words of Apache's own."""
-    detail = "The request waited or ran too long; try again after the time in Retry-After."
-    return Problem(504, "", detail, headers=(("Retry-After", "2"),))
