@@ -197,6 +197,28 @@ def test_etags_differ_where_clips_do(server, sources):
     assert etags == [server.get(target, "HEAD")[1]["etag"] for target in targets]
 
 
+def test_a_copy_that_kept_its_time_has_the_same_etag(server, media, sources):
+    """So a client that is sent to another server asks with an ETag that is known there."""
+    original = pathlib.Path(sources["mpeg1-44-joint-vbr2"])
+    copies = [pathlib.Path(media, f"etag-{name}.mp3") for name in ("copy", "later", "other")]
+    try:
+        for copy in copies:
+            shutil.copy2(original, copy)
+        status = original.stat()
+        os.utime(copies[1], ns=(status.st_atime_ns, status.st_mtime_ns + 1))
+        with copies[2].open("r+b") as file:
+            file.seek(-5000, os.SEEK_END)
+            file.write(bytes(4000))
+        os.utime(copies[2], ns=(status.st_atime_ns, status.st_mtime_ns))
+        wanted = server.get("/clips/clips/mpeg1-44-joint-vbr2.mp3?t=1,2", "HEAD")[1]["etag"]
+        found = [server.get(f"/clips/{copy.name}?t=1,2", "HEAD")[1]["etag"] for copy in copies]
+        assert found[0] == wanted
+        assert len({wanted, *found}) == 3
+    finally:
+        for copy in copies:
+            copy.unlink(missing_ok=True)
+
+
 def test_sixteen_threads_get_their_own_bytes(server, sources):
     indexes = {kind: index_of(path) for kind, path in sources.items()}
 

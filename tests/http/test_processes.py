@@ -472,6 +472,29 @@ def test_the_applications_own_errors_keep_their_bodies(server):
     assert headers["content-type"] == "application/problem+json"
 
 
+def test_a_request_that_overstays_is_a_problem(start, media, cbr):
+    """The first look at a file that takes long: between a little audio it has holes, which cost no disk."""
+    piece = pathlib.Path(cbr).read_bytes()[:40_000]
+    slow = pathlib.Path(media, "slow.mp3")
+    try:
+        with slow.open("wb") as file:
+            for number in range(1500):
+                file.seek(number * (15 << 20))
+                file.write(piece)
+        server = start(
+            *("--request-timeout", "1"),
+            environ={"SLICER_INDEX_SECONDS": "300", "SLICER_MAX_SOURCE_BYTES": str(1 << 40)},
+        )
+        before = shape(server)
+        started = time.monotonic()
+        assert_problem(server.get("/info/slow.mp3"), 504)
+        assert 1 < time.monotonic() - started < 15
+        assert server.get("/healthz")[0] == 200
+        assert shape(server) == before
+    finally:
+        slow.unlink(missing_ok=True)
+
+
 def test_full_renders_refuse_fast_and_clips_do_not_notice(start):
     server = start()
     stopped = server.daemons("renders")

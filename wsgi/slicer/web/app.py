@@ -18,7 +18,7 @@ from slicer.web.cors import Cors
 from slicer.web.documents import Documents
 from slicer.web.memory import make_place
 from slicer.web.options import parse_options
-from slicer.web.problems import Problem, busy, not_found
+from slicer.web.problems import Problem, busy, not_found, overstayed
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -111,6 +111,11 @@ class Slicer:
         except Exception:
             _LOG.exception("%s %s", environ["REQUEST_METHOD"], environ.get("REQUEST_URI") or environ["PATH_INFO"])
             answer = Problem(500, "internal", "the server made a mistake; it is in its log").answer()
+        except BaseException as error:
+            # What mod_wsgi interrupts a request with that overstays. Its own answer would have no body and no Retry-After.
+            if type(error).__name__ != "RequestTimeout":
+                raise
+            answer = overstayed().answer()
         return answer
 
     def wsgi_app(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:

@@ -98,7 +98,7 @@ class Clips:
         identity = opened.source.identity
         span = self._locate(opened.index, asked, options.get("t", ""))
         clip = cut(opened.source.fd, span)
-        etag = _etag(identity, span)
+        etag = _etag(identity, opened.index, span)
         modified = identity.mtime_ns // SECOND
         outcome = evaluate(environ, etag=etag, modified=modified, length=clip.length)
         if outcome.status == 412:
@@ -238,15 +238,15 @@ def _span_problem(status: int, kind: str, detail: str, text: str) -> Problem:
     return Problem(status, kind, detail, {"t": text[:100], "allowed": ALLOWED})
 
 
-def _etag(identity: Identity, span: Span) -> str:
+def _etag(identity: Identity, index: Index, span: Span) -> str:
     # The segment counts too: the same numbers in another segment are other samples.
-    return f'"{_digest(identity)}-{span.segment.runs[0].anchors[0]:x}-{span.first:x}-{span.last:x}"'
+    return f'"{_digest(identity.size, identity.mtime_ns, index.proof)}-{span.segment.runs[0].anchors[0]:x}-{span.first:x}-{span.last:x}"'
 
 
 @lru_cache(maxsize=1024)
-def _digest(identity: Identity) -> str:
-    """What changes with the file, but for its path, and with the engine; no inode number leaves the server."""
-    return hashlib.blake2b(repr((*identity[1:], ENGINE_VERSION)).encode(), digest_size=10).hexdigest()
+def _digest(size: int, mtime_ns: int, proof: int) -> str:
+    """What changes with the file and with the engine, and is the same on every server that has a copy with its time kept."""
+    return hashlib.blake2b(repr((size, mtime_ns, proof, ENGINE_VERSION)).encode(), digest_size=10).hexdigest()
 
 
 @lru_cache(maxsize=1024)

@@ -58,3 +58,9 @@ def not_found() -> Problem:
 def busy(detail: str, seconds: int) -> Problem:
     """503: try again in so many seconds."""
     return Problem(503, "try-again", detail, headers=(("Retry-After", str(seconds)),))
+
+
+def overstayed() -> Problem:
+    """504 for a request that was worked on for too long."""
+    detail = "the request was worked on for too long, and was stopped; try again"
+    return Problem(504, "overstayed", detail, headers=(("Retry-After", "2"),))
