@@ -30,10 +30,10 @@ help: ## list these targets
 serve: $(SLICER) $(if $(MEDIA),,$(SAMPLE)) ## serve MEDIA=folder (default: an hour of sample audio) at HOST=127.0.0.1 PORT=8000
 	@exec $(VENV)/bin/slicer serve "$(if $(MEDIA),$(MEDIA),$(dir $(SAMPLE)))" --host "$(HOST)" --port "$(PORT)"
 
-test: lint ## check style and types, then run every test against the real servers of this machine
-	$(PYTHON) -m pytest --ignore=tests/bench --ignore=tests/infra
+test: lint ## check style and types, then run every test against real servers, of this machine and in containers
+	$(PYTHON) -m pytest --ignore=tests/bench --durations=15
 
-test-hosts: $(SLICER) $(STAMPS)/test $(STAMPS)/deploy ## provision machines as containers and test them (docs/testing-hosts.md)
+test-hosts: $(SLICER) $(STAMPS)/test $(STAMPS)/deploy ## of the tests, those on provisioned machines alone (docs/testing-hosts.md)
 	$(PYTHON) -m pytest tests/infra
 
 vagrant-test: $(SLICER) $(STAMPS)/test $(STAMPS)/deploy ## bring up the Vagrant machine (PROVIDER=docker), test it, destroy it

@@ -111,9 +111,14 @@ class Source:
         return Clip(f"/clips/{self.name}?t={start},{end}", len(body), hashlib.sha256(body).digest())
 
     def some(self, seconds: float = 1.0) -> Clip:
-        """A clip that, very likely, nobody asked for before."""
-        start = self._random.randrange(0, int((self.seconds - seconds) * 1000))
-        return self.clip(*(f"{time_ / 1000:.3f}".rstrip("0").rstrip(".") for time_ in (start, start + seconds * 1000)))
+        """A clip of at most so many seconds that nobody asked for before, unless by an accident of one in thousands.
+
+        Its length varies too: a load would soon have asked for every place in a short file.
+        """
+        longest = int(seconds * 1000)
+        start = self._random.randrange(0, int(self.seconds * 1000) - longest)
+        end = start + longest - self._random.randrange(longest // 4)
+        return self.clip(*(f"{time_ / 1000:.3f}".rstrip("0").rstrip(".") for time_ in (start, end)))
 
     @property
     def seconds(self) -> float:
