@@ -4,9 +4,6 @@ import subprocess
 
 import pytest
 
-#: A second run must be quick enough to be done without thinking.
-SECOND_RUN_SECONDS = 60
-
 
 @pytest.mark.only("one")
 def test_the_clip_of_the_readme(fleet, tmp_path):
@@ -19,7 +16,7 @@ def test_the_clip_of_the_readme(fleet, tmp_path):
     assert len(decoded) == 10 * 44100 * 2 * 2
 
 
-def test_a_second_run_changes_nothing_and_is_quick(fleet, measure):
+def test_a_second_run_changes_nothing(fleet, measure):
     if fleet.first:
         measure(f"first run: {fleet.first.seconds:.0f} s")
         assert all(fleet.first.changed.values())
@@ -30,7 +27,6 @@ def test_a_second_run_changes_nothing_and_is_quick(fleet, measure):
     assert set(second.changed) == {host.name for host in fleet.hosts}
     assert second.changes == ""
     assert not any(second.changed.values())
-    assert second.seconds < SECOND_RUN_SECONDS * len(fleet.hosts)
 
 
 def test_check_mode_changes_nothing_and_finds_nothing_to_change(fleet):
