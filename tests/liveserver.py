@@ -92,11 +92,15 @@ class Server:
         self.url = f"http://127.0.0.1:{self.port}"
         self.work = folder()
         self.media = media
+        #: Where it keeps indexes, results, and files for the time of a render; `environ` may name others.
+        self.folders = {
+            f"SLICER_{name}_DIR": os.path.join(self.work, name.lower()) for name in ("INDEX", "RESULTS", "SCRATCH")
+        }
         self._out = open(os.path.join(self.work, "out"), "w+", encoding="utf-8")  # noqa: SIM115 - closed by stop
         self._log = open(os.path.join(self.work, "log"), "w+", encoding="utf-8")  # noqa: SIM115
         self.process = subprocess.Popen(
             [python, *slicer, "serve", media, "--host", "127.0.0.1", "--port", str(self.port), *options],
-            env={**os.environ, "SLICER_INDEX_DIR": os.path.join(self.work, "index"), **(environ or {})},
+            env={**os.environ, **self.folders, **(environ or {})},
             stdin=subprocess.DEVNULL,
             stdout=self._out,
             stderr=self._log,

@@ -405,7 +405,7 @@ def test_a_taken_port_is_one_clear_line(server):
         capture_output=True,
         text=True,
         timeout=30,
-        env={**os.environ, "SLICER_INDEX_DIR": os.path.join(server.work, "index")},
+        env={**os.environ, **server.folders},
     )
     assert done.returncode != 0
     assert "another program uses it" in done.stderr

@@ -37,7 +37,7 @@ def environ(tmp_path: Path) -> dict[str, str]:
     """An environment without settings of whoever runs the tests. Python writes through its buffers as for anybody else."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("SLICER_")}
     clean.pop("PYTHONUNBUFFERED", None)
-    return clean | {"SLICER_INDEX_DIR": str(tmp_path / "index")}
+    return clean | {f"SLICER_{name}_DIR": str(tmp_path / name.lower()) for name in ("INDEX", "RESULTS", "SCRATCH")}
 
 
 @pytest.fixture
@@ -345,7 +345,7 @@ def test_doctor_says_what_is_well_and_what_is_not(slicer, media: Path, environ: 
     found = [line for line in done.stdout.splitlines() if not line.startswith(" ")]
     assert all(line.startswith(("ok    ", "FAIL  ")) for line in found)
     assert done.returncode == any(line.startswith("FAIL") for line in found)
-    assert {"Apache", "prefork", "mod_wsgi", "media folder", "index folder", "sizes"} <= {
+    assert {"Apache", "prefork", "mod_wsgi", "media folder", "index folder", "results folder", "renders", "sizes"} <= {
         line[6:].split("  ")[0] for line in found
     }
     done = slicer("doctor", media / "none")

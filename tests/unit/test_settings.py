@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from slicer.settings import PREFIX, Settings, SettingsError, default_index_dir
+from slicer.settings import CACHES, PREFIX, Settings, SettingsError, default_dir
 
 NUMBERS = [item for item in fields(Settings) if not isinstance(item.default, str)]
 TEXTS = [item for item in fields(Settings) if isinstance(item.default, str)]
@@ -46,7 +46,8 @@ def test_defaults_are_within_their_own_ranges(environ: dict[str, str]) -> None:
         assert item.metadata["low"] <= item.default <= item.metadata["high"]
         assert getattr(found, item.name) == item.default
     assert found.media == environ["SLICER_MEDIA"]
-    assert found.index_dir == default_index_dir(environ)
+    for name in CACHES:
+        assert getattr(found, name) == default_dir(name, environ)
     assert found.origins == ()
 
 
@@ -110,17 +111,21 @@ def test_folders_are_resolved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     (tmp_path / "real ").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real ")
     monkeypatch.chdir(tmp_path)
-    found = Settings.from_environ({"SLICER_MEDIA": "link", "SLICER_INDEX_DIR": "index"})
-    assert (found.media, found.index_dir) == (str(tmp_path / "real "), str(tmp_path / "index"))
+    folders = {name_of(item): item.name for item in fields(Settings) if item.name in CACHES}
+    found = Settings.from_environ({"SLICER_MEDIA": "link", **folders})
+    assert found.media == str(tmp_path / "real ")
+    for name in CACHES:
+        assert getattr(found, name) == str(tmp_path / name)
     assert Settings.from_environ({"SLICER_MEDIA": str(tmp_path / "real ")}).media.endswith("/real ")
 
 
-def test_the_index_folder_without_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("name", "last"), CACHES.items())
+def test_a_folder_without_a_word(name: str, last: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    assert default_index_dir({"HOME": "/root"}) == "/var/cache/slicer/index"
+    assert default_dir(name, {"HOME": "/root"}) == f"/var/cache/slicer/{last}"
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    assert default_index_dir({"HOME": "/home/a"}) == "/home/a/.cache/slicer/index"
-    assert default_index_dir({"HOME": "/home/a", "XDG_CACHE_HOME": "/c"}) == "/c/slicer/index"
+    assert default_dir(name, {"HOME": "/home/a"}) == f"/home/a/.cache/slicer/{last}"
+    assert default_dir(name, {"HOME": "/home/a", "XDG_CACHE_HOME": "/c"}) == f"/c/slicer/{last}"
 
 
 def test_the_shortest_clip_is_not_longer_than_the_longest(environ: dict[str, str]) -> None:
@@ -149,7 +154,7 @@ def test_origins(environ: dict[str, str]) -> None:
 @given(data=st.data())
 @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_what_is_written_reads_back(data: st.DataObject, tmp_path: Path) -> None:
-    values: dict[str, object] = {"media": str(tmp_path), "index_dir": str(tmp_path / "index")}
+    values: dict[str, object] = {"media": str(tmp_path), **{name: str(tmp_path / name) for name in CACHES}}
     for item in NUMBERS:
         low, high = item.metadata["low"], item.metadata["high"]
         if isinstance(item.default, int):

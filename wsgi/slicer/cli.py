@@ -29,7 +29,7 @@ from slicer.mp3 import Mp3Error, UnsupportedMp3Error, build_whole_index, cut
 from slicer.server import doctor, drain, express, machine, reach, run
 from slicer.server.drain import DrainError
 from slicer.server.preflight import PreflightError
-from slicer.settings import PREFIX, Settings, SettingsError, default_index_dir
+from slicer.settings import CACHES, PREFIX, Settings, SettingsError, default_dir
 
 _PIECE = 1 << 20
 _BATCH = 64
@@ -403,5 +403,7 @@ def _store(settings: Settings) -> IndexStore:
 
 def _doctor(options: argparse.Namespace) -> int:
     media = options.folder or os.environ.get(f"{PREFIX}MEDIA") or None
-    index_dir = os.environ.get(f"{PREFIX}INDEX_DIR") or default_index_dir(os.environ)
-    return doctor.report(doctor.checks(media=media, index_dir=index_dir, environ=os.environ))
+    folders = {
+        PREFIX + name.upper(): os.environ.get(PREFIX + name.upper()) or default_dir(name, os.environ) for name in CACHES
+    }
+    return doctor.report(doctor.checks(media=media, folders=folders, environ=os.environ))

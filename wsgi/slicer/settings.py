@@ -27,12 +27,16 @@ class SettingsError(ValueError):
     """A variable holds what it must not; the message names the variable, its value and what is allowed."""
 
 
-def default_index_dir(environ: Mapping[str, str]) -> str:
-    """Where indexes are kept when nobody says: the system's cache for root, else the user's own (XDG Base Directory)."""
+#: The folders that are made where they are missing, by field: what each is called in the cache when nobody names it.
+CACHES = {"index_dir": "index", "results_dir": "results", "scratch_dir": "scratch"}
+
+
+def default_dir(field: str, environ: Mapping[str, str]) -> str:
+    """Where the folder of a field is when nobody says: in the system's cache for root, else in the user's own (XDG Base Directory)."""
     if os.geteuid() == 0:
-        return "/var/cache/slicer/index"
+        return os.path.join("/var/cache/slicer", CACHES[field])
     cache = environ.get("XDG_CACHE_HOME") or os.path.join(environ.get("HOME", "/tmp"), ".cache")  # noqa: S108
-    return os.path.join(cache, "slicer", "index")
+    return os.path.join(cache, "slicer", CACHES[field])
 
 
 def _variable(default: Any, doc: str, low: int | Fraction | None = None, high: int | Fraction | None = None) -> Any:
@@ -60,7 +64,31 @@ class Settings:
         Fraction(20), "Longest time a request spends on a missing index, in seconds.", Fraction(1, 10), Fraction(3600)
     )
     index_memory_bytes: int = _variable(16 << 20, "Indexes each process keeps in memory, in bytes.", 1 << 16, 1 << 34)
-    clip_max_age: int = _variable(86_400, "Seconds a cache may reuse a clip before it asks again.", 0, 31_536_000)
+    clip_max_age: int = _variable(
+        86_400, "Seconds a cache may reuse a clip, a render or a waveform before it asks again.", 0, 31_536_000
+    )
+    max_render_seconds: Fraction = _variable(
+        Fraction(600), "All spans of a render together, in seconds.", Fraction(1), Fraction(36_000)
+    )
+    max_render_bytes: int = _variable(128 << 20, "Largest render or waveform, in bytes.", 1 << 16, 1 << 36)
+    render_seconds: Fraction = _variable(
+        Fraction(25),
+        "Longest time a request spends on a render or a waveform, in seconds.",
+        Fraction(1, 10),
+        Fraction(3600),
+    )
+    render_memory_bytes: int = _variable(
+        96 << 20, "Memory that a render may take beside what its process has at rest, in bytes.", 16 << 20, 1 << 34
+    )
+    results_dir: str = _variable(
+        "",
+        "Folder for finished renders and waveforms; made if missing. Empty: a slicer folder in the system's or user's cache.",
+    )
+    results_bytes: int = _variable(1 << 30, "All of these results together, in bytes; 0 keeps none.", 0, 1 << 42)
+    scratch_dir: str = _variable(
+        "",
+        "Folder for nameless files while a render is made; made if missing. Empty: a slicer folder in the system's or user's cache.",
+    )
     cors_origins: str = _variable(
         "", "Origins whose pages may read answers: empty for none, * for all, or a list with commas."
     )
@@ -83,7 +111,8 @@ class Settings:
         if not os.path.isdir(media):
             raise SettingsError(f"{PREFIX}MEDIA={media!r} is not a folder that can be read")
         values["media"] = os.path.realpath(media)
-        values["index_dir"] = os.path.abspath(values.get("index_dir") or default_index_dir(environ))
+        for name in CACHES:
+            values[name] = os.path.abspath(values.get(name) or default_dir(name, environ))
         settings = cls(**values)
         if settings.min_clip_seconds > settings.max_clip_seconds:
             raise SettingsError(f"{PREFIX}MIN_CLIP_SECONDS is larger than {PREFIX}MAX_CLIP_SECONDS")

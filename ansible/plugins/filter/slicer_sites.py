@@ -32,7 +32,7 @@ _MIB = 1 << 20
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 # The role gives these itself.
-_RESERVED = frozenset({"SLICER_MEDIA", "SLICER_INDEX_DIR"})
+_RESERVED = frozenset({"SLICER_MEDIA", "SLICER_INDEX_DIR", "SLICER_RESULTS_DIR", "SLICER_SCRATCH_DIR"})
 # Threads that mod_wsgi 6.1 runs in a daemon beside those that take requests (measured).
 _DAEMON_THREADS = 4
 

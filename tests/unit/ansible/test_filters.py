@@ -186,7 +186,8 @@ def test_a_group_without_a_host_is_refused(hosts, edges: int, said: str) -> None
 
 
 def test_every_setting_can_be_given_but_those_of_the_role() -> None:
-    names = {"SLICER_" + item.name.upper() for item in fields(Settings)} - {"SLICER_MEDIA", "SLICER_INDEX_DIR"}
+    names = {"SLICER_" + item.name.upper() for item in fields(Settings)} - filters._RESERVED
+    assert names
     assert units(instance(settings=dict.fromkeys(names, "1")))[0]["settings"].keys() == names
 
 

@@ -87,9 +87,9 @@ def test_folders(folder):
     assert doctor.readable("media", folder, USER).ok
     assert not doctor.readable("media", closed, USER).ok
     missing = os.path.join(folder, "new", "index")
-    assert doctor.writable("index", missing, USER).ok
+    assert doctor.writable("index", missing, USER, "X").ok
     assert not os.path.exists(missing), "a check changes nothing"
-    assert not doctor.writable("index", closed, USER).ok
+    assert not doctor.writable("index", closed, USER, "X").ok
     os.chmod(closed, 0o755)  # so that an ordinary user can remove it
 
 

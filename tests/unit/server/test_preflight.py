@@ -50,29 +50,29 @@ def test_a_missing_folder_is_an_obstacle(folder):
     assert reach.obstacle(os.path.join(folder, "none"), USER) == os.path.join(folder, "none")
 
 
-def test_the_index_folder_is_made_and_given_away(folder):
+def test_a_folder_of_its_own_is_made_and_given_away(folder):
     path = os.path.join(folder, "a", "b", "index")
-    preflight.index_folder(path, USER)
+    preflight.own_folder("index folder", path, "SLICER_INDEX_DIR", USER)
     owner = pwd.getpwnam(USER).pw_uid if USER else os.geteuid()
     assert os.stat(path).st_uid == owner
     assert os.stat(os.path.dirname(path)).st_uid == os.geteuid()
-    preflight.index_folder(path, USER)
+    preflight.own_folder("index folder", path, "SLICER_INDEX_DIR", USER)
 
 
-def test_an_index_folder_that_cannot_be_written(folder):
+def test_a_folder_of_its_own_that_cannot_be_written(folder):
     path = os.path.join(folder, "index")
     os.mkdir(path, 0o555)
     with pytest.raises(PreflightError) as error:
-        preflight.index_folder(path, USER)
+        preflight.own_folder("index folder", path, "SLICER_INDEX_DIR", USER)
     assert "SLICER_INDEX_DIR" in one_line(error)
     assert os.stat(path).st_uid == os.geteuid(), "a folder that exists is not given away"
 
 
-def test_an_index_folder_below_a_file(folder):
+def test_a_folder_of_its_own_below_a_file(folder):
     with open(os.path.join(folder, "file"), "w"):
         pass
     with pytest.raises(PreflightError):
-        preflight.index_folder(os.path.join(folder, "file", "index"), USER)
+        preflight.own_folder("index folder", os.path.join(folder, "file", "index"), "SLICER_INDEX_DIR", USER)
 
 
 @pytest.mark.parametrize(("host", "family"), [("127.0.0.1", socket.AF_INET), ("::1", socket.AF_INET6)])

@@ -1,6 +1,7 @@
 """The two descriptions of the API, held to the code: openapi.json and docs/api.md."""
 
 import ast
+import importlib
 import json
 import re
 from collections import defaultdict
@@ -10,6 +11,7 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 import slicer.web
+from slicer.render import formats, request
 from slicer.settings import Settings
 from slicer.web import app, documents
 from slicer.web.cors import Cors
@@ -19,6 +21,8 @@ WEB = Path(slicer.web.__file__).parent
 ROOT = Path(__file__).parents[3]
 API = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
 DOCUMENT = json.loads((WEB / "openapi.json").read_text(encoding="utf-8"))
+#: The package has a function of this name too.
+peaks = importlib.import_module("slicer.render.peaks")
 #: Names of functions that make a Problem, and the place of its status and kind among their arguments.
 MAKERS = {"Problem", "_span_problem"}
 
@@ -105,8 +109,47 @@ def test_the_document_has_the_options_of_the_application():
         if method == "get"
     }
     assert given.pop("/clips/{path}") == app._CLIP_OPTIONS
+    assert given.pop("/renders/{path}") == app._RENDER_OPTIONS
+    assert given.pop("/peaks/{path}") == app._PEAKS_OPTIONS
     assert given.pop("/library") == app._LIBRARY_OPTIONS
     assert not set().union(*given.values())
+
+
+def test_the_options_are_those_that_renders_and_waveforms_know():
+    assert set(request.ALLOWED_VALUES) | {"download"} == app._RENDER_OPTIONS
+    assert set(peaks.ALLOWED_VALUES) == app._PEAKS_OPTIONS
+
+
+@pytest.mark.parametrize(
+    ("name", "span"),
+    [
+        *(("Fade", None), ("Gain", request.GAIN), ("Speed", request.SPEED), ("Trim", request.TRIM)),
+        *(
+            ("Crossfade", request.CROSSFADE),
+            ("Pixels", (1, peaks.MAX_PIXELS)),
+            ("Zoom", (peaks.MIN_ZOOM, peaks.MAX_ZOOM)),
+        ),
+    ],
+)
+def test_the_document_has_the_ranges_of_options(name, span):
+    schema = DOCUMENT["components"]["parameters"][name]["schema"]
+    if span:
+        assert (schema["minimum"], schema["maximum"]) == span[:2]
+    else:
+        assert re.fullmatch(schema["pattern"], "0.125,60")
+
+
+def test_the_document_has_the_choices_of_options():
+    parameters = DOCUMENT["components"]["parameters"]
+    assert parameters["Rate"]["schema"]["enum"] == list(formats.RATES)
+    assert parameters["Bitrate"]["schema"]["enum"] == list(formats.ALL_BITRATES)
+    assert parameters["Spans"]["schema"]["maxItems"] == request.MAX_SPANS
+    for path, types in (
+        ("/renders/{path}", {each.content_type for each in formats.FORMATS.values()}),
+        ("/peaks/{path}", set(peaks.CONTENT_TYPES.values())),
+    ):
+        for status in ("200", "206"):
+            assert set(DOCUMENT["paths"][path]["get"]["responses"][status]["content"]) == types
 
 
 def test_the_document_has_the_limits_of_the_application():
@@ -187,7 +230,10 @@ def test_the_page_has_every_endpoint_with_its_options():
     for path, method, operation in operations():
         if method == "get":
             parameters = map(resolved, operation.get("parameters", []))
-            given[path.replace("{path}", "<path>.mp3")] = {each["name"] for each in parameters if each["in"] == "query"}
+            suffix = {"/renders/{path}": "<format>", "/peaks/{path}": "json"}.get(path, "mp3")
+            given[path.replace("{path}", f"<path>.{suffix}")] = {
+                each["name"] for each in parameters if each["in"] == "query"
+            }
     assert rows == given
 
 
@@ -199,6 +245,10 @@ def test_the_page_has_the_limits_of_the_settings():
         "SLICER_MAX_CLIP_SECONDS": f"{settings.max_clip_seconds} s",
         "SLICER_MAX_SOURCE_BYTES": f"{settings.max_source_bytes >> 30} GiB",
         "SLICER_INDEX_SECONDS": f"{settings.index_seconds} s",
+        "SLICER_MAX_RENDER_SECONDS": f"{settings.max_render_seconds} s",
+        "SLICER_MAX_RENDER_BYTES": f"{settings.max_render_bytes >> 20} MiB",
+        "SLICER_RENDER_SECONDS": f"{settings.render_seconds} s",
+        "SLICER_RENDER_MEMORY_BYTES": f"{settings.render_memory_bytes >> 20} MiB",
     }
 
 

@@ -5,6 +5,7 @@ Its process group is its own; whatever ends the work here (the deadline, an erro
 kills that group and waits for the child.
 """
 
+import errno
 import os
 import select
 import shutil
@@ -14,7 +15,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
-from slicer.render.errors import TooLargeError, ToolError
+from slicer.render.errors import TooLargeError, ToolError, ToolMissingError
 from slicer.render.limits import Deadline
 from slicer.render.pcm import Pcm
 
@@ -43,7 +44,8 @@ def ffmpeg(
     """Run ffmpeg, feed it, wait for its end, and return what it said.
 
     `files` are open in the child under the same descriptors; the last of them is its output, and may grow to `largest` bytes.
-    Raises WorkTimeoutError, TooLargeError, ToolError where it is missing or fails, and whatever comes out of `blocks`.
+    Raises WorkTimeoutError, TooLargeError, ToolMissingError, ToolError where it fails, MemoryError where it
+    gets none, and whatever comes out of `blocks`.
     """
     command = [_program(), "-nostdin", "-hide_banner", "-nostats", "-loglevel", level, "-y", *arguments]
     process: subprocess.Popen[bytes] | None = None
@@ -60,6 +62,8 @@ def ffmpeg(
                 env=_environment(),
             )
         except OSError as error:
+            if error.errno in {errno.ENOMEM, errno.EAGAIN}:
+                raise MemoryError("no memory to start ffmpeg") from None
             raise ToolError(f"ffmpeg cannot be started: {error.strerror}") from None
         said = _Talk(process, deadline, files[-1] if files else None, largest).run(iter(blocks))
         code = process.wait(timeout=max(deadline.left, 1.0))
@@ -68,6 +72,8 @@ def ffmpeg(
     finally:
         if process is not None:
             _end(process)
+    if code and os.strerror(errno.ENOMEM) in said:
+        raise MemoryError("no memory for ffmpeg")
     if code:
         # What it says names no file of anybody's: its input is a pipe and its outputs are numbers.
         raise ToolError(f"ffmpeg ended with {code}: {said.strip()[-300:]}")
@@ -161,7 +167,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 def _program() -> str:
     found = shutil.which("ffmpeg") or shutil.which("ffmpeg", path=os.defpath)
     if found is None:
-        raise ToolError("ffmpeg is not installed")
+        raise ToolMissingError("ffmpeg is not installed")
     return found
 
 

@@ -10,7 +10,7 @@ import miniaudio
 
 from slicer.mp3 import Span, cut
 from slicer.render import child
-from slicer.render.errors import ToolError, UnreadableError
+from slicer.render.errors import ToolError, ToolMissingError, UnreadableError
 from slicer.render.limits import Deadline
 from slicer.render.pcm import BLOCK_FRAMES, Pcm
 from slicer.render.scratch import nameless_file, place_of
@@ -60,6 +60,8 @@ class SpanPcm(Pcm):
             command = ["-f", "mp3", "-i", place_of(source), "-threads", "1", *form, place_of(output)]
             try:
                 child.ffmpeg(command, (), deadline=self._deadline, files=(source, output), level="fatal")
+            except ToolMissingError:
+                raise
             except ToolError:
                 raise UnreadableError("the frames of the span cannot be decoded") from None
             output.seek(0)

@@ -40,3 +40,7 @@ class UnreadableError(RenderError):
 
 class ToolError(RenderError):
     """ffmpeg is missing, failed, or did something else than it was told. A fault of the server, not of the request."""
+
+
+class ToolMissingError(ToolError):
+    """ffmpeg is not installed."""

@@ -45,9 +45,10 @@ _VALUES = 1 << 14
 class PeaksTimeoutError(WorkTimeoutError):
     """The time was used up; what was done until then is kept, to go on from."""
 
-    def __init__(self, message: str, partial: bytes) -> None:
+    def __init__(self, message: str, partial: bytes, progress: float) -> None:
         super().__init__(message)
         self.partial = partial  #: for `peaks`, with the same request and source
+        self.progress = progress  #: how much of the whole that is, from 0 to 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,7 +170,7 @@ def peaks(request: PeaksRequest, fd: int, index: Index, limits: Limits, *, parti
         if rest.first < rest.last:
             _scan(SpanPcm(fd, rest, deadline), zoom, values)
     except WorkTimeoutError as error:
-        raise PeaksTimeoutError(str(error), values.tobytes()) from None
+        raise PeaksTimeoutError(str(error), values.tobytes(), len(values) // 2 / pixels) from None
     return Peaks(rate, zoom, values)
 
 

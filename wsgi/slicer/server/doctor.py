@@ -14,10 +14,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from slicer.server import express, machine, reach, sizes
+from slicer.settings import CACHES, PREFIX
 
 APACHE_PATHS = ("/usr/sbin", "/usr/bin", "/sbin", "/bin")
 MODULES = "/usr/lib/apache2/modules"
 OPEN_FILES = 1024
+#: What the folders are called that Slicer writes to, by their variables.
+FOLDERS = {PREFIX + name.upper(): f"{what} folder" for name, what in CACHES.items()}
+#: The modules of the extra `renders`.
+RENDERS_MODULES = ("miniaudio", "lameenc", "pydub", "audioop")
 NO_APT = "apt-get install apache2-bin apache2-dev; no apt: pip install 'slicer[standalone]'"
 
 # Folders that belong to one person: Apache's run user cannot be expected to reach a library there.
@@ -35,9 +40,12 @@ class Check:
 
 
 def checks(
-    media: str | None = None, index_dir: str | None = None, environ: Mapping[str, str] = os.environ
+    media: str | None = None, folders: Mapping[str, str] | None = None, environ: Mapping[str, str] = os.environ
 ) -> list[Check]:
-    """Every check, in the order in which a problem should be mended. Folders not given are not looked at."""
+    """Every check, in the order in which a problem should be mended. Folders not given are not looked at.
+
+    `folders` are those that Slicer writes to, by the variable that names each.
+    """
     httpd = find_apache(environ)
     found: list[Check] = [apache(httpd), prefork(modules_folder()), mod_wsgi(mod_wsgi_library())]
     library = mod_wsgi_library()
@@ -55,9 +63,10 @@ def checks(
     found += [readable("Python", part, user) for part in reach.interpreter_parts()]
     if media:
         found.append(readable("media folder", media, user))
-    if index_dir:
-        found.append(writable("index folder", index_dir, user))
-    found.append(program("ffmpeg", environ, "apt-get install ffmpeg (renders and tests use it)"))
+    for variable, path in (folders or {}).items():
+        found.append(writable(FOLDERS[variable], path, user, variable))
+    found.append(renders(RENDERS_MODULES))
+    found.append(program("ffmpeg", environ, "apt-get install ffmpeg (most formats of renders, and the tests, use it)"))
     found.append(open_files(resource.getrlimit(resource.RLIMIT_NOFILE)[0]))
     found.append(_sizes())
     return found
@@ -186,8 +195,11 @@ def readable(name: str, path: str, user: str | None) -> Check:
     )
 
 
-def writable(name: str, path: str, user: str | None) -> Check:
-    """Whether `user` (None: the caller) can write the folder `path`, or it will be made by `slicer serve`."""
+def writable(name: str, path: str, user: str | None, variable: str) -> Check:
+    """Whether `user` (None: the caller) can write the folder `path`, or it will be made by `slicer serve`.
+
+    `variable` is where another one can be named.
+    """
     if not os.path.exists(path):
         parent = path
         while not os.path.exists(parent):
@@ -195,14 +207,20 @@ def writable(name: str, path: str, user: str | None) -> Check:
         # Made by whoever starts the server, and then given to the run user.
         if os.access(parent, os.W_OK | os.X_OK):
             return Check(name, True, f"{path} will be made")
-        return Check(
-            name, False, f"{path} is missing and {parent} cannot be written", "name another in SLICER_INDEX_DIR"
-        )
+        return Check(name, False, f"{path} is missing and {parent} cannot be written", f"name another in {variable}")
     blocked = reach.obstacle(path, user, "rwx")
     if blocked is None:
         return Check(name, True, path)
     who = user or "this user"
     return Check(name, False, f"{who} cannot write {path}: {blocked} keeps them out", f"chown {who} {path}")
+
+
+def renders(modules: tuple[str, ...]) -> Check:
+    """Whether the Python packages of renders are installed, by the modules that they bring."""
+    missing = [name for name in modules if importlib.util.find_spec(name) is None]
+    if missing:
+        return Check("renders", False, f"no module {', '.join(missing)}", "pip install 'slicer[renders]'")
+    return Check("renders", True, "installed")
 
 
 def program(name: str, environ: Mapping[str, str], advice: str) -> Check:

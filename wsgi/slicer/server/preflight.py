@@ -88,8 +88,8 @@ def indexes_fit(index_memory: int, clips_memory: int) -> None:
         )
 
 
-def index_folder(path: str, user: str | None) -> None:
-    """Make the folder for indexes if it is missing, owned by `user` (None: the caller), and see that it can be written.
+def own_folder(what: str, path: str, variable: str, user: str | None) -> None:
+    """Make the folder called `what` if it is missing, owned by `user` (None: the caller), and see that it can be written.
 
     Raises PreflightError. A folder that exists keeps its owner and mode.
     """
@@ -108,12 +108,12 @@ def index_folder(path: str, user: str | None) -> None:
                 os.chown(path, account.pw_uid, account.pw_gid)
     except OSError as error:
         raise PreflightError(
-            f"the index folder {path} cannot be made ({error.strerror}): name another in SLICER_INDEX_DIR"
+            f"the {what} {path} cannot be made ({error.strerror}): name another in {variable}"
         ) from None
     blocked = reach.obstacle(path, user, "rwx")
     if blocked is not None:
         who = user or "this user"
         raise PreflightError(
-            f"{who} cannot write the index folder {path}: {blocked} keeps them out; "
-            f"chown it to {who} or name another in SLICER_INDEX_DIR"
+            f"{who} cannot write the {what} {path}: {blocked} keeps them out; "
+            f"chown it to {who} or name another in {variable}"
         )

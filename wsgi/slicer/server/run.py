@@ -10,11 +10,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from types import FrameType
 
 from slicer.server import express, files, machine, preflight, reach, root
 from slicer.server.sizes import Sizes, compute
-from slicer.settings import Settings
+from slicer.settings import CACHES, PREFIX, Settings
 
 # How long answers under way may take once a stop is asked for. A proxy in front takes them as fast as they come.
 FINISH_SECONDS = 5
@@ -59,7 +60,8 @@ def run(
     preflight.readable("media folder", settings.media, user)
     for part in reach.interpreter_parts():
         preflight.readable("Python that Slicer runs on,", part, user)
-    preflight.index_folder(settings.index_dir, user)
+    for name, what in CACHES.items():
+        preflight.own_folder(f"{what} folder", getattr(settings, name), PREFIX + name.upper(), user)
     with _Signals() as signals:
         server_root = root.make(root.candidates(os.environ))
         try:
@@ -67,7 +69,8 @@ def run(
             launch = express.Launch(host=host, port=port, root=server_root, sizes=sizes, user=user)
             _print_table(sizes)
             print(f"http://{express.listen_host(host)}:{port}/ serves {settings.media}; Ctrl-C stops it", flush=True)
-            environ = express.environment(os.environ, settings.to_environ())
+            work_seconds = min(settings.render_seconds, sizes.work_seconds)
+            environ = express.environment(os.environ, replace(settings, render_seconds=work_seconds).to_environ())
             _set_up(express.command(launch), environ, server_root)
             control = express.control(server_root, status=status)
             return _supervise(control, environ, server_root, signals, sizes.clips_memory_bytes)

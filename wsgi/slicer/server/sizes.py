@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from fractions import Fraction
 
 MIB = 1 << 20
 GIB = 1 << 30
@@ -28,6 +29,10 @@ RESERVED_CLIPS_MEMORY = 128 * MIB
 # What a proxy may hold open beyond Apache's children waits in the kernel's queue; some places in it are for everybody else.
 _PROXY_PLACES_PER_CPU = 64
 _OTHERS_PLACES = 52
+
+
+# Of the request timeout: the rest is for finding the source, for keeping the result and for beginning to send it.
+_WORK_SHARE = Fraction(5, 6)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +102,11 @@ class Sizes:
     def edge_renders_connections(self) -> int:
         """Connections for renders that a proxy in front may hold open at once: a render that would wait longer is refused there."""
         return self.renders_workers
+
+    @property
+    def work_seconds(self) -> Fraction:
+        """The longest work on a render or a waveform: its own answer, which says what to do, must come before mod_wsgi ends it."""
+        return self.request_timeout * _WORK_SHARE
 
     @property
     def edge_read_timeout(self) -> int:

@@ -16,8 +16,9 @@ from slicer.web.answer import Answer
 from slicer.web.clips import Clips
 from slicer.web.cors import Cors
 from slicer.web.documents import Documents
+from slicer.web.extra import Extra
 from slicer.web.memory import make_place
-from slicer.web.options import parse_options
+from slicer.web.options import parse_options, parse_pairs
 from slicer.web.problems import Problem, busy, not_found, overstayed
 
 if TYPE_CHECKING:
@@ -26,6 +27,12 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger("slicer")
 _CLIP_OPTIONS = frozenset({"t", "download"})
 _LIBRARY_OPTIONS = frozenset({"prefix", "after", "limit"})
+_RENDER_OPTIONS = frozenset(
+    {"t", "channels", "trim", "crossfade", "speed", "rate", "fade", "gain", "normalize", "bitrate", "download"}
+)
+#: Spans may be several.
+_REPEATABLE = frozenset({"t"})
+_PEAKS_OPTIONS = frozenset({"t", "pixels", "zoom", "bits"})
 _NO_OPTIONS: frozenset[str] = frozenset()
 _METHODS = ("GET", "HEAD", "OPTIONS")
 _ALLOW = ", ".join(_METHODS)
@@ -40,11 +47,14 @@ class Slicer:
         store.prepare()
         shelf = Shelf(library, store, memory_bytes=settings.index_memory_bytes, largest=settings.max_source_bytes)
         self._clips = Clips(settings, shelf)
+        self._extra = Extra(settings, shelf)
         self._documents = Documents(library, store, shelf)
         self._cors = Cors(settings.origins)
         self.url_map = Map(
             [
                 Rule("/clips/<path:path>", endpoint="clips", methods=_METHODS),
+                Rule("/renders/<path:path>", endpoint="renders", methods=_METHODS),
+                Rule("/peaks/<path:path>", endpoint="peaks", methods=_METHODS),
                 Rule("/info/<path:path>", endpoint="info", methods=_METHODS),
                 Rule("/library", endpoint="library", methods=_METHODS),
                 Rule("/healthz", endpoint="healthz", methods=_METHODS),
@@ -63,6 +73,16 @@ class Slicer:
         """The lossless cut of a span."""
         path = _path_behind(environ, "/clips/")
         return self._clips.answer(environ, path, parse_options(environ.get("QUERY_STRING", ""), _CLIP_OPTIONS))
+
+    def on_renders(self, environ: "WSGIEnvironment") -> Answer:
+        """A span decoded, changed and encoded."""
+        pairs = parse_pairs(environ.get("QUERY_STRING", ""), _RENDER_OPTIONS, _REPEATABLE)
+        return self._extra.renders.answer(environ, _path_behind(environ, "/renders/"), pairs)
+
+    def on_peaks(self, environ: "WSGIEnvironment") -> Answer:
+        """A waveform."""
+        pairs = parse_pairs(environ.get("QUERY_STRING", ""), _PEAKS_OPTIONS)
+        return self._extra.waveforms.answer(environ, _path_behind(environ, "/peaks/"), pairs)
 
     def on_info(self, environ: "WSGIEnvironment") -> Answer:
         """What is known of a source."""

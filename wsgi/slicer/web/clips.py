@@ -27,9 +27,10 @@ from slicer.mp3 import (
 )
 from slicer.settings import Settings
 from slicer.web.answer import Answer
-from slicer.web.conditional import evaluate
 from slicer.web.disposition import attachment
+from slicer.web.elsewhere import can_be_sent, elsewhere
 from slicer.web.memory import make_place
+from slicer.web.outcome import outcome_of
 from slicer.web.problems import Problem, busy, cache_control, not_found
 
 if TYPE_CHECKING:
@@ -41,8 +42,6 @@ _WHOLE = 1 << 20
 _PIECE = 1 << 18
 _TRIES = 3
 _WHOLE_FILE = TimeSpan(0, None)
-#: With this a proxy says that it can be sent to another URL by a header of an answer, and by which (a convention from Rack).
-_PROXY_FIELD, _X_ACCEL = "HTTP_X_SENDFILE_TYPE", "X-Accel-Redirect"
 
 
 class Clips:
@@ -59,8 +58,8 @@ class Clips:
         """The clip that `options` ask of the source at `path`. Raises Problem."""
         asked = parse_span(options)
         # As text, not as options: the cache's key is the text.
-        if environ.get(_PROXY_FIELD) == _X_ACCEL and environ.get("QUERY_STRING", "") != _query(asked):
-            return self._elsewhere(path, options, asked)
+        if can_be_sent(environ) and environ.get("QUERY_STRING", "") != _query(asked):
+            return elsewhere(_canonical(path, asked), self._max_age, _disposition(path, options, asked))
         for _ in range(_TRIES):
             opened = take_or_problem(self._shelf, path)
             try:
@@ -75,22 +74,6 @@ class Clips:
                 self._shelf.drop(path, opened)
         raise busy("the file is being changed; try again", 1)
 
-    def _elsewhere(self, path: bytes, options: dict[str, str], asked: TimeSpan) -> Answer:
-        """Where the proxy finds the clip: at its canonical URL, so that all spellings of a span share one entry of its cache.
-
-        What is said here about a field goes for the clip that the proxy then sends, so nothing is said of its type and reuse.
-        """
-        headers = [
-            ("Content-Length", "0"),
-            (_X_ACCEL, _canonical(path, asked)),
-            ("X-Accel-Expires", str(self._max_age)),
-            # Another cache on the way must not give this to somebody who wants the clip.
-            ("Vary", "X-Sendfile-Type"),
-        ]
-        if "download" in options:
-            headers.append(("Content-Disposition", attachment(options["download"], path, asked.canonical)))
-        return Answer(200, headers, ())
-
     def _cut(
         self, environ: "WSGIEnvironment", path: bytes, options: dict[str, str], asked: TimeSpan, opened: Opened
     ) -> Answer:
@@ -100,18 +83,7 @@ class Clips:
         clip = cut(opened.source.fd, span)
         etag = _etag(identity, opened.index, span)
         modified = identity.mtime_ns // SECOND
-        outcome = evaluate(environ, etag=etag, modified=modified, length=clip.length)
-        if outcome.status == 412:
-            raise Problem(
-                412, "precondition-failed", "the clip is not the one that If-Match or If-Unmodified-Since names"
-            )
-        if outcome.status == 416:
-            raise Problem(
-                416,
-                "range-outside",
-                f"the range {environ['HTTP_RANGE']!r} lies outside of the clip's {clip.length} bytes",
-                headers=(("Content-Range", f"bytes */{clip.length}"), ("Accept-Ranges", "bytes")),
-            )
+        outcome = outcome_of(environ, etag=etag, modified=modified, length=clip.length, what="clip")
         headers = [
             ("Content-Type", "audio/mpeg"),
             ("Accept-Ranges", "bytes"),
@@ -130,8 +102,9 @@ class Clips:
         )
         if outcome.status == 206:
             headers.append(("Content-Range", f"bytes {outcome.start}-{outcome.stop - 1}/{clip.length}"))
-        if "download" in options:
-            headers.append(("Content-Disposition", attachment(options["download"], path, asked.canonical)))
+        disposition = _disposition(path, options, asked)
+        if disposition is not None:
+            headers.append(("Content-Disposition", disposition))
         return Answer(outcome.status, headers, _body(environ, opened, clip, outcome.start, outcome.stop))
 
     def _locate(self, index: Index, asked: TimeSpan, text: str) -> Span:
@@ -189,6 +162,11 @@ def _body(environ: "WSGIEnvironment", opened: Opened, clip: Clip, start: int, st
     pieces = tuple(clip.pieces(opened.source.fd, start, stop, stop - start))
     opened.check_current()
     return pieces
+
+
+def _disposition(path: bytes, options: dict[str, str], asked: TimeSpan) -> str | None:
+    """The Content-Disposition that the options ask for."""
+    return attachment(options["download"], path, asked.canonical) if "download" in options else None
 
 
 def _query(asked: TimeSpan) -> str:

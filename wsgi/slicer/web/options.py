@@ -8,13 +8,17 @@ _MAX_QUERY = 4096
 
 
 def parse_options(query: str, allowed: frozenset[str]) -> dict[str, str]:
-    """The options in a query string. Bytes that are no UTF-8 are kept as surrogates, as file names have them.
+    """The options in a query string, each once. Raises as `parse_pairs` does."""
+    return dict(parse_pairs(query, allowed)) if query else {}
 
-    Raises Problem 400, naming the option, on one that is not among `allowed` or comes twice.
+
+def parse_pairs(query: str, allowed: frozenset[str], repeatable: frozenset[str] = frozenset()) -> list[tuple[str, str]]:
+    """The options in a query string in their order. Bytes that are no UTF-8 are kept as surrogates, as file names have them.
+
+    Raises Problem 400, naming the option, on one that is not among `allowed`, or comes twice and is not `repeatable`.
     """
-    options: dict[str, str] = {}
-    if not query:
-        return options
+    pairs: list[tuple[str, str]] = []
+    seen: set[str] = set()
     if len(query) > _MAX_QUERY:
         raise Problem(400, "query-too-long", f"the query is longer than {_MAX_QUERY} characters")
     for part in query.split("&"):
@@ -29,10 +33,11 @@ def parse_options(query: str, allowed: frozenset[str]) -> dict[str, str]:
                 f"there is no option {name[:50]!r} here",
                 {"option": name[:50], "allowed": sorted(allowed)},
             )
-        if name in options:
+        if name in seen and name not in repeatable:
             raise Problem(400, "option-repeated", f"the option {name!r} is given more than once", {"option": name})
-        options[name] = value
-    return options
+        seen.add(name)
+        pairs.append((name, value))
+    return pairs
 
 
 def _text(raw: str) -> str:

@@ -60,7 +60,6 @@ def busy(detail: str, seconds: int) -> Problem:
     return Problem(503, "try-again", detail, headers=(("Retry-After", str(seconds)),))
 
 
-def overstayed() -> Problem:
+def overstayed(detail: str = "the request was worked on for too long, and was stopped; try again") -> Problem:
     """504 for a request that was worked on for too long."""
-    detail = "the request was worked on for too long, and was stopped; try again"
     return Problem(504, "overstayed", detail, headers=(("Retry-After", "2"),))

@@ -1,0 +1,152 @@
+"""Waveforms from the real server."""
+
+import json
+import os
+import pathlib
+import time
+
+import pytest
+import streams
+from cutting import index_of, opened
+
+from slicer.render import Limits, PeaksRequest, peaks
+
+#: So long that drawing it takes several times as long as a request may.
+COPIES = 270
+
+
+@pytest.fixture(scope="module")
+def place(media, stream_folder):
+    """show.mp3, 20 s; and hours.mp3, an hour and a half of it."""
+    path = os.path.join(media, "peaks")
+    os.makedirs(path, mode=0o755, exist_ok=True)
+    data = pathlib.Path(streams.make("mpeg1-44-stereo-cbr128", stream_folder, seconds=20)).read_bytes()
+    pathlib.Path(path, "show.mp3").write_bytes(data)
+    with open(os.path.join(path, "hours.mp3"), "wb") as file:
+        file.writelines(data for _ in range(COPIES))
+    return path
+
+
+def drawn(path, form, *pairs):
+    request = PeaksRequest.parse(form, pairs)
+    with opened(path) as fd:
+        return peaks(request, fd, index_of(path), Limits(work_seconds=300)).encode(request.form, request.bits)
+
+
+def problem(answer, code, kind):
+    got, headers, body = answer
+    assert (got, headers["content-type"]) == (code, "application/problem+json"), body
+    members = json.loads(body)
+    assert members["type"] == f"urn:slicer:problem:{kind}"
+    return members
+
+
+@pytest.mark.parametrize("form", ["json", "dat"])
+@pytest.mark.parametrize(
+    ("query", "canonical"),
+    [
+        ("", "t=0&pixels=1000&bits=8"),
+        ("t=1,2.50&pixels=100", "t=1,2.5&pixels=100&bits=8"),
+        ("bits=16&zoom=256&t=0:00:03,9", "t=3,9&zoom=256&bits=16"),
+        ("pixels=1&t=19", "t=19&pixels=1&bits=8"),
+    ],
+)
+def test_a_waveform_is_what_the_renderer_draws(form, query, canonical, server, place):
+    code, headers, body = server.get(f"/peaks/peaks/show.{form}?{query}")
+    pairs = [tuple(part.split("=")) for part in canonical.split("&")]
+    assert (code, body) == (200, drawn(os.path.join(place, "show.mp3"), form, *pairs))
+    assert headers["content-type"] == {"json": "application/json", "dat": "application/octet-stream"}[form]
+    assert headers["content-location"] == f"/peaks/peaks/show.{form}?{canonical}"
+    assert headers["cache-control"] == "public, max-age=86400"
+    assert int(headers["content-length"]) == len(body)
+    if form == "json":
+        members = json.loads(body)
+        assert (members["version"], members["channels"], members["sample_rate"]) == (2, 1, 44_100)
+        assert len(members["data"]) == 2 * members["length"]
+
+
+def test_the_sources_own_name_is_json(server, place):
+    one, other = server.get("/peaks/peaks/show.mp3?t=1,2"), server.get("/peaks/peaks/show.json?t=1,2")
+    assert one[0] == 200
+    assert one[2] == other[2]
+    assert (
+        one[1]["content-location"] == other[1]["content-location"] == "/peaks/peaks/show.json?t=1,2&pixels=1000&bits=8"
+    )
+    code, headers, body = server.get(
+        "/peaks/peaks/show.mp3?t=1,2&pixels=1000&bits=8", X_Sendfile_Type="X-Accel-Redirect"
+    )
+    assert (code, body, headers["x-accel-redirect"]) == (200, b"", other[1]["content-location"])
+    code, headers, body = server.get(other[1]["content-location"], X_Sendfile_Type="X-Accel-Redirect")
+    assert (code, body) == (200, other[2])
+
+
+def test_conditions_ranges_and_head(server, place):
+    target = "/peaks/peaks/show.dat?t=5,6"
+    _, headers, body = server.get(target)
+    assert server.get(target, If_None_Match=headers["etag"])[0] == 304
+    assert server.get(target, Range="bytes=4-7")[2] == body[4:8]
+    head = server.get(target, "HEAD")
+    assert (head[0], head[2], head[1]["content-length"]) == (200, b"", str(len(body)))
+    assert server.get(target, "OPTIONS")[0] == 204
+    problem(server.get(target, If_Match='"x"'), 412, "precondition-failed")
+    problem(server.get(target, Range="bytes=9999999-"), 416, "range-outside")
+
+
+@pytest.mark.parametrize(
+    ("target", "code", "kind", "option"),
+    [
+        ("show.png", 400, "option-refused", "format"),
+        ("show", 400, "option-refused", "format"),
+        ("show.json?pixels=0", 400, "option-refused", "pixels"),
+        ("show.json?pixels=1000001", 400, "option-refused", "pixels"),
+        ("show.json?zoom=1", 400, "option-refused", "zoom"),
+        ("show.json?zoom=256&pixels=10", 400, "option-refused", "zoom"),
+        ("show.json?bits=12", 400, "option-refused", "bits"),
+        ("show.json?t=3,2", 400, "option-refused", "t"),
+        ("show.json?t=1,2&t=3,4", 400, "option-repeated", "t"),
+        ("show.json?gain=1", 400, "option-unknown", "gain"),
+        ("show.json?t=20", 400, "span-outside", "t"),
+        ("show.json?t=1,1.00001", 400, "span-too-short", "t"),
+        ("none.json", 404, "not-found", None),
+        ("hours.json?zoom=2", 413, "render-too-large", None),
+    ],
+)
+def test_refusals(target, code, kind, option, server, place):
+    members = problem(server.get(f"/peaks/peaks/{target}"), code, kind)
+    assert members.get("option") == option
+
+
+def test_work_goes_on_where_the_time_was_up(start, place):
+    server = start("--cpus", "1", "--memory", "1G", environ={"SLICER_RENDER_SECONDS": "0.8"})
+    (daemon,) = server.daemons("renders")
+    target = "/peaks/peaks/hours.dat?zoom=4096"
+    progress = []
+    for _ in range(60):
+        began = time.monotonic()
+        answer = server.get(target)
+        if answer[0] == 200:
+            break
+        members = problem(answer, 503, "try-again")
+        assert (answer[1]["retry-after"], answer[1]["cache-control"]) in [("1", "no-store"), ("2", "no-store")]
+        # The first request may have made the index, and no more.
+        if "progress" in members:
+            assert time.monotonic() - began < 3
+            progress.append(members["progress"])
+    assert answer[2] == drawn(os.path.join(place, "hours.mp3"), "dat", ("zoom", "4096"))
+    assert len(progress) >= 2
+    assert progress == sorted(set(progress))
+    assert progress[0] > 0
+    assert progress[-1] < 1
+    # What was done is not needed any more, and the other form is drawn anew or was never begun.
+    assert len(set(os.listdir(server.folders["SLICER_RESULTS_DIR"])) - {"account"}) == 1
+    assert server.get(target)[2] == answer[2]
+    assert server.daemons("renders") == [daemon]
+
+
+def test_without_a_place_for_what_is_done_it_is_said_to_take_too_long(start, place):
+    server = start(environ={"SLICER_RENDER_SECONDS": "0.8", "SLICER_RESULTS_BYTES": "0"})
+    for _ in range(30):
+        answer = server.get("/peaks/peaks/hours.dat?zoom=4096")
+        if "indexed" not in json.loads(answer[2])["detail"]:
+            break
+    problem(answer, 504, "overstayed")

@@ -1,0 +1,77 @@
+"""Renders and waveforms where their packages are installed. Loaded when they are first needed: processes for clips never need them."""
+
+import logging
+import threading
+from typing import TYPE_CHECKING, NamedTuple
+
+from slicer.media.shelf import Shelf
+from slicer.settings import Settings
+from slicer.web.problems import Problem
+
+if TYPE_CHECKING:
+    from slicer.web.peaks import Waveforms
+    from slicer.web.renders import Renders
+
+_LOG = logging.getLogger("slicer")
+#: The daemon group that renders are made in.
+_GROUP = "renders"
+
+
+class _Loaded(NamedTuple):
+    renders: "Renders"
+    waveforms: "Waveforms"
+
+
+class Extra:
+    """One object for all threads."""
+
+    def __init__(self, settings: Settings, shelf: Shelf) -> None:
+        """Loads at once in a daemon that is there for renders, so that no request waits for it."""
+        self._settings = settings
+        self._shelf = shelf
+        self._lock = threading.Lock()
+        self._loaded: _Loaded | None = None
+        if _process_group() == _GROUP:
+            try:
+                self._load()
+            except ImportError as error:
+                _LOG.error("no renders: %s", error)
+
+    @property
+    def renders(self) -> "Renders":
+        """Answers for renders. Raises Problem 501 where packages are missing."""
+        return self._get().renders
+
+    @property
+    def waveforms(self) -> "Waveforms":
+        """Answers for waveforms. Raises Problem 501 where packages are missing."""
+        return self._get().waveforms
+
+    def _get(self) -> _Loaded:
+        try:
+            return self._load()
+        except ImportError as error:
+            _LOG.error("no renders: %s", error)
+            detail = "this server has not the packages that renders need; its operator can install slicer[renders]"
+            raise Problem(501, "not-installed", detail) from None
+
+    def _load(self) -> _Loaded:
+        with self._lock:
+            if self._loaded is None:
+                from slicer.web.peaks import Waveforms
+                from slicer.web.renders import Renders
+                from slicer.web.workshop import Workshop
+
+                workshop = Workshop(self._settings, self._shelf)
+                workshop.prepare()
+                self._loaded = _Loaded(Renders(workshop), Waveforms(workshop))
+            return self._loaded
+
+
+def _process_group() -> str:
+    """The group of the mod_wsgi daemon that this is; empty for any other process."""
+    try:
+        import mod_wsgi  # type: ignore[import-not-found, import-untyped, unused-ignore]
+    except ImportError:
+        return ""
+    return str(getattr(mod_wsgi, "process_group", ""))
