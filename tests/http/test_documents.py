@@ -47,6 +47,8 @@ def document(server):
 
 CBR = "/info/documents/mpeg1-44-stereo-cbr128.mp3"
 CLIP = "/clips/documents/mpeg1-44-stereo-cbr128.mp3"
+RENDER = "/renders/documents/mpeg1-44-stereo-cbr128"
+PEAKS = "/peaks/documents/mpeg1-44-stereo-cbr128"
 LISTED = ["a.mp3", "b-.mp3", "b/1.mp3", "b/2.mp3", "b0.mp3", "z.MP3", "ü.mp3"]
 
 
@@ -71,7 +73,7 @@ def check(document, method, target, answer):
     """That an answer is as described: its status, each of its headers with its schema, the required ones, and its body."""
     status, headers, body = answer
     path = target.partition("?")[0]
-    template = re.sub(r"^/(clips|info)/.*", r"/\1/{path}", path)
+    template = re.sub(r"^/(clips|renders|peaks|info)/.*", r"/\1/{path}", path)
     responses = document["paths"][template][method.lower()]["responses"]
     response = resolved(document, responses[str(status)] if str(status) in responses else responses["default"])
     described = {name.lower(): resolved(document, header) for name, header in response.get("headers", {}).items()}
@@ -82,8 +84,8 @@ def check(document, method, target, answer):
         value = int(headers[name]) if schema.get("type") == "integer" else headers[name]
         Draft202012Validator(schema).validate(value)
     if "content" in response:
-        ((kind, media),) = response["content"].items()
-        assert headers["content-type"] == kind
+        kind = headers["content-type"]
+        media = response["content"][kind]
         if kind.endswith("json") and method == "GET":
             schema = {**media["schema"], "components": document["components"]}
             Draft202012Validator(schema).validate(json.loads(body))
@@ -114,6 +116,32 @@ REQUESTS = [
     ("HEAD", f"{CLIP}?t=1,2", {}, 200),
     ("HEAD", f"{CLIP}?t=2,1", {}, 400),
     ("OPTIONS", CLIP, {}, 204),
+    *(("GET", f"{RENDER}.{form}?t=1,2", {}, 200) for form in ("mp3", "wav", "flac", "ogg", "opus", "m4a")),
+    ("GET", f"{RENDER}.ogg?t=1,2&t=3,4&fade=0.1,0.2&gain=-3&download", {}, 200),
+    ("GET", f"{RENDER}.wav?t=1,2", {"Range": "bytes=0-9"}, 206),
+    ("GET", f"{RENDER}.wav?t=1,2", {"If_None_Match": "*"}, 304),
+    ("GET", f"{RENDER}.wav?t=2,1", {}, 400),
+    ("GET", f"{RENDER}.xyz", {}, 400),
+    ("GET", f"{RENDER}.wav?t=20", {}, 400),
+    ("GET", f"{RENDER}.wav?x", {}, 400),
+    ("GET", "/renders/none.wav", {}, 404),
+    ("GET", f"{RENDER}.wav?t=1,2", {"If_Match": '"x"'}, 412),
+    ("GET", "/renders/documents/text.wav", {}, 415),
+    ("GET", f"{RENDER}.wav?t=1,2", {"Range": "bytes=9999999-"}, 416),
+    ("HEAD", f"{RENDER}.wav?t=1,2", {}, 200),
+    ("HEAD", f"{RENDER}.wav?t=2,1", {}, 400),
+    ("OPTIONS", f"{RENDER}.wav", {}, 204),
+    ("GET", f"{PEAKS}.json?t=1,2", {}, 200),
+    ("GET", f"{PEAKS}.mp3?t=1,2&pixels=2&bits=16", {}, 200),
+    ("GET", f"{PEAKS}.dat", {}, 200),
+    ("GET", f"{PEAKS}.dat", {"Range": "bytes=0-9"}, 206),
+    ("GET", f"{PEAKS}.json", {"If_None_Match": "*"}, 304),
+    ("GET", f"{PEAKS}.json?bits=9", {}, 400),
+    ("GET", "/peaks/none.json", {}, 404),
+    ("GET", f"{PEAKS}.json", {"If_Match": '"x"'}, 412),
+    ("GET", f"{PEAKS}.json?zoom=2", {"Range": "bytes=99999999-"}, 416),
+    ("HEAD", f"{PEAKS}.json", {}, 200),
+    ("OPTIONS", f"{PEAKS}.json", {}, 204),
     ("GET", CBR, {}, 200),
     ("HEAD", CBR, {}, 200),
     ("OPTIONS", CBR, {}, 204),

@@ -126,6 +126,42 @@ def test_what_must_not_be_given_out_is_missing(endpoint, path, server, place, mi
 @pytest.mark.parametrize(
     "path",
     [
+        *(
+            "no",
+            "missing/good",
+            "good.mp3/x",
+            "GOOD",
+            "%25%32%65%25%32%65/good",
+            "sub/",
+            "folder",
+            "pipe",
+            "null",
+            "closed",
+        ),
+        *(".hidden", "%2ehidden", ".private/a", "sub/../.hidden", "way-out", "linked-out/secret", "passwd", "self"),
+        *(
+            "circle",
+            "sibling",
+            "../../etc/passwd",
+            "~/good",
+            "a" * 250,
+            "a/" * 100 + "good",
+            "%ff%fe",
+            "%0d%0aX-Evil:%201",
+        ),
+    ],
+)
+@pytest.mark.parametrize(("endpoint", "suffix"), [("renders", "wav"), ("peaks", "json")])
+def test_renders_and_waveforms_see_no_more(endpoint, suffix, path, server, place, missing):
+    assert raw_get(server, f"/{endpoint}/paths/good.{suffix}?t=3,4")[0] == 200
+    status, headers, body = raw_get(server, f"/{endpoint}/paths/{path}.{suffix}?t=3,4")
+    assert (status, body) == (404, missing[1])
+    assert headers.keys() == missing[0].keys()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
         *("paths%2Fgood.mp3", "paths/sub%2fdeep/good.mp3", "..%2F..%2Fetc%2Fpasswd", "paths/good.mp3%00", "%00.mp3"),
         *("paths/good.mp3%00.mp3", "paths/%2e%2e%2f%2e%2e%2fa.mp3"),
     ],
