@@ -11,6 +11,7 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from fractions import Fraction
 from multiprocessing import get_context
 
+import overload
 from material import long_file
 from report import Report
 
@@ -173,6 +174,7 @@ def main() -> None:
         scan = cpu(lambda: peaks(PeaksRequest.parse("dat", [("t", "0,60")]), small.fd, small.index, LIMITS))
         report.row("peaks of 1 min: CPU", [1e3 * scan], "ms")
         report.row(f"corrupt of {MANY:,} renders in 4 processes of 4 threads", [corrupt(hour)], "", "0")
+    overload.measure(report)
     report.write()
 
 

@@ -500,6 +500,7 @@ def test_full_renders_refuse_fast_and_clips_do_not_notice(start):
     stopped = server.daemons("renders")
     for pid in stopped:
         os.kill(pid, signal.SIGSTOP)
+    until(lambda: all(status(pid)["State"].startswith("T") for pid in stopped), 5, "they have stopped")
     # Linux holds one connection more than the backlog; then a request is refused after the connect timeout.
     waiting = []
     for _ in range(SIZES.renders_backlog + 1):

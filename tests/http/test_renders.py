@@ -467,9 +467,9 @@ def test_many_at_once_are_what_each_is_alone(start, show):
 class Renders:
     """Connections that ask for slow renders, each another one, and are not read."""
 
-    def __init__(self, server, count):
+    def __init__(self, server, count, first=0):
         self.open = []
-        for number in range(count):
+        for number in range(first, first + count):
             connection = socket.create_connection(("127.0.0.1", server.port), timeout=60)
             connection.sendall(
                 f"GET {SLOW.format(number)} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
@@ -484,12 +484,14 @@ class Renders:
 def test_a_full_pool_refuses_fast_and_clips_do_not_notice(start, show):
     server = start("--cpus", "1", "--memory", "1G")
     before = sorted(server.children()), server.daemons("clips"), server.daemons("renders")
-    waiting = Renders(server, 1 + ONE.renders_backlog + 1)
+    one = Renders(server, 1)
     until(lambda: helpers(server), 10, "one is being made")
+    # Linux holds one connection more than the backlog.
+    waiting = Renders(server, ONE.renders_backlog + 1, 1)
     time.sleep(0.5)
     began = time.monotonic()
     code, headers, body = raw(server.port, f"GET {SLOW.format(500)} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
-    assert time.monotonic() - began < ONE.renders_connect_timeout + 1.5
+    assert time.monotonic() - began < 1
     assert (code, headers["content-type"], headers["retry-after"]) == (503, "application/problem+json", "2")
     assert json.loads(body)["type"] == "about:blank"
     assert helpers(server), "it was still being made"
@@ -498,6 +500,7 @@ def test_a_full_pool_refuses_fast_and_clips_do_not_notice(start, show):
     for _ in range(50):
         assert server.get("/clips/renders/show.mp3?t=1,2")[2] == clip
     assert time.monotonic() - began < 10
+    one.close()
     waiting.close()
     # Those that wait have gone, and what waited too long is not made for them.
     until(lambda: not helpers(server) and server.get(url("wav", "t=8,9"))[0] == 200, 90, "the pool is free")
@@ -515,6 +518,9 @@ def test_a_daemon_that_is_killed_leaves_nothing(start, show):
         asked = pool.submit(server.get, SLOW.format(0))
         until(lambda: helpers_of(daemon), 10, "ffmpeg works")
         (helper,) = helpers_of(daemon)
+        (clips,) = server.daemons("clips")
+        nicer = min(19, os.getpriority(os.PRIO_PROCESS, clips) + 10)
+        assert {os.getpriority(os.PRIO_PROCESS, pid) for pid in (daemon, helper)} == {nicer}
         os.kill(daemon, signal.SIGKILL)
         # Its input has ended, and so does it; by itself, since nobody is left who could wait for it.
         until(lambda: not status(helper), 10, "ffmpeg has gone too")

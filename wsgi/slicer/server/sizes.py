@@ -59,7 +59,8 @@ class Sizes:
     """Requests after which a daemon is replaced; 0 is never."""
 
     connect_timeout: int = 3
-    renders_connect_timeout: int = 1
+    renders_connect_timeout: int = 0
+    """0 is at once: a second of waiting for a place would hold one of Apache's processes for each render that is refused."""
     queue_timeout: int = 10
     request_timeout: int = DEFAULT_REQUEST_TIMEOUT
     interrupt_timeout: int = 10
@@ -139,7 +140,7 @@ class Sizes:
             ),
             (
                 "refusal after",
-                f"{self.connect_timeout} s / {self.renders_connect_timeout} s",
+                f"{self.connect_timeout} s / at once",
                 "full queue of clips / renders: 503 with Retry-After",
             ),
             ("queue timeout", f"{self.queue_timeout} s", "waited longer: 504 instead of late work"),

@@ -1,7 +1,9 @@
 """Renders and waveforms where their packages are installed. Loaded when they are first needed: processes for clips never need them."""
 
 import logging
+import os
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from slicer.media.shelf import Shelf
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger("slicer")
 #: The daemon group that renders are made in.
 _GROUP = "renders"
+#: By how much these daemons and what they start are nicer than others: they get a tenth of the CPU time of one who wants it too.
+_NICE, _NICEST = 10, 19
 
 
 class _Loaded(NamedTuple):
@@ -32,6 +36,7 @@ class Extra:
         self._lock = threading.Lock()
         self._loaded: _Loaded | None = None
         if _process_group() == _GROUP:
+            _let_others_go_first()
             try:
                 self._load()
             except ImportError as error:
@@ -66,6 +71,15 @@ class Extra:
                 workshop.prepare()
                 self._loaded = _Loaded(Renders(workshop), Waveforms(workshop))
             return self._loaded
+
+
+def _let_others_go_first() -> None:
+    """Give the CPU to processes for clips whenever they want it: a clip takes a moment, and what is made here takes long anyway."""
+    with suppress(OSError):
+        # On Linux a priority is of a thread, and of those that it starts.
+        for thread in os.listdir("/proc/self/task"):
+            own = os.getpriority(os.PRIO_PROCESS, int(thread))
+            os.setpriority(os.PRIO_PROCESS, int(thread), min(own + _NICE, _NICEST))
 
 
 def _process_group() -> str:

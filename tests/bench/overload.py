@@ -1,0 +1,169 @@
+"""Renders over HTTP, more than there is room for: what that does to clips, and to renders. Part of `make bench-render`."""
+
+import asyncio
+import os
+import shutil
+import socket
+import statistics
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
+from liveserver import Server, folder, serving, status
+from material import long_file
+from report import Report
+
+from slicer.server.machine import cpus, memory_bytes
+from slicer.server.sizes import Sizes, compute
+
+MINUTES = 60
+#: Of a render: ten seconds as MP3, all of it work for a CPU and none for a helper.
+LENGTH = 10
+SECONDS_CAPACITY, SECONDS_FULL, SECONDS_OVERLOAD = 15, 30, 60
+TIMES = 10
+#: Between two clips of the one who looks how long they take.
+PAUSE = 0.01
+
+
+class Targets:
+    """URLs of renders of which none is asked for twice, so that none is found among the results."""
+
+    def __init__(self) -> None:
+        self._number = 0
+
+    def next(self) -> str:
+        self._number += 1
+        start = f"{self._number * 7 % (60 * MINUTES - LENGTH)}.{self._number:06d}"
+        return f"/renders/show.mp3?t={start},{float(start) + LENGTH:.6f}&gain=-1"
+
+
+def probe(port: int, seconds: float) -> list[float]:
+    """The time that each of many clips takes, one after another, in a process of its own."""
+    taken = []
+    end = time.monotonic() + seconds
+    number = 0
+    while time.monotonic() < end:
+        number += 1
+        start = number * 11 % (60 * MINUTES - LENGTH)
+        began = time.perf_counter()
+        with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
+            request = (
+                f"GET /clips/show.mp3?t={start},{start + LENGTH} HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n"
+            )
+            connection.sendall(request.encode())
+            head = connection.recv(65536)
+            assert head.startswith(b"HTTP/1.1 200 "), head[:100]
+            while connection.recv(1 << 20):
+                pass
+        taken.append(1000 * (time.perf_counter() - began))
+        time.sleep(PAUSE)
+    return taken
+
+
+async def ask(port: int, target: str) -> tuple[int, float]:
+    """The status of an answer, and the seconds to its end."""
+    began = time.monotonic()
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        writer.write(f"GET {target} HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n".encode())
+        head = await reader.readuntil(b"\r\n\r\n")
+        while await reader.read(1 << 20):
+            pass
+    finally:
+        writer.close()
+    return int(head.split()[1]), time.monotonic() - began
+
+
+async def closed(port: int, targets: Targets, clients: int, seconds: float) -> list[tuple[int, float]]:
+    """So many clients, each of which asks again once it is answered, and a little later where it was refused."""
+    answers: list[tuple[int, float]] = []
+    end = time.monotonic() + seconds
+
+    async def client() -> None:
+        while time.monotonic() < end:
+            answers.append(await ask(port, targets.next()))
+            if answers[-1][0] != 200:
+                await asyncio.sleep(0.1)
+
+    await asyncio.gather(*(client() for _ in range(clients)))
+    return answers
+
+
+async def offered(
+    port: int, targets: Targets, rate: float, seconds: float, look: Callable[[], None]
+) -> list[tuple[int, float]]:
+    """Requests at a rate that does not ask whether any was answered; `look` is called once a second."""
+    began = time.monotonic()
+    tasks = []
+    looked = 0
+    while (now := time.monotonic() - began) < seconds:
+        while len(tasks) < now * rate:
+            tasks.append(asyncio.create_task(ask(port, targets.next())))
+        if now > looked:
+            looked += 1
+            look()
+        await asyncio.sleep(0.005)
+    return await asyncio.gather(*tasks)
+
+
+def memory(server: Server) -> float:
+    """Resident mebibytes of all processes, shared pages counted for each."""
+    return sum(int(status(pid).get("VmRSS", "0").split()[0]) for pid in server.everything()) / 1024
+
+
+def p95(values: list[float]) -> float:
+    return statistics.quantiles(values, n=20)[-1]
+
+
+def measure(report: Report) -> None:
+    """Add the rows."""
+    sizes = compute(cpus(), memory_bytes())
+    media = folder()
+    try:
+        os.replace(long_file(media, MINUTES), os.path.join(media, "show.mp3"))
+        with serving(media) as server, ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+            targets = Targets()
+            _bulkhead(report, server, sizes, targets, pool)
+            _overload(report, server, sizes, targets)
+    finally:
+        shutil.rmtree(media, ignore_errors=True)
+
+
+def _bulkhead(report: Report, server: Server, sizes: Sizes, targets: Targets, pool: ProcessPoolExecutor) -> None:
+    pool.submit(probe, server.port, 3).result()
+    idle = pool.submit(probe, server.port, SECONDS_FULL / 2).result()
+    full = pool.submit(probe, server.port, SECONDS_FULL)
+    answers = asyncio.run(closed(server.port, targets, sizes.renders_workers + 2, SECONDS_FULL))
+    during = full.result()
+    idle += pool.submit(probe, server.port, SECONDS_FULL / 2).result()
+    report.row("renders made meanwhile", [sum(code == 200 for code, _ in answers) / SECONDS_FULL], "/s")
+    report.row("clips while no render is made: p95", [p95(idle)], "ms")
+    report.row("clips while renders are more than full: p95", [p95(during)], "ms")
+    report.row("that against no render", [p95(during) / p95(idle)], "×", "≤ 1.5")
+
+
+def _overload(report: Report, server: Server, sizes: Sizes, targets: Targets) -> None:
+    # Always one more than there are processes, so that none waits for the client.
+    alone = asyncio.run(closed(server.port, targets, sizes.renders_processes + 1, SECONDS_CAPACITY))
+    capacity = sum(code == 200 for code, _ in alone) / SECONDS_CAPACITY
+    report.row("renders of 10 s that are made, none refused", [capacity], "/s")
+    before = sorted(server.everything())
+    sizes_seen: list[float] = []
+    answers = asyncio.run(
+        offered(server.port, targets, TIMES * capacity, SECONDS_OVERLOAD, lambda: sizes_seen.append(memory(server)))
+    )
+    made = [seconds for code, seconds in answers if code == 200]
+    refused = [seconds for code, seconds in answers if code == 503]
+    report.row(f"renders offered, {TIMES} times as many", [len(answers) / SECONDS_OVERLOAD], "/s")
+    report.row("of them made, against what can be made", [len(made) / SECONDS_OVERLOAD / capacity], "×", "≥ 0.95")
+    report.row("neither made nor refused with 503", [len(answers) - len(made) - len(refused)], "", "0")
+    report.row("time of a refusal", [1000 * seconds for seconds in refused], "ms", "< 1000")
+    report.row("processes that came or went", [len(set(before) ^ set(server.everything()))], "", "0")
+    tenth = len(sizes_seen) // 10
+    report.row(
+        "memory of all processes, first and last tenth of it",
+        [statistics.mean(sizes_seen[:tenth]), statistics.mean(sizes_seen[-tenth:])],
+        "MiB",
+        "flat",
+    )
