@@ -4,7 +4,7 @@ import re
 
 import jinja2
 import pytest
-from liveedge import ROLE
+from liveedge import ROLE, site
 
 from slicer.render import PeaksRequest, RenderRequest
 
@@ -102,3 +102,12 @@ def test_nginx_knows_every_canonical_query_of_a_render(pairs):
 @pytest.mark.parametrize("pairs", [[], [("t", "1,2"), ("zoom", "256")], [("pixels", "1000000"), ("bits", "16")]])
 def test_nginx_knows_every_canonical_query_of_a_waveform(pairs):
     assert re.fullmatch(pattern("peaks"), PeaksRequest.parse("json", pairs).canonical)
+
+
+def test_a_site_without_a_cache_gives_ranges_too(front, server, moment):
+    edge = front(site(server.port, cache_mib=0))
+    url = f"/renders/show.wav?t={moment},4"
+    part = edge.get(url, Range="bytes=0-9")
+    assert (part.status, part.body) == (206, server.get(url)[2][:10])
+    again = edge.get(f"/peaks/show.dat?t={moment},4", Range="bytes=0-3")
+    assert (again.status, again.body) == (206, b"\2\0\0\0")
