@@ -1,4 +1,4 @@
-"""The command `slicer`: serve, drain, cut, info, index, doctor. Errors are one line on stderr and exit status 2."""
+"""The command `slicer`: serve, drain, worker, jobs, cut, info, index, doctor. Errors are one line on stderr and exit status 2."""
 
 import argparse
 import importlib
@@ -14,12 +14,14 @@ from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor, as_c
 from contextlib import contextmanager, suppress
 from itertools import islice
 from multiprocessing import get_context
-from types import FrameType
+from types import FrameType, ModuleType
 from typing import NoReturn
 
 from tqdm import tqdm
 
 import slicer
+from slicer.jobs.errors import JobsError
+from slicer.jobs.lanes import LANES
 from slicer.media.describe import describe
 from slicer.media.library import Library
 from slicer.media.source import Source, SourceMissingError, open_file
@@ -72,7 +74,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         _leave_stdout()
         return _complain(f"{os.fsdecode(error.filename)}: {error.strerror}" if error.filename else str(error))
-    except (_UsageError, SettingsError, PreflightError, DrainError, Mp3Error, ValueError, LookupError) as error:
+    except (
+        _UsageError,
+        JobsError,
+        SettingsError,
+        PreflightError,
+        DrainError,
+        Mp3Error,
+        ValueError,
+        LookupError,
+    ) as error:
         return _complain(str(error))
     return status
 
@@ -134,6 +145,28 @@ def _parser() -> argparse.ArgumentParser:
     draining.add_argument("pid", type=int, metavar="PID", help="the process number of `slicer serve`")
     draining.set_defaults(command=_drain)
 
+    working = commands.add_parser("worker", help="work on the jobs of a queue, in the foreground")
+    working.add_argument("folder", nargs="?", metavar="FOLDER", help=f"the media folder (or {PREFIX}MEDIA)")
+    for lane in LANES:
+        working.add_argument(
+            f"--{lane}", type=_processes, metavar="N", help=f"processes for {lane} jobs (default: the CPUs there are)"
+        )
+    working.add_argument(
+        "--grace",
+        type=int,
+        default=30,
+        metavar="S",
+        help="seconds in which jobs may finish when it is told to stop (default: %(default)s)",
+    )
+    # What it starts itself with.
+    working.add_argument("--lane", choices=LANES, help=argparse.SUPPRESS)
+    working.set_defaults(command=_worker)
+
+    jobs = commands.add_parser("jobs", help="list jobs, show one, or cancel one")
+    jobs.add_argument("what", choices=("list", "show", "cancel"))
+    jobs.add_argument("job", nargs="?", metavar="ID", help="the job to show or to cancel")
+    jobs.set_defaults(command=_jobs)
+
     cutting = commands.add_parser("cut", help="cut a span out of a file, sample-exact and without decoding")
     cutting.add_argument("file", metavar="FILE")
     cutting.add_argument("--t", required=True, metavar="SPAN", help=ALLOWED.replace("%", "%%"))
@@ -155,6 +188,13 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("folder", nargs="?", metavar="FOLDER", help=f"the media folder (or {PREFIX}MEDIA)")
     check.set_defaults(command=_doctor)
     return parser
+
+
+def _processes(text: str) -> int:
+    """A number of processes; 0 for none."""
+    if not (text.isascii() and text.isdigit() and len(text) <= 3 and int(text) <= 256):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 256")
+    return int(text)
 
 
 def _bytes(text: str) -> int:
@@ -208,6 +248,36 @@ def _drain(options: argparse.Namespace) -> int:
         raise _UsageError(f"the application cannot be loaded, so nothing is replaced: {error!r}") from None
     print(f"{drain.drain(options.pid)} daemons replaced")
     return 0
+
+
+def _worker(options: argparse.Namespace) -> int:
+    commands = _job_commands()
+    cpus = machine.cpus()
+    given = {lane: getattr(options, lane) for lane in LANES}
+    processes = {lane: cpus if number is None else number for lane, number in given.items()}
+    if not any(processes.values()):
+        raise _UsageError("there would be no process to work")
+    return int(commands.work(_settings(options.folder), lane=options.lane, processes=processes, grace=options.grace))
+
+
+def _jobs(options: argparse.Namespace) -> int:
+    commands = _job_commands()
+    # Nothing of these needs media.
+    settings = _settings(None if os.environ.get(f"{PREFIX}MEDIA", "").strip() else os.curdir)
+    if (options.job is None) != (options.what == "list"):
+        raise _UsageError("slicer jobs list names no job, show and cancel name one")
+    if options.what == "list":
+        return int(commands.show_all(settings))
+    return int((commands.show if options.what == "show" else commands.cancel)(settings, options.job))
+
+
+def _job_commands() -> ModuleType:
+    try:
+        return importlib.import_module("slicer.jobs.commands")
+    except ImportError as error:
+        raise _UsageError(
+            f"jobs need packages that are missing ({error.name}): pip install 'slicer[jobs,renders]'"
+        ) from None
 
 
 def _cut(options: argparse.Namespace) -> int:

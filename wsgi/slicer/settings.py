@@ -22,6 +22,10 @@ _NANO = 10**9
 # As browsers write it in the Origin field: lower case, ASCII, no path (RFC 6454 section 6.2).
 _ORIGIN = re.compile(r"https?://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?", re.ASCII)
 
+_REDIS, _AMQP = ("redis://", "rediss://", "unix://"), ("amqp://", "amqps://")
+_NAME = re.compile(r"[a-z0-9_-]{1,40}", re.ASCII)
+_PUBLISHER = re.compile(r"http://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\]):[0-9]{1,5}(?:/[a-z0-9/_-]*)?", re.ASCII)
+
 
 class SettingsError(ValueError):
     """A variable holds what it must not; the message names the variable, its value and what is allowed."""
@@ -92,6 +96,37 @@ class Settings:
     cors_origins: str = _variable(
         "", "Origins whose pages may read answers: empty for none, * for all, or a list with commas."
     )
+    jobs_broker: str = _variable(
+        "", "URL of the broker of jobs, redis://, rediss://, unix:// or amqp://. Empty: there are no jobs."
+    )
+    jobs_store: str = _variable("", "URL of the Redis that remembers jobs. Empty: the broker, where that is a Redis.")
+    jobs_name: str = _variable(
+        "slicer", "What keys and queues begin with: another one for each site that shares a Redis."
+    )
+    jobs_publish: str = _variable(
+        "", "URLs at which Nginx takes what clients that are held wait for, with commas. Empty: nobody is held."
+    )
+    job_span_seconds: Fraction = _variable(
+        Fraction(14_400), "All spans of a job's render together, in seconds.", Fraction(1), Fraction(360_000)
+    )
+    job_bytes: int = _variable(512 << 20, "Largest result of a job, in bytes.", 1 << 16, 1 << 40)
+    job_seconds: Fraction = _variable(
+        Fraction(1800), "Longest time a worker spends on a job, in seconds.", Fraction(1), Fraction(86_400)
+    )
+    job_short_seconds: Fraction = _variable(
+        Fraction(10),
+        "Jobs of at most so much work, in seconds, never wait behind longer ones.",
+        Fraction(0),
+        Fraction(86_400),
+    )
+    job_from_seconds: Fraction = _variable(
+        Fraction(5),
+        "Work, in seconds, from which a render becomes a job if its client would wait.",
+        Fraction(0),
+        Fraction(86_400),
+    )
+    job_keep_seconds: int = _variable(86_400, "Seconds for which a finished job is remembered.", 60, 31_536_000)
+    jobs_waiting: int = _variable(1000, "Jobs that may be queued or running at once.", 1, 1_000_000)
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Self:
@@ -116,6 +151,7 @@ class Settings:
         settings = cls(**values)
         if settings.min_clip_seconds > settings.max_clip_seconds:
             raise SettingsError(f"{PREFIX}MIN_CLIP_SECONDS is larger than {PREFIX}MAX_CLIP_SECONDS")
+        _check_jobs(settings)
         for origin in settings.origins:
             if origin != "*" and not _ORIGIN.fullmatch(origin):
                 raise SettingsError(
@@ -128,9 +164,36 @@ class Settings:
         """The allowed CORS origins, in the order given."""
         return tuple(part.strip() for part in self.cors_origins.split(",") if part.strip())
 
+    @property
+    def jobs_state(self) -> str:
+        """The URL of the Redis that remembers jobs; empty where there are none."""
+        return self.jobs_store or self.jobs_broker
+
+    @property
+    def publishers(self) -> tuple[str, ...]:
+        """Where Nginx takes what held clients wait for, in the order given, without a slash at the end."""
+        return tuple(part.strip().rstrip("/") for part in self.jobs_publish.split(",") if part.strip())
+
     def to_environ(self) -> dict[str, str]:
         """The variables that `from_environ` reads back as this object; seconds to the nanosecond."""
         return {PREFIX + item.name.upper(): _text(getattr(self, item.name)) for item in fields(self)}
+
+
+def _check_jobs(settings: Settings) -> None:
+    """Raise SettingsError where the settings of jobs are not what they must be. Their URLs may hold a password: they are never shown."""
+    if settings.jobs_broker and not settings.jobs_broker.startswith(_REDIS + _AMQP):
+        raise SettingsError(f"{PREFIX}JOBS_BROKER is no URL that begins with {', '.join(_REDIS + _AMQP)}")
+    if settings.jobs_store and not settings.jobs_store.startswith(_REDIS):
+        raise SettingsError(f"{PREFIX}JOBS_STORE is no URL that begins with {', '.join(_REDIS)}")
+    if settings.jobs_broker.startswith(_AMQP) and not settings.jobs_store:
+        raise SettingsError(
+            f"{PREFIX}JOBS_STORE is not set: with {_AMQP[0]} as the broker, name the Redis that remembers jobs"
+        )
+    if not _NAME.fullmatch(settings.jobs_name):
+        raise SettingsError(f"{PREFIX}JOBS_NAME={settings.jobs_name[:40]!r} is not 1 to 40 of a to z, 0 to 9, _ and -")
+    for url in settings.publishers:
+        if not _PUBLISHER.fullmatch(url):
+            raise SettingsError(f"{PREFIX}JOBS_PUBLISH holds {url[:80]!r}: it is like http://127.0.0.1:8082")
 
 
 def _parse(name: str, text: str, item: Any) -> Any:

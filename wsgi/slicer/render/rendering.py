@@ -20,12 +20,15 @@ from slicer.render.level import normalized
 from slicer.render.limits import Deadline, Limits
 from slicer.render.pcm import Pcm
 from slicer.render.plan import Plan, check_crossfade, check_fades, output_frames, plan
+from slicer.render.progress import Progress, ToldPcm
 from slicer.render.request import RenderRequest
 from slicer.render.scratch import Scratch, nameless_file
 from slicer.render.silence import without_silence
 
 #: Bytes of a result that are in memory at a time.
 PIECE = 1 << 18
+#: What the first reading takes of the time of a render that reads twice, about.
+_PASS = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +82,18 @@ class Rendered:
 
 
 def render(
-    request: RenderRequest | Plan, fd: int, index: Index, limits: Limits, *, scratch: str | None = None
+    request: RenderRequest | Plan,
+    fd: int,
+    index: Index,
+    limits: Limits,
+    *,
+    scratch: str | None = None,
+    progress: Progress | None = None,
 ) -> Rendered:
     """Make what is asked of the file open as `fd`, whose index is `index`. The file is read by os.pread only.
 
     `scratch` is a folder for files without a name, by default the system's for temporary ones: on disk, it keeps results out of memory.
+    `progress` is told how far it is, once what must be read twice was read the first time.
     Raises what `plan` raises, and WorkTimeoutError, TooLargeError, UnreadableError, ToolError, SourceChangedError, OptionError for what
     shows only in the samples, and OSError where there is no room for a file.
     """
@@ -94,7 +104,8 @@ def render(
     try:
         with Scratch(scratch) as files:
             pcm = _changed(planned, fd, files, deadline)
-            encode(pcm, form, planned.bitrate, output, largest=limits.output_bytes, deadline=deadline)
+            told = pcm if progress is None else ToldPcm(pcm, progress, _PASS if _is_read_twice(planned) else 0.0, 1.0)
+            encode(told, form, planned.bitrate, output, largest=limits.output_bytes, deadline=deadline)
         rate = form.output_rate(pcm.rate)
         samples = output_frames(pcm.frames, pcm.rate, rate)
         length = fstat(output.fileno()).st_size
@@ -102,6 +113,10 @@ def render(
     except BaseException:
         output.close()
         raise
+
+
+def _is_read_twice(planned: Plan) -> bool:
+    return planned.request.normalize is not None or planned.request.trim is not None
 
 
 def _changed(planned: Plan, fd: int, scratch: Scratch, deadline: Deadline) -> Pcm:

@@ -1,0 +1,219 @@
+"""What is killed, stopped or lost costs time and no job."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from livejobs import Broker, Crew, Place, broker_of
+from liveserver import status, until
+
+from slicer.jobs import JobsDownError, State
+from slicer.jobs.desk import open_store
+from slicer.jobs.lanes import LONG, SHORT
+from slicer.jobs.store import JobStore, Patience
+
+SLOW = ("opus", ("t", "0,900"))
+LOST = "urn:slicer:problem:job-lost"
+
+
+@pytest.fixture
+def slow(place: Place) -> tuple[Crew, str]:
+    """A job that a process of a crew is working on."""
+    crew = place.crew("--short", "1", "--long", "1")
+    job = place.desk.ask(place.order(*SLOW, name="hour.mp3"))
+    until(crew.ffmpegs, 60, "it is being worked on")
+    return crew, job.id
+
+
+def test_a_killed_process_costs_no_job(place: Place, slow: tuple[Crew, str]) -> None:
+    crew, name = slow
+    (process,) = crew.processes(LONG)
+    (ffmpeg,) = crew.ffmpegs()
+    os.kill(process, signal.SIGKILL)
+    until(lambda: not status(ffmpeg), 10, "its ffmpeg ends too")
+    done = place.ended(name, 120)
+    assert (done.state, done.attempts) == (State.DONE, 2)
+    assert place.results.get(done.order.key)
+    assert len(crew.processes(LONG)) == 1
+
+
+def test_a_killed_worker_takes_its_processes_along_and_costs_no_job(place: Place, slow: tuple[Crew, str]) -> None:
+    crew, name = slow
+    (process,) = crew.processes(LONG)
+    os.kill(crew.lanes()[LONG], signal.SIGKILL)
+    until(lambda: not status(process), 5, "its process is gone too")
+    assert place.ended(name, 120).state is State.DONE
+
+
+def test_a_machine_that_is_gone_costs_no_job(place: Place, slow: tuple[Crew, str]) -> None:
+    crew, name = slow
+    crew.kill()
+    assert place.job(name).state is State.RUNNING
+    place.crew("--short", "0", "--long", "1")
+    done = place.ended(name, 120)
+    assert (done.state, done.attempts) == (State.DONE, 2)
+
+
+def test_a_killed_crew_leaves_no_process(place: Place, slow: tuple[Crew, str]) -> None:
+    crew, name = slow
+    place.desk.cancel(name)
+    left = crew.everything()
+    os.kill(crew.pid, signal.SIGKILL)
+    crew.process.wait()
+    until(lambda: not any(map(status, left)), 30, "all processes end")
+
+
+def test_told_to_stop_it_finishes_what_it_has(place: Place) -> None:
+    crew = place.crew("--short", "1", "--long", "1")
+    job = place.desk.ask(place.order("opus", ("t", "0,300"), name="hour.mp3"))
+    until(crew.ffmpegs, 60, "it is being worked on")
+    left = crew.everything()
+    assert crew.stop() == 0
+    assert place.job(job.id).state is State.DONE
+    assert place.job(job.id).attempts == 1
+    assert not any(map(status, left))
+
+
+def test_what_does_not_finish_in_its_grace_is_done_elsewhere(place: Place) -> None:
+    crew = place.crew("--short", "1", "--long", "1", "--grace", "1")
+    job = place.desk.ask(place.order(*SLOW, name="hour.mp3"))
+    until(crew.ffmpegs, 60, "it is being worked on")
+    left = crew.everything()
+    assert crew.stop(20) == 0
+    until(lambda: not any(map(status, left)), 10, "all processes end")
+    place.crew("--short", "0", "--long", "1")
+    assert place.ended(job.id, 120).state is State.DONE
+
+
+def test_redis_killed_and_started_again_costs_no_job(at: Callable[..., Place]) -> None:
+    with broker_of() as broker:
+        place = at(broker)
+        crew = place.crew("--short", "1", "--long", "1")
+        slow = place.desk.ask(place.order(*SLOW, name="hour.mp3"))
+        until(crew.ffmpegs, 60, "it is being worked on")
+        quick = [place.desk.ask(place.order("wav", ("t", f"0,{number}"))) for number in range(1, 20)]
+        broker.kill()
+        with pytest.raises(JobsDownError):
+            place.desk.ask(place.order("wav", ("t", "1,2")))
+        time.sleep(3)
+        broker.start()
+        late = place.desk.ask(place.order("wav", ("t", "1,2")))
+        for job in [slow, *quick, late]:
+            assert place.ended(job.id, 120).state is State.DONE
+        # What was being worked on went on.
+        assert place.job(slow.id).attempts == 1
+        # And the same crew takes what comes next.
+        assert place.ended(place.desk.ask(place.order("wav", ("t", "3,4"))).id).state is State.DONE
+        assert crew.process.poll() is None
+
+
+def test_a_stopped_redis_is_told_of_soon(at: Callable[..., Place]) -> None:
+    with broker_of() as broker:
+        place = at(broker)
+        order = place.order("wav", ("t", "1,2"))
+        assert broker.process
+        broker.process.send_signal(signal.SIGSTOP)
+        began = time.monotonic()
+        with pytest.raises(JobsDownError):
+            place.desk.ask(order)
+        assert time.monotonic() - began < 5
+
+
+def test_a_job_whose_message_was_never_sent_is_done(place: Place) -> None:
+    store = open_store(place.settings)
+    job = store.open(place.order("wav", ("t", "1,2")), SHORT)[1]
+    place.crew("--short", "1", "--long", "0")
+    assert place.ended(job.id).state is State.DONE
+
+
+def test_messages_that_come_twice_do_no_harm(place: Place) -> None:
+    from slicer.jobs.desk import send
+
+    job = place.desk.ask(place.order("wav", ("t", "1,2")))
+    for _ in range(5):
+        send(place.desk._app, place.settings.jobs_name, job.id, SHORT)
+    send(place.desk._app, place.settings.jobs_name, "0" * 40, SHORT)
+    place.crew("--short", "2", "--long", "0")
+    assert place.ended(job.id).attempts == 1
+    after = place.desk.ask(place.order("wav", ("t", "2,3")))
+    assert place.ended(after.id).state is State.DONE
+    assert place.job(job.id).attempts == 1
+
+
+@pytest.fixture
+def brisk(place: Place) -> JobStore:
+    """The same jobs, but what is lost is taken for lost soon."""
+    patience = Patience(lease=0.1, queued=0.2, again=0.1)
+    return JobStore(place.settings.jobs_state, place.settings.jobs_name, attempts=3, patience=patience)
+
+
+def test_a_job_that_kills_its_workers_fails_in_the_end(place: Place, brisk: JobStore) -> None:
+    order = place.order("wav", ("t", "1,2"))
+    name = brisk.open(order, SHORT)[1].id
+    for attempt in range(3):
+        assert brisk.claim(name, f"worker {attempt}") == order
+        assert brisk.claim(name, "another") is None
+        time.sleep(0.15)
+        assert brisk.overdue() == [(name, SHORT)]
+        assert brisk.overdue() == []
+    assert brisk.claim(name, "worker 3") is None
+    job = place.job(name)
+    assert job.state is State.FAILED
+    assert job.problem is not None
+    assert job.problem["type"] == LOST
+    # It was no fault of the request: who asks again gets another try.
+    assert brisk.open(order, SHORT)[0] == "new"
+
+
+def test_who_lost_a_job_cannot_end_it(place: Place, brisk: JobStore) -> None:
+    order = place.order("wav", ("t", "1,2"))
+    name = brisk.open(order, SHORT)[1].id
+    assert brisk.claim(name, "slow")
+    time.sleep(0.15)
+    assert brisk.claim(name, "other")
+    assert not brisk.beat(name, "slow", 0.5)
+    assert not brisk.finish(name, "slow")
+    assert brisk.finish(name, "other")
+    assert place.job(name).state is State.DONE
+
+
+def test_who_was_taken_for_lost_goes_on_where_nobody_else_began(place: Place, brisk: JobStore) -> None:
+    name = brisk.open(place.order("wav", ("t", "1,2")), SHORT)[1].id
+    assert brisk.claim(name, "one")
+    time.sleep(0.15)
+    assert brisk.overdue()
+    assert place.job(name).state is State.QUEUED
+    assert brisk.beat(name, "one", 0.5)
+    assert place.job(name).state is State.RUNNING
+    assert brisk.claim(name, "other") is None
+    assert brisk.finish(name, "one")
+
+
+def test_messages_are_sent_again_ever_more_seldom(place: Place, brisk: JobStore) -> None:
+    name = brisk.open(place.order("wav", ("t", "1,2")), SHORT)[1].id
+    for wait in (0.2, 0.4, 0.8):
+        brisk.sent(name)
+        time.sleep(wait - 0.1)
+        assert brisk.overdue() == []
+        time.sleep(0.15)
+        assert brisk.overdue() == [(name, SHORT)]
+
+
+def test_a_foreign_record_is_no_job(place: Place, brisk: JobStore) -> None:
+    from redis import Redis
+
+    order = replace(place.order("wav", ("t", "1,2")), work_seconds=1.0)
+    with Redis.from_url(place.settings.jobs_state) as redis:
+        redis.hset(f"{place.settings.jobs_name}:job:{order.id}", mapping={"state": "queued", "sent": "1"})
+    assert brisk.get(order.id) is None
+    assert brisk.get("../etc/passwd") is None
+
+
+def test_the_broker_fixture_has_a_password(broker: Broker) -> None:
+    from redis import AuthenticationError, Redis
+
+    with Redis(port=broker.port) as redis, pytest.raises(AuthenticationError):
+        redis.ping()

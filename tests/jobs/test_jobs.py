@@ -1,0 +1,215 @@
+"""Jobs from the question to the result, with a real Redis and real workers."""
+
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from livejobs import Broker, Place
+from liveserver import status, until
+from unit.render.sounds import decode
+
+from slicer.jobs import JobsBusyError, State
+from slicer.jobs.lanes import LONG, SHORT
+from slicer.render import Results
+
+QUICK = ("wav", ("t", "2,6"), ("gain", "-3"))
+#: More than any test waits for.
+ENDLESS = ("m4a", ("t", "0,3600"))
+
+
+def one(place: Place) -> None:
+    place.crew("--short", "1", "--long", "1")
+
+
+def result_of(place: Place, key: str) -> bytes:
+    kept = place.results.get(key)
+    assert kept is not None
+    with kept:
+        return kept.read()
+
+
+def files(place: Place) -> list[str]:
+    """Results, and what there is of files for the time of the work."""
+    folders = (place.settings.results_dir, place.settings.scratch_dir)
+    return [name for folder in folders if os.path.isdir(folder) for name in os.listdir(folder) if name != "account"]
+
+
+def test_a_job_is_done(place: Place) -> None:
+    order = place.order(*QUICK)
+    job = place.desk.ask(order)
+    assert (job.state, job.progress, job.order) == (State.QUEUED, 0.0, order)
+    one(place)
+    done = place.ended(job.id)
+    assert (done.state, done.progress, done.problem, done.attempts) == (State.DONE, 1.0, None, 1)
+    samples, rate, channels = decode(result_of(place, order.key), "wav")
+    assert (len(samples), rate, channels) == (4 * 44_100 * 2, 44_100, 2)
+
+
+def test_a_waveform_is_done(place: Place) -> None:
+    order = place.order("json", ("pixels", "10"), name="hour.mp3")
+    one(place)
+    assert place.ended(place.desk.ask(order).id).state is State.DONE
+    assert b'"length":10,' in result_of(place, order.key)
+
+
+def test_the_same_is_one_job_however_often_it_is_asked_for(place: Place) -> None:
+    spelled = place.order("wav", ("gain", "-3.0"), ("t", "00:02,6.000"))
+    job = place.desk.ask(place.order(*QUICK))
+    assert {place.desk.ask(spelled).id for _ in range(5)} == {job.id}
+    one(place)
+    place.ended(job.id)
+    again = place.desk.ask(spelled)
+    assert (again.id, again.state, again.attempts) == (job.id, State.DONE, 1)
+
+
+def test_what_is_done_is_done_again_where_its_result_is_gone(place: Place) -> None:
+    order = place.order(*QUICK)
+    one(place)
+    first = place.ended(place.desk.ask(order).id)
+    place.results.drop(order.key)
+    assert place.desk.ask(order, again=True).state is State.QUEUED
+    place.until(first.id, lambda job: job.state is State.DONE and job.asked > first.asked, 30, "it is done again")
+    assert result_of(place, order.key)
+
+
+def test_a_replaced_file_makes_another_job(place: Place, tmp_path: Path) -> None:
+    place.media = str(tmp_path)
+    shutil.copy(os.path.join(place.settings.media, "show.mp3"), tmp_path / "show.mp3")
+    before = place.order(*QUICK)
+    shutil.copy(tmp_path / "show.mp3", tmp_path / "new")
+    os.replace(tmp_path / "new", tmp_path / "show.mp3")
+    assert place.order(*QUICK).id != before.id
+
+
+def test_progress_is_told_while_it_runs(place: Place) -> None:
+    one(place)
+    job = place.desk.ask(place.order(*ENDLESS, name="hour.mp3"))
+    running = place.until(job.id, lambda job: job.progress > 0, 60, "there is progress")
+    assert running.state is State.RUNNING
+    assert 0 < running.progress < 1
+    assert running.seconds_left is not None
+    assert running.seconds_left > 1
+    later = place.until(job.id, lambda job: job.progress > running.progress, 60, "there is more progress")
+    assert later.attempts == 1
+
+
+def test_cancelling_kills_the_work_and_leaves_nothing(place: Place) -> None:
+    crew = place.crew("--short", "0", "--long", "1")
+    job = place.desk.ask(place.order(*ENDLESS, name="hour.mp3"))
+    until(crew.ffmpegs, 60, "ffmpeg works")
+    (ffmpeg,) = crew.ffmpegs()
+    (process,) = crew.processes(LONG)
+    cancelled = place.desk.cancel(job.id)
+    assert cancelled is not None
+    assert cancelled.state is State.CANCELLED
+    until(lambda: not status(ffmpeg), 5, "ffmpeg is gone")
+    assert files(place) == []
+    # The same process does the next one.
+    next_one = place.desk.ask(place.order("opus", ("t", "0,400"), name="hour.mp3"))
+    assert place.ended(next_one.id).state is State.DONE
+    assert crew.processes(LONG) == [process]
+    assert place.job(job.id).state is State.CANCELLED
+
+
+def test_what_waits_is_cancelled_without_work(place: Place) -> None:
+    order = place.order(*QUICK)
+    job = place.desk.ask(order)
+    place.desk.cancel(job.id)
+    one(place)
+    time.sleep(3)
+    assert place.job(job.id).state is State.CANCELLED
+    assert place.job(job.id).attempts == 0
+    assert files(place) == []
+    # Who asks again wants it.
+    assert place.desk.ask(order).id == job.id
+    assert place.ended(job.id).state is State.DONE
+
+
+def test_what_ended_cannot_be_cancelled(place: Place) -> None:
+    one(place)
+    job = place.ended(place.desk.ask(place.order(*QUICK)).id)
+    after = place.desk.cancel(job.id)
+    assert after is not None
+    assert after.state is State.DONE
+
+
+def test_a_failure_carries_its_problem(place: Place) -> None:
+    order = place.order("wav", ("t", "1,2"))
+    gone = replace(order, path=b"nothing.mp3")
+    changed = replace(order, path=b"hour.mp3")
+    one(place)
+    found = {path: place.ended(place.desk.ask(each).id) for path, each in (("gone", gone), ("changed", changed))}
+    assert [job.state for job in found.values()] == [State.FAILED] * 2
+    for job in found.values():
+        assert job.problem is not None
+        assert job.problem["type"] == "urn:slicer:problem:source-gone"
+        assert (job.problem["status"], job.problem["title"]) == (410, "Gone")
+    assert files(place) == []
+    # It would fail again: nobody tries.
+    assert place.desk.ask(gone).state is State.FAILED
+
+
+def test_work_that_takes_too_long_fails(at: Callable[..., Place], broker: Broker) -> None:
+    place = at(broker, SLICER_JOB_SECONDS="5")
+    crew = place.crew("--short", "1", "--long", "1")
+    job = place.desk.ask(place.order("m4a", ("t", "0,100"), name="hour.mp3"))
+    until(crew.ffmpegs, 60, "it is being worked on")
+    (ffmpeg,) = crew.ffmpegs()
+    os.kill(ffmpeg, signal.SIGSTOP)
+    failed = place.ended(job.id, 30)
+    assert failed.problem is not None
+    assert (failed.problem["status"], failed.problem["type"]) == (413, "urn:slicer:problem:work-too-long")
+    until(lambda: not status(ffmpeg), 5, "ffmpeg is gone")
+    assert files(place) == []
+
+
+def test_no_more_may_wait_than_may_wait(at: Callable[..., Place], broker: Broker) -> None:
+    place = at(broker, SLICER_JOBS_WAITING="3")
+    orders = [place.order("wav", ("t", f"{number},{number + 1}")) for number in range(5)]
+    jobs = [place.desk.ask(order) for order in orders[:3]]
+    with pytest.raises(JobsBusyError, match="3 jobs"):
+        place.desk.ask(orders[3])
+    assert place.desk.ask(orders[0]).id == jobs[0].id
+    place.desk.cancel(jobs[0].id)
+    place.desk.ask(orders[4])
+
+
+def test_short_jobs_do_not_wait_for_a_long_one(place: Place) -> None:
+    crew = place.crew("--short", "1", "--long", "1")
+    long = [place.desk.ask(place.order("m4a", ("t", f"{number},3600"), name="hour.mp3")) for number in range(3)]
+    until(crew.ffmpegs, 60, "the long one is being worked on")
+    began = time.monotonic()
+    short = [place.desk.ask(place.order("wav", ("t", f"0,{number}"))) for number in range(1, 16)]
+    for job in short:
+        assert place.ended(job.id).state is State.DONE
+    assert time.monotonic() - began < 15
+    assert [place.job(job.id).lane for job in (long[0], short[0])] == [LONG, SHORT]
+    assert [place.job(job.id).state for job in long] == [State.RUNNING, State.QUEUED, State.QUEUED]
+
+
+def test_a_process_has_one_job_and_no_other_in_hand(place: Place) -> None:
+    """One long job must not keep others from a process that is idle."""
+    first = place.crew("--short", "0", "--long", "1")
+    place.desk.ask(place.order(*ENDLESS, name="hour.mp3"))
+    until(first.ffmpegs, 60, "the first is being worked on")
+    others = [place.desk.ask(place.order("opus", ("t", f"{number},400"), name="hour.mp3")) for number in range(3)]
+    time.sleep(2)
+    place.crew("--short", "0", "--long", "1")
+    for job in others:
+        assert place.ended(job.id).state is State.DONE
+
+
+def test_results_are_those_that_a_server_finds(place: Place) -> None:
+    order = place.order(*QUICK)
+    one(place)
+    place.ended(place.desk.ask(order).id)
+    kept = Results(place.settings.results_dir, max_bytes=1 << 30).get(order.key)
+    assert kept is not None
+    with kept:
+        assert kept.facts["content_type"] == "audio/wav"
+        assert str(kept.facts["etag"]).startswith('"')

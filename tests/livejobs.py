@@ -1,0 +1,212 @@
+"""A real Redis and real workers for tests, each in a folder of its own and on a port that nobody else has."""
+
+import contextlib
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from fractions import Fraction
+
+from liveserver import arguments, children_of, free_port, status, until
+from redis import Redis, RedisError
+
+from slicer.jobs import FINAL, Job, Order
+from slicer.jobs.desk import Desk
+from slicer.jobs.ordering import peaks_order, render_order
+from slicer.jobs.work import job_limits
+from slicer.media.library import Library
+from slicer.media.store import IndexStore
+from slicer.render import PeaksRequest, RenderRequest, Results
+from slicer.settings import Settings
+
+START_SECONDS = 40
+PASSWORD = "secret-of-the-tests"
+
+
+class Broker:
+    """One running redis-server that writes what it is told to its disk before it answers."""
+
+    def __init__(self) -> None:
+        self.work = tempfile.mkdtemp(prefix="slicer-redis-")
+        self.port = free_port()
+        self.url = f"redis://:{PASSWORD}@127.0.0.1:{self.port}/0"
+        self.process: subprocess.Popen[bytes] | None = None
+        self.start()
+
+    def start(self) -> None:
+        words = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", self.work, "--requirepass", PASSWORD]
+        words += ["--appendonly", "yes", "--appendfsync", "always", "--save", "", "--logfile", "log"]
+        self.process = subprocess.Popen(["/usr/bin/redis-server", *words], stdin=subprocess.DEVNULL)
+        until(self.answers, START_SECONDS, "Redis answers")
+
+    def answers(self) -> bool:
+        with contextlib.suppress(RedisError), Redis.from_url(self.url, socket_timeout=1) as redis:
+            return bool(redis.ping())
+        return False
+
+    def kill(self) -> None:
+        assert self.process
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signal.SIGCONT)
+            self.process.terminate()
+            self.process.wait(20)
+        shutil.rmtree(self.work, ignore_errors=True)
+
+
+class Crew:
+    """One running `slicer worker`."""
+
+    def __init__(self, environ: Mapping[str, str], *options: str) -> None:
+        self.log_path = pathlib.Path(environ["SLICER_INDEX_DIR"]).parent / f"worker-{time.monotonic_ns()}.log"
+        with open(self.log_path, "wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "slicer", "worker", *options],
+                env={**os.environ, **environ},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def log(self) -> str:
+        return self.log_path.read_text(encoding="utf-8", errors="replace")
+
+    def lanes(self) -> dict[str, int]:
+        """The worker of each lane."""
+        found = {}
+        for pid in children_of(self.pid):
+            words = arguments(pid).split()
+            if "--lane" in words:
+                found[words[words.index("--lane") + 1]] = pid
+        return found
+
+    def processes(self, lane: str) -> list[int]:
+        """Those of a lane that do jobs."""
+        main = self.lanes().get(lane)
+        return [pid for pid in children_of(main) if status(pid)] if main else []
+
+    def everything(self) -> list[int]:
+        found, todo = [], [self.pid]
+        while todo:
+            pid = todo.pop()
+            found.append(pid)
+            todo += children_of(pid)
+        return [pid for pid in found if status(pid)]
+
+    def ffmpegs(self) -> list[int]:
+        """The children of those that do jobs."""
+        return [pid for pid in self.everything() if "ffmpeg" in arguments(pid).split(" ")[0]]
+
+    def kill(self) -> None:
+        """As the kernel does, all at once."""
+        for pid in self.everything():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self, seconds: float = 60) -> int:
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(seconds)
+            except subprocess.TimeoutExpired:
+                self.kill()
+                raise
+        return self.process.returncode
+
+
+class Place:
+    """Media, folders and a broker; what is asked for, and who works on it."""
+
+    def __init__(self, media: str, broker: Broker, **settings: str) -> None:
+        self.work = tempfile.mkdtemp(prefix="slicer-jobs-")
+        os.chmod(self.work, 0o755)
+        self.media = media
+        self.broker = broker
+        self.environ = {
+            "SLICER_MEDIA": media,
+            "SLICER_INDEX_DIR": os.path.join(self.work, "index"),
+            "SLICER_RESULTS_DIR": os.path.join(self.work, "results"),
+            "SLICER_SCRATCH_DIR": os.path.join(self.work, "scratch"),
+            "SLICER_JOBS_BROKER": broker.url,
+            # Nothing that an earlier test has left is of this one.
+            "SLICER_JOBS_NAME": f"t{time.monotonic_ns()}",
+            **settings,
+        }
+        self.settings = Settings.from_environ(self.environ)
+        self.desk = Desk(self.settings)
+        self.results = Results(self.settings.results_dir, max_bytes=self.settings.results_bytes)
+        self._crews: list[Crew] = []
+
+    def crew(self, *options: str) -> Crew:
+        crew = Crew(self.environ, *options)
+        self._crews.append(crew)
+        return crew
+
+    def order(self, form: str, *pairs: tuple[str, str], name: str = "show.mp3") -> Order:
+        """What somebody would order: a render, or for json and dat a waveform."""
+        store = IndexStore(self.settings.index_dir, seconds=Fraction(600))
+        store.prepare()
+        with Library(self.media).open(os.fsencode(name)) as source:
+            index = store.get(source)
+            path, identity = os.fsencode(name), source.identity
+            if form in {"json", "dat"}:
+                return peaks_order(PeaksRequest.parse(form, pairs), path, identity, index, f"/peaks/{name}.{form}")
+            request = RenderRequest.parse(form, pairs)
+            url = f"/renders/{name}.{form}?{request.canonical}"
+            return render_order(request, path, identity, index, job_limits(self.settings), url)
+
+    def job(self, name: str) -> Job:
+        job = self.desk.get(name)
+        assert job is not None
+        return job
+
+    def until(self, name: str, true: Callable[[Job], object], seconds: float, what: str) -> Job:
+        until(lambda: true(self.job(name)), seconds, what)
+        return self.job(name)
+
+    def ended(self, name: str, seconds: float = 60) -> Job:
+        try:
+            return self.until(name, lambda job: job.state in FINAL, seconds, "the job has ended")
+        except BaseException:
+            print(self.job(name).document, *[crew.log() for crew in self._crews], sep="\n")
+            raise
+
+    def close(self) -> None:
+        # Shown where a test fails.
+        print(*[crew.log() for crew in self._crews], sep="\n")
+        for crew in self._crews:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(crew.pid, signal.SIGCONT)
+            crew.kill()
+        shutil.rmtree(self.work, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def broker_of() -> Iterator[Broker]:
+    broker = Broker()
+    try:
+        yield broker
+    finally:
+        broker.stop()
+
+
+@contextlib.contextmanager
+def place_of(media: str, broker: Broker, **settings: str) -> Iterator[Place]:
+    place = Place(media, broker, **settings)
+    try:
+        yield place
+    finally:
+        place.close()

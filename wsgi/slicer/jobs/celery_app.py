@@ -1,0 +1,91 @@
+"""The Celery application: which broker, which queues, and how messages are kept until their work is done.
+
+A message holds a job's name and nothing else; what the job is, and whether it needs work, Redis says. So a message that comes twice,
+or late, does no harm.
+"""
+
+from celery import Celery
+from kombu.entity import Exchange, Queue
+
+from slicer.jobs.lanes import LANES
+from slicer.settings import Settings
+
+#: The one task.
+TASK = "slicer.job"
+#: Seconds by which the soft limit is later than the work's own deadline, and the hard one later than the soft.
+_SOFT_AFTER, _HARD_AFTER = 30, 30
+#: Jobs after which a process is replaced, and the resident memory, in KiB, at which it is replaced after the job at hand.
+_MAX_TASKS, _MAX_KIB = 200, 400 << 10
+#: Seconds for a connection, and for each answer.
+_CONNECT_SECONDS, _ANSWER_SECONDS = 1.0, 2.0
+
+
+def make_app(settings: Settings, *, worker: bool = False) -> Celery:
+    """The application for `settings.jobs_broker`: for a worker, or for those who only send.
+
+    Nothing is global: no other application's settings are read, and this one does not become the current one.
+    """
+    app = Celery("slicer", broker=settings.jobs_broker, set_as_current=False, loader="celery.loaders.app:AppLoader")
+    work = int(settings.job_seconds)
+    amqp = settings.jobs_broker.startswith("amqp")
+    app.conf.update(
+        # Numbers and text in messages: nothing that runs when it is read.
+        task_serializer="json",
+        accept_content=["json"],
+        # What comes of a job is kept with its state.
+        task_ignore_result=True,
+        # The broker keeps a message until its work is done. What a killed process had comes again.
+        task_acks_late=True,
+        task_reject_on_worker_lost=True,
+        # A process takes one message, and the next when it is done: else one worker hoards what others could do.
+        worker_prefetch_multiplier=1,
+        task_soft_time_limit=work + _SOFT_AFTER,
+        task_time_limit=work + _SOFT_AFTER + _HARD_AFTER,
+        worker_max_tasks_per_child=_MAX_TASKS,
+        worker_max_memory_per_child=_MAX_KIB,
+        task_queues=[_queue(settings.jobs_name, lane, quorum=amqp) for lane in LANES],
+        task_default_queue=queue_name(settings.jobs_name, LANES[0]),
+        task_create_missing_queues=False,
+        broker_connection_retry_on_startup=True,
+        # However long the broker is away, the worker waits for it.
+        broker_connection_max_retries=None,
+        # Work that goes on while the broker is away is done all the same.
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        broker_transport_options=_transport(settings, work, worker=worker, amqp=amqp),
+        broker_connection_timeout=_CONNECT_SECONDS if not worker else 4.0,
+        worker_hijack_root_logger=False,
+        worker_log_color=False,
+    )
+    return app
+
+
+def queue_name(name: str, lane: str) -> str:
+    """What the queue of a lane is called."""
+    return f"{name}.{lane}"
+
+
+def _queue(name: str, lane: str, *, quorum: bool) -> Queue:
+    wanted = queue_name(name, lane)
+    exchange = Exchange(name, type="direct", durable=True)  # type: ignore[no-untyped-call]
+    arguments = {"x-queue-type": "quorum"} if quorum else None
+    return Queue(  # type: ignore[no-untyped-call]
+        wanted, exchange, routing_key=wanted, durable=True, queue_arguments=arguments
+    )
+
+
+def _transport(settings: Settings, work: int, *, worker: bool, amqp: bool) -> dict[str, object]:
+    if amqp:
+        # The broker says when it has a message on its disks.
+        return {"confirm_publish": True}
+    options: dict[str, object] = {
+        # Redis gives a message again that was not confirmed in this time: longer than any job takes.
+        "visibility_timeout": work + _SOFT_AFTER + _HARD_AFTER + 600,
+        "global_keyprefix": f"{settings.jobs_name}:broker:",
+        "socket_keepalive": True,
+        "socket_connect_timeout": _CONNECT_SECONDS,
+        "health_check_interval": 25,
+    }
+    if not worker:
+        # Who sends has a client waiting.
+        options["socket_timeout"] = _ANSWER_SECONDS
+    return options

@@ -1,0 +1,72 @@
+"""What the command line does with jobs: work on them, list, show and cancel them."""
+
+import json
+import logging
+import os
+import time
+
+from slicer.jobs import crew, worker
+from slicer.jobs.desk import open_store
+from slicer.jobs.errors import JobsError
+from slicer.jobs.job import Job
+from slicer.jobs.lanes import LONG, SHORT
+from slicer.jobs.order import ID
+from slicer.settings import PREFIX, Settings
+
+
+def work(settings: Settings, *, lane: str | None, processes: dict[str, int], grace: float) -> int:
+    """Work on jobs until a signal ends it. With `lane`, as the worker of that lane alone. Raises JobsError where there are no jobs."""
+    _check(settings)
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    if lane is not None:
+        return worker.run(settings, lane, processes[lane])
+    print(
+        f"working on jobs of {settings.media}: {processes[SHORT]} processes for short ones, {processes[LONG]} for long ones",
+        flush=True,
+    )
+    return crew.run(settings, processes, grace)
+
+
+def show_all(settings: Settings) -> int:
+    """One line for each job that is remembered, those asked for first in front. Raises JobsError."""
+    _check(settings)
+    store = open_store(settings, timeout=5.0)
+    jobs = [job for job in map(store.get, store.names()) if job is not None]
+    for job in sorted(jobs, key=lambda job: job.asked):
+        asked = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(job.asked))
+        print(f"{job.id}  {job.state:<9}  {100 * job.progress:3.0f} %  {job.lane:<5}  {asked}  {job.order.url}")
+    return 0
+
+
+def show(settings: Settings, name: str) -> int:
+    """What there is to say of a job, as JSON. Raises JobsError, LookupError."""
+    _check(settings)
+    print(json.dumps(_facts(_found(open_store(settings, timeout=5.0).get(name), name)), indent=2, ensure_ascii=False))
+    return 0
+
+
+def cancel(settings: Settings, name: str) -> int:
+    """Have nobody work on a job any more. Returns 1 for one that had ended before. Raises JobsError, LookupError."""
+    _check(settings)
+    job = _found(open_store(settings, timeout=5.0).cancel(name), name)
+    print(f"{job.id}  {job.state}")
+    return 0 if job.state == "cancelled" else 1
+
+
+def _facts(job: Job) -> dict[str, object]:
+    order = job.order
+    more = {"queue": job.lane, "attempts": job.attempts, "work_seconds": order.work_seconds}
+    return {**job.document, **more, "source": os.fsdecode(order.path)}
+
+
+def _found(job: Job | None, name: str) -> Job:
+    if not ID.fullmatch(name):
+        raise LookupError(f"{name[:50]!r} is no name of a job: it has 40 hexadecimal digits")
+    if job is None:
+        raise LookupError(f"there is no job {name}, or not any more")
+    return job
+
+
+def _check(settings: Settings) -> None:
+    if not settings.jobs_broker:
+        raise JobsError(f"there are no jobs: set {PREFIX}JOBS_BROKER, like redis://127.0.0.1:6379/0")

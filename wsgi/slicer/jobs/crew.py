@@ -1,0 +1,150 @@
+"""`slicer worker`: a worker for each lane, started and watched; jobs that got lost sent again; and what held clients wait for published."""
+
+import ctypes
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from types import FrameType
+
+from slicer.jobs.celery_app import make_app
+from slicer.jobs.desk import open_store, send
+from slicer.jobs.errors import JobsDownError
+from slicer.jobs.lanes import LANES, LONG
+from slicer.jobs.publisher import Publisher
+from slicer.settings import Settings
+
+_LOG = logging.getLogger("slicer")
+#: Seconds between two looks for jobs that got lost, and between two signs of life to each client that is held.
+_LOOK_SECONDS, _TICK_SECONDS = 2.0, 20.0
+#: Seconds before a lane's worker that ended is started again.
+_AGAIN_SECONDS = 1.0
+_PR_SET_PDEATHSIG = 1
+#: Long jobs give way to short ones where both want a CPU.
+_LONG_NICE = 5
+
+
+def run(settings: Settings, processes: dict[str, int], grace: float) -> int:
+    """Work until SIGTERM or SIGINT; then jobs have `grace` seconds to finish, and what does not is done again elsewhere.
+
+    `processes` is for each lane. Must be called in the main thread. Returns 0.
+    """
+    stop = threading.Event()
+
+    def stopping(number: int, frame: FrameType | None) -> None:
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, stopping)
+    lanes = [_Lane(lane, processes[lane]) for lane in LANES if processes[lane]]
+    care = _Care(settings)
+    try:
+        while not stop.is_set():
+            for lane in lanes:
+                lane.look()
+            care.round(stop)
+    finally:
+        _end(lanes, grace)
+        # What ended meanwhile is to be told, too.
+        care.tell()
+    return 0
+
+
+class _Lane:
+    """The worker of one lane, a process of its own."""
+
+    def __init__(self, lane: str, processes: int) -> None:
+        self._lane = lane
+        self._processes = processes
+        self.process: subprocess.Popen[bytes] | None = None
+        self._not_before = 0.0
+
+    def look(self) -> None:
+        """Start it if it does not run."""
+        if self.process is not None and self.process.poll() is not None:
+            _LOG.error(
+                "the worker of the lane %s ended with %d; it is started again", self._lane, self.process.returncode
+            )
+            self.process = None
+            self._not_before = time.monotonic() + _AGAIN_SECONDS
+        if self.process is None and time.monotonic() >= self._not_before:
+            parent = os.getpid()
+            libc = ctypes.CDLL(None, use_errno=True)
+
+            def before_exec() -> None:
+                # Should we be killed outright, it finishes what it has and ends.
+                libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+                if os.getppid() != parent:
+                    os._exit(1)
+                if self._lane == LONG:
+                    os.nice(_LONG_NICE)
+
+            words = ["-m", "slicer", "worker", "--lane", self._lane, f"--{self._lane}", str(self._processes)]
+            self.process = subprocess.Popen(  # noqa: S603
+                [sys.executable, *words],
+                stdin=subprocess.DEVNULL,
+                preexec_fn=before_exec,
+                # Ctrl-C reaches only us.
+                start_new_session=True,
+            )
+
+
+class _Care:
+    """What is done for all jobs by whichever crew is there."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._store = open_store(settings)
+        self._app = make_app(settings)
+        self._name = settings.jobs_name
+        self._publisher = Publisher(settings.publishers)
+        self._looked = 0.0
+        self._down = False
+
+    def round(self, stop: threading.Event) -> None:
+        """One round of all there is to do; takes about half a second where there is nothing."""
+        try:
+            self.tell()
+            if time.monotonic() - self._looked >= _LOOK_SECONDS:
+                self._looked = time.monotonic()
+                self._look()
+            self._down = False
+        except JobsDownError as error:
+            if not self._down:
+                self._down = True
+                _LOG.warning("%s", error)
+            stop.wait(_AGAIN_SECONDS)
+
+    def tell(self) -> None:
+        """Publish what there is to tell."""
+        for name in self._store.untold():
+            job = self._store.get(name)
+            if job is not None:
+                self._publisher.tell(job)
+
+    def _look(self) -> None:
+        for name, lane in self._store.overdue():
+            send(self._app, self._name, name, lane)
+            self._store.sent(name)
+        if self._store.turn("tick", _TICK_SECONDS):
+            for name in self._store.active():
+                job = self._store.get(name)
+                if job is not None:
+                    self._publisher.tick(job)
+
+
+def _end(lanes: list[_Lane], grace: float) -> None:
+    """Let the lanes finish, and end by force what has not after `grace` seconds."""
+    running = [lane.process for lane in lanes if lane.process is not None]
+    for process in running:
+        process.terminate()
+    end = time.monotonic() + grace
+    for process in running:
+        try:
+            process.wait(max(0.0, end - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            # Its own processes are killed with it, by the kernel.
+            process.kill()
+            process.wait()

@@ -1,0 +1,61 @@
+"""Where jobs are asked for: by the web application and the command line. No work is done here."""
+
+from celery import Celery
+from kombu.exceptions import OperationalError
+
+from slicer.jobs.celery_app import TASK, make_app, queue_name
+from slicer.jobs.errors import JobsDownError
+from slicer.jobs.job import Job
+from slicer.jobs.lanes import lane_of
+from slicer.jobs.order import Order
+from slicer.jobs.store import JobStore
+from slicer.settings import Settings
+
+
+class Desk:
+    """Takes orders. One object for all threads of a process; it connects when it is first used."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.store = open_store(settings)
+        self._app = make_app(settings)
+        self._name = settings.jobs_name
+        self._short = float(settings.job_short_seconds)
+
+    def ask(self, order: Order, *, again: bool = False) -> Job:
+        """The job of an order; where it is returned it will be worked on, or has been. `again` does anew what is done.
+
+        Raises JobsBusyError, and JobsDownError where it may or may not be worked on: asking again is then the right thing.
+        """
+        lane = lane_of(order.work_seconds, self._short)
+        became, job = self.store.open(order, lane, again=again)
+        if became != "known":
+            send(self._app, self._name, job.id, job.lane)
+            self.store.sent(job.id)
+        return job
+
+    def get(self, name: str) -> Job | None:
+        """A job as it is now, or None. Raises JobsDownError."""
+        return self.store.get(name)
+
+    def cancel(self, name: str) -> Job | None:
+        """Have nobody work on a job any more; as it is then, or None where there is none. Raises JobsDownError."""
+        return self.store.cancel(name)
+
+
+def open_store(settings: Settings, *, timeout: float = 1.0) -> JobStore:
+    """The store of these settings."""
+    return JobStore(
+        settings.jobs_state,
+        settings.jobs_name,
+        keep_seconds=settings.job_keep_seconds,
+        most=settings.jobs_waiting,
+        timeout=timeout,
+    )
+
+
+def send(app: Celery, name: str, job: str, lane: str) -> None:
+    """Give a job's message to the broker. Raises JobsDownError."""
+    try:
+        app.send_task(TASK, args=[job], queue=queue_name(name, lane), retry=False, ignore_result=True)
+    except (OperationalError, OSError) as error:
+        raise JobsDownError(f"the broker cannot be used: {error}"[:200]) from error

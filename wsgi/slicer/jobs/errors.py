@@ -1,0 +1,13 @@
+"""What can be wrong with jobs themselves, apart from the work that one of them is."""
+
+
+class JobsError(Exception):
+    """Base of what this package raises; the message is a sentence for the person who asked."""
+
+
+class JobsDownError(JobsError):
+    """Redis, or the broker, cannot be reached or does not answer."""
+
+
+class JobsBusyError(JobsError):
+    """As many jobs are waiting as may wait."""

@@ -1,0 +1,41 @@
+"""What a job is to make: a canonical request on one version of one source. Its name follows from nothing else."""
+
+import hashlib
+import json
+import re
+from dataclasses import asdict, dataclass
+from typing import Literal, Self
+from urllib.parse import quote, unquote_to_bytes
+
+#: How a job's name looks.
+ID = re.compile(r"[0-9a-f]{40}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """One piece of work, complete: whoever has the media folder can do it."""
+
+    kind: Literal["render", "peaks"]
+    path: bytes  #: of the source, from the media folder
+    form: str  #: the name of a format, or json or dat
+    query: str  #: canonical
+    key: str  #: the name of the result in the store of results, 40 hexadecimal digits
+    size: int  #: of the source, in bytes
+    mtime_ns: int  #: of the source
+    url: str  #: where the result is found, canonical
+    work_seconds: float  #: of CPU, nearly
+
+    @property
+    def id(self) -> str:
+        """The job's name, 40 hexadecimal digits: asked for twice it is one job, and a source that was replaced makes it another one."""
+        return hashlib.blake2b(repr((self.path, self.key)).encode(), digest_size=20).hexdigest()
+
+    def to_json(self) -> str:
+        """As text for Redis."""
+        return json.dumps({**asdict(self), "path": quote(self.path)}, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """From that text. Raises ValueError, TypeError or KeyError where it is none."""
+        fields = json.loads(text)
+        return cls(**{**fields, "path": unquote_to_bytes(fields["path"])})

@@ -1,0 +1,210 @@
+"""The jobs in Redis: every change is one of the scripts in `transitions`, so any number of servers and workers may make them at once."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+from redis import Redis, RedisError
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from slicer.jobs import transitions
+from slicer.jobs.errors import JobsBusyError, JobsDownError
+from slicer.jobs.failure import LOST, Failure
+from slicer.jobs.job import Job, State
+from slicer.jobs.lanes import LANES
+from slicer.jobs.order import ID, Order
+
+#: Jobs that are looked after at one time.
+_BATCH = 100
+#: Seconds for which a job that nobody finishes is remembered: longer than any queue.
+_ACTIVE_SECONDS = 7 * 86_400
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long is waited before something is taken for lost, in seconds."""
+
+    lease: float = 10.0  #: a running job of which nothing was heard
+    queued: float = 60.0  #: a queued one whose message was sent; twice as long with each time it is sent
+    again: float = 5.0  #: one that another worker is looking after
+
+
+class JobStore:
+    """The jobs of one name in one Redis. Safe for any number of threads and processes."""
+
+    def __init__(
+        self,
+        url: str,
+        name: str,
+        *,
+        keep_seconds: int = 86_400,
+        most: int = 1000,
+        attempts: int = 5,
+        timeout: float = 1.0,
+        patience: Patience = Patience(),
+    ) -> None:
+        """`keep_seconds` is for what is finished, `most` for jobs that are queued or running, `timeout` for each answer of Redis."""
+        self._redis = Redis.from_url(
+            url,
+            decode_responses=True,
+            socket_timeout=timeout,
+            socket_connect_timeout=timeout,
+            # Who waits for an answer is told at once that there is none; workers try again by themselves.
+            retry=Retry(NoBackoff(), 1),
+            health_check_interval=30,
+        )
+        self._prefix = f"{name}:job:"
+        self._active = f"{name}:active"
+        self._outbox = f"{name}:outbox"
+        self._name = name
+        self._keep = keep_seconds
+        self._most = most
+        self._attempts = attempts
+        self._patience = patience
+        self._timeout = timeout
+        script = self._redis.register_script
+        self._open = script(transitions.OPEN)
+        self._sent = script(transitions.SENT)
+        self._claim = script(transitions.CLAIM)
+        self._beat = script(transitions.BEAT)
+        self._finish = script(transitions.FINISH)
+        self._cancel = script(transitions.CANCEL)
+        self._overdue = script(transitions.OVERDUE)
+
+    def open(self, order: Order, lane: str, *, again: bool = False) -> tuple[Literal["new", "unsent", "known"], Job]:
+        """The job of an order, made if there is none; `again` has one that is done done anew, for its result is gone.
+
+        What is "new" or "unsent" must be sent to a worker, after which `sent` is called. Raises JobsBusyError, JobsDownError.
+        """
+        name = order.id
+        with _down():
+            became = self._open(
+                keys=self._keys(name),
+                args=[name, order.to_json(), lane, self._most, _ACTIVE_SECONDS, "1" if again else "0"],
+            )
+        if became == "full":
+            raise JobsBusyError(f"{self._most} jobs are waiting already; try again later")
+        job = self.get(name)
+        if job is None:  # it expired in between
+            raise JobsDownError("the job was forgotten while it was read; try again")
+        return became, job
+
+    def sent(self, name: str) -> None:
+        """Note that a job's message is with the broker. Raises JobsDownError."""
+        with _down():
+            self._sent(keys=self._keys(name)[:2], args=[name, _milliseconds(self._patience.queued)])
+
+    def get(self, name: str) -> Job | None:
+        """A job as it is now; None for one that there is not, or not any more. Raises JobsDownError."""
+        if not ID.fullmatch(name):
+            return None
+        with _down():
+            pipe = self._redis.pipeline(transaction=True)
+            pipe.hgetall(self._prefix + name)
+            pipe.time()
+            fields, (seconds, micros) = pipe.execute()
+        if not fields:
+            return None
+        try:
+            return Job.from_fields(name, fields, seconds + micros / 1e6)
+        except (ValueError, TypeError, KeyError):
+            # Of another version, or a foreign hand.
+            return None
+
+    def claim(self, name: str, token: str) -> Order | None:
+        """Take a job for the worker called `token`; None where it needs no work, or not from this one. Raises JobsDownError."""
+        with _down():
+            text = self._claim(
+                keys=self._keys(name),
+                args=[name, token, self._lease, self._attempts, json.dumps(LOST.problem), self._keep],
+            )
+        return Order.from_json(text) if text else None
+
+    def beat(self, name: str, token: str, progress: float) -> bool:
+        """Say that the work goes on; False where it shall not, as the job is cancelled or another worker's. Raises JobsDownError."""
+        with _down():
+            return bool(self._beat(keys=self._keys(name), args=[name, token, self._lease, f"{progress:.4f}"]))
+
+    def finish(self, name: str, token: str, failure: Failure | None = None) -> bool:
+        """Say that a job is done, or has failed; False where it was not this worker's any more. Raises JobsDownError."""
+        state = State.DONE if failure is None else State.FAILED
+        problem = "" if failure is None else json.dumps(failure.problem)
+        hopeless = "1" if failure is not None and failure.status < 500 else "0"
+        with _down():
+            return bool(
+                self._finish(keys=self._keys(name), args=[name, token, state.value, problem, hopeless, self._keep])
+            )
+
+    def cancel(self, name: str) -> Job | None:
+        """Have nobody work on a job any more, and return it as it is then; one that is final stays as it was. Raises JobsDownError."""
+        if not ID.fullmatch(name):
+            return None
+        with _down():
+            self._cancel(keys=self._keys(name), args=[name, self._keep])
+        return self.get(name)
+
+    def overdue(self) -> list[tuple[str, str]]:
+        """Names and lanes of jobs that must be sent again, each given to one caller only. Raises JobsDownError."""
+        with _down():
+            found = self._overdue(keys=[self._active], args=[self._prefix, _BATCH, _milliseconds(self._patience.again)])
+        return [(name, lane) for name, lane in zip(found[::2], found[1::2], strict=True) if lane in LANES]
+
+    def active(self, most: int = 10_000) -> list[str]:
+        """Names of jobs that are queued or running. Raises JobsDownError."""
+        with _down():
+            found: list[str] = self._redis.zrange(self._active, 0, most - 1)  # type: ignore[assignment]
+        return found
+
+    def names(self) -> Iterator[str]:
+        """Names of all jobs that are remembered. Raises JobsDownError."""
+        with _down():
+            for key in self._redis.scan_iter(match=self._prefix + "*", count=1000):
+                yield key.removeprefix(self._prefix)
+
+    def untold(self, most: int = 1000) -> list[str]:
+        """Names of jobs of which something is to be told, the first one first and none twice; waits a little for one.
+
+        Raises JobsDownError.
+        """
+        with _down():
+            first = self._redis.brpop([self._outbox], timeout=min(1.0, self._timeout / 2))
+            if not first:
+                return []
+            more = self._redis.rpop(self._outbox, most) or []
+        return list(dict.fromkeys([first[1], *more]))
+
+    def turn(self, what: str, seconds: float) -> bool:
+        """Whether it is this caller's turn to do what is done once in so many seconds by all workers together. Raises JobsDownError."""
+        with _down():
+            return bool(self._redis.set(f"{self._name}:turn:{what}", "1", nx=True, px=_milliseconds(seconds)))
+
+    def ping(self) -> None:
+        """Raise JobsDownError unless Redis answers."""
+        with _down():
+            self._redis.ping()
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._redis.close()
+
+    @property
+    def _lease(self) -> int:
+        return _milliseconds(self._patience.lease)
+
+    def _keys(self, name: str) -> list[str]:
+        return [self._prefix + name, self._active, self._outbox]
+
+
+@contextmanager
+def _down() -> Iterator[None]:
+    try:
+        yield
+    except RedisError as error:
+        raise JobsDownError(f"Redis cannot be used: {error}"[:200]) from error
+
+
+def _milliseconds(seconds: float) -> int:
+    return max(1, round(1000 * seconds))

@@ -1,0 +1,164 @@
+"""How a job changes, as scripts that Redis runs whole or not at all, each by the clock of Redis.
+
+A job is a hash. Every job that is queued or running is also in the sorted set `active`, under the moment in milliseconds when somebody
+must look after it: for a running one the end of its lease, which its worker puts off while it lives. The list `outbox` has the names
+of jobs of which something is to be told.
+"""
+
+_NOW = """
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+"""
+
+#: KEYS job, active, outbox. ARGV id, order, lane, most active, seconds to keep, "1" to do again what is done.
+#: Returns what became of it: "new" (it must be sent), "unsent" (it was accepted before and must be sent), "known" or "full".
+OPEN = (
+    _NOW
+    + """
+local state = redis.call('HGET', KEYS[1], 'state')
+if state == 'queued' then
+    return redis.call('HGET', KEYS[1], 'sent') == '1' and 'known' or 'unsent'
+end
+if state == 'running' then
+    return 'known'
+end
+if state == 'done' and ARGV[6] ~= '1' then
+    return 'known'
+end
+-- What failed for a reason that lies in the request fails again; what failed for one of the server's may not.
+if state == 'failed' and redis.call('HGET', KEYS[1], 'hopeless') == '1' then
+    return 'known'
+end
+if redis.call('ZCARD', KEYS[2]) >= tonumber(ARGV[4]) then
+    return 'full'
+end
+redis.call('DEL', KEYS[1])
+redis.call('HSET', KEYS[1], 'order', ARGV[2], 'lane', ARGV[3], 'state', 'queued', 'asked', now, 'sent', '0', 'sends', '0', 'attempts', '0')
+redis.call('EXPIRE', KEYS[1], ARGV[5])
+redis.call('ZADD', KEYS[2], now + 2000, ARGV[1])
+return 'new'
+"""
+)
+
+#: KEYS job, active. ARGV id, milliseconds until somebody looks whether it has begun (doubled with each time it is sent, up to an hour).
+SENT = (
+    _NOW
+    + """
+if redis.call('HGET', KEYS[1], 'state') ~= 'queued' then
+    return 0
+end
+redis.call('HSET', KEYS[1], 'sent', '1')
+local sends = redis.call('HINCRBY', KEYS[1], 'sends', 1)
+redis.call('ZADD', KEYS[2], now + math.min(3600000, ARGV[2] * 2 ^ (sends - 1)), ARGV[1])
+return 1
+"""
+)
+
+#: KEYS job, active, outbox. ARGV id, token of the worker, milliseconds of the lease, most attempts, problem, seconds to keep.
+#: Returns the order of a job that is this worker's now, or nothing: it is somebody else's, or needs no work.
+CLAIM = (
+    _NOW
+    + """
+local state = redis.call('HGET', KEYS[1], 'state')
+if state == 'running' then
+    if tonumber(redis.call('HGET', KEYS[1], 'lease')) > now then
+        return false
+    end
+elseif state ~= 'queued' then
+    return false
+end
+local attempts = redis.call('HINCRBY', KEYS[1], 'attempts', 1)
+if attempts > tonumber(ARGV[4]) then
+    redis.call('HSET', KEYS[1], 'state', 'failed', 'finished', now, 'problem', ARGV[5], 'hopeless', '0')
+    redis.call('EXPIRE', KEYS[1], ARGV[6])
+    redis.call('ZREM', KEYS[2], ARGV[1])
+    redis.call('LPUSH', KEYS[3], ARGV[1])
+    return false
+end
+redis.call('HSET', KEYS[1], 'state', 'running', 'started', now, 'token', ARGV[2], 'lease', now + ARGV[3], 'progress', '0')
+redis.call('ZADD', KEYS[2], now + ARGV[3], ARGV[1])
+redis.call('LPUSH', KEYS[3], ARGV[1])
+return redis.call('HGET', KEYS[1], 'order')
+"""
+)
+
+#: KEYS job, active, outbox. ARGV id, token, milliseconds of the lease, progress. Returns 1 while the job is this worker's, else 0.
+BEAT = (
+    _NOW
+    + """
+local state = redis.call('HGET', KEYS[1], 'state')
+if redis.call('HGET', KEYS[1], 'token') ~= ARGV[2] or (state ~= 'running' and state ~= 'queued') then
+    return 0
+end
+-- While Redis was away the lease may have ended and the job been queued again: nobody has taken it yet, so it goes on here.
+redis.call('HSET', KEYS[1], 'state', 'running', 'lease', now + ARGV[3], 'progress', ARGV[4])
+redis.call('ZADD', KEYS[2], now + ARGV[3], ARGV[1])
+redis.call('LPUSH', KEYS[3], ARGV[1])
+redis.call('LTRIM', KEYS[3], 0, 9999)
+return 1
+"""
+)
+
+#: KEYS job, active, outbox. ARGV id, token, state, problem, "1" where another try would fail too, seconds to keep.
+#: Returns 1 where the state is now that, 0 where the job was not this worker's any more.
+FINISH = (
+    _NOW
+    + """
+local state = redis.call('HGET', KEYS[1], 'state')
+if redis.call('HGET', KEYS[1], 'token') ~= ARGV[2] or (state ~= 'running' and state ~= 'queued') then
+    return 0
+end
+redis.call('HSET', KEYS[1], 'state', ARGV[3], 'finished', now, 'problem', ARGV[4], 'hopeless', ARGV[5])
+redis.call('HDEL', KEYS[1], 'token', 'lease')
+if ARGV[3] == 'done' then
+    redis.call('HSET', KEYS[1], 'progress', '1')
+end
+redis.call('EXPIRE', KEYS[1], ARGV[6])
+redis.call('ZREM', KEYS[2], ARGV[1])
+redis.call('LPUSH', KEYS[3], ARGV[1])
+redis.call('LTRIM', KEYS[3], 0, 9999)
+return 1
+"""
+)
+
+#: KEYS job, active, outbox. ARGV id, seconds to keep. Returns the state before; nothing where there is no such job.
+CANCEL = (
+    _NOW
+    + """
+local state = redis.call('HGET', KEYS[1], 'state')
+if state == 'queued' or state == 'running' then
+    redis.call('HSET', KEYS[1], 'state', 'cancelled', 'finished', now)
+    redis.call('HDEL', KEYS[1], 'token', 'lease')
+    redis.call('EXPIRE', KEYS[1], ARGV[2])
+    redis.call('ZREM', KEYS[2], ARGV[1])
+    redis.call('LPUSH', KEYS[3], ARGV[1])
+    redis.call('LTRIM', KEYS[3], 0, 9999)
+end
+return state
+"""
+)
+
+#: KEYS active. ARGV prefix of the keys of jobs, most jobs at once, milliseconds in which nobody else looks after the same ones.
+#: Returns id and lane, in turns, of jobs that must be sent: they were never sent, their message is overdue, or their worker is gone.
+OVERDUE = (
+    _NOW
+    + """
+local found = {}
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, ARGV[2])) do
+    local key = ARGV[1] .. id
+    local state = redis.call('HGET', key, 'state')
+    if state == 'queued' or state == 'running' then
+        if state == 'running' then
+            redis.call('HSET', key, 'state', 'queued', 'sends', '0')
+        end
+        redis.call('HSET', key, 'sent', '0')
+        redis.call('ZADD', KEYS[1], now + ARGV[3], id)
+        found[#found + 1] = id
+        found[#found + 1] = redis.call('HGET', key, 'lane')
+    else
+        redis.call('ZREM', KEYS[1], id)
+    end
+end
+return found
+"""
+)

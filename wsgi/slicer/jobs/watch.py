@@ -1,0 +1,65 @@
+"""Watching over a job while it is worked on: says that the work goes on, and ends it when nobody wants it any more."""
+
+import signal
+import threading
+from types import FrameType, TracebackType
+from typing import Self
+
+from slicer.jobs.errors import JobsDownError
+from slicer.jobs.store import JobStore
+
+#: Seconds between two beats: several fit into a lease.
+BEAT_SECONDS = 1.0
+_SIGNAL = signal.SIGUSR2
+
+
+class UnwantedError(BaseException):
+    """Raised in the work itself: the job was cancelled, or another worker has it."""
+
+
+class Watch:
+    """While open, it beats for a job from a thread of its own. Only for the main thread of a process, one at a time."""
+
+    def __init__(self, store: JobStore, name: str, token: str) -> None:
+        self._store = store
+        self._name = name
+        self._token = token
+        self._progress = 0.0
+        self._armed = False
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="watch", daemon=True)
+        self._main = threading.main_thread().ident or 0
+
+    def __enter__(self) -> Self:
+        self._previous = signal.signal(_SIGNAL, self._end)
+        self._armed = True
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._armed = False
+        self._over.set()
+        self._thread.join()
+        signal.signal(_SIGNAL, self._previous)
+
+    def progress(self, part: float) -> None:
+        """Note how far the work is, from 0 to 1; the next beat tells."""
+        self._progress = part
+
+    def _beat(self) -> None:
+        while not self._over.wait(BEAT_SECONDS):
+            try:
+                wanted = self._store.beat(self._name, self._token, self._progress)
+            except JobsDownError:
+                continue  # what is done counts whenever Redis is there again
+            if not wanted:
+                signal.pthread_kill(self._main, _SIGNAL)
+                return
+
+    def _end(self, number: int, frame: FrameType | None) -> None:
+        # Once: what is closed and waited for on the way out must not be broken off too.
+        if self._armed:
+            self._armed = False
+            raise UnwantedError

@@ -1,0 +1,119 @@
+"""A worker: Celery with a fixed number of processes, each of which does the jobs of one lane, one after another."""
+
+import ctypes
+import logging
+import os
+import resource
+import signal
+import socket
+import time
+import uuid
+from collections.abc import Callable
+from typing import TypeVar
+
+from celery import Celery
+from celery.exceptions import SoftTimeLimitExceeded
+from celery.signals import setup_logging, worker_process_init
+
+from slicer.jobs.celery_app import TASK, make_app, queue_name
+from slicer.jobs.desk import open_store
+from slicer.jobs.errors import JobsDownError
+from slicer.jobs.failure import OVERSTAYED, Failure, failure_of
+from slicer.jobs.store import JobStore
+from slicer.jobs.watch import UnwantedError, Watch
+from slicer.jobs.work import Workshop
+from slicer.settings import Settings
+
+_T = TypeVar("_T")
+_LOG = logging.getLogger("slicer")
+#: Seconds for which a worker tries to say how a job ended: longer than a restart of Redis.
+_SAY_SECONDS = 600
+#: Memory that a process has at rest, in bytes, with some room.
+_REST_BYTES = 256 << 20
+_PR_SET_PDEATHSIG = 1
+
+
+def run(settings: Settings, lane: str, processes: int) -> int:
+    """Work on the jobs of a lane with so many processes until SIGTERM, which lets them finish what they have; the exit status."""
+    app = make_app(settings, worker=True)
+    workshop = Workshop(settings)
+    workshop.prepare()
+    bench = _Bench(open_store(settings, timeout=2.0), workshop)
+    app.task(bench.do, name=TASK)
+    most = _REST_BYTES + settings.render_memory_bytes
+    parent = os.getpid()
+
+    def begin(**_: object) -> None:
+        _with_parent(parent)
+        resource.setrlimit(resource.RLIMIT_DATA, (most, resource.getrlimit(resource.RLIMIT_DATA)[1]))
+
+    worker_process_init.connect(begin, weak=False)
+    # Ours is set up already.
+    setup_logging.connect(_nothing, weak=False)
+    return _start(app, queue_name(settings.jobs_name, lane), f"{settings.jobs_name}-{lane}", processes)
+
+
+def _start(app: Celery, queue: str, name: str, processes: int) -> int:
+    worker = app.Worker(
+        queues=[queue],
+        concurrency=processes,
+        pool="prefork",
+        hostname=f"{name}@{socket.gethostname()}",
+        # What workers tell each other helps nobody here.
+        without_gossip=True,
+        without_mingle=True,
+        quiet=True,
+    )
+    worker.start()
+    return int(worker.exitcode or 0)
+
+
+def _nothing(**_: object) -> None:
+    pass
+
+
+def _with_parent(parent: int) -> None:
+    """Have the kernel kill this process when the one that started it is killed: else two would do one job."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+class _Bench:
+    """What a process does with a message."""
+
+    def __init__(self, store: JobStore, workshop: Workshop) -> None:
+        self._store = store
+        self._workshop = workshop
+
+    def do(self, name: str) -> None:
+        """Do a job, if it is still to be done. Whatever happens to the work is said of the job, and the message is done with."""
+        token = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex}"
+        order = _patiently(lambda: self._store.claim(name, token))
+        if order is None:
+            return
+        failure: Failure | None = None
+        try:
+            with Watch(self._store, name, token) as watch:
+                self._workshop.make(order, watch.progress)
+        except UnwantedError:
+            return
+        except SoftTimeLimitExceeded:
+            failure = OVERSTAYED
+        except Exception as error:
+            failure = failure_of(error)
+            if failure.status >= 500:
+                _LOG.exception("job %s: %s", name, order.url)
+        _patiently(lambda: self._store.finish(name, token, failure))
+
+
+def _patiently(ask: Callable[[], _T]) -> _T:
+    """Ask Redis until it answers. Raises JobsDownError when it was away for too long: then the job is done again."""
+    end = time.monotonic() + _SAY_SECONDS
+    while True:
+        try:
+            return ask()
+        except JobsDownError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.5)
