@@ -22,6 +22,7 @@ from slicer.jobs.work import job_limits
 from slicer.media.library import Library
 from slicer.media.store import IndexStore
 from slicer.render import PeaksRequest, RenderRequest, Results
+from slicer.server.express import RUN_USER
 from slicer.settings import Settings
 
 START_SECONDS = 40
@@ -146,6 +147,11 @@ class Place:
             **settings,
         }
         self.settings = Settings.from_environ(self.environ)
+        if os.geteuid() == 0:
+            # As a server makes them that root has started.
+            for path in (self.settings.index_dir, self.settings.results_dir, self.settings.scratch_dir):
+                os.mkdir(path)
+                shutil.chown(path, RUN_USER, RUN_USER)
         self.desk = Desk(self.settings)
         self.results = Results(self.settings.results_dir, max_bytes=self.settings.results_bytes)
         self._crews: list[Crew] = []
@@ -157,7 +163,7 @@ class Place:
 
     def order(self, form: str, *pairs: tuple[str, str], name: str = "show.mp3") -> Order:
         """What somebody would order: a render, or for json and dat a waveform."""
-        store = IndexStore(self.settings.index_dir, seconds=Fraction(600))
+        store = IndexStore(os.path.join(self.work, "own index"), seconds=Fraction(600))
         store.prepare()
         with Library(self.media).open(os.fsencode(name)) as source:
             index = store.get(source)

@@ -28,7 +28,7 @@ from slicer.media.source import Source, SourceMissingError, open_file
 from slicer.media.store import IndexPendingError, IndexStore
 from slicer.media.timespan import ALLOWED, TimeSpan, TimeSpanError
 from slicer.mp3 import Mp3Error, UnsupportedMp3Error, build_whole_index, cut
-from slicer.server import doctor, drain, express, machine, reach, run
+from slicer.server import doctor, drain, express, machine, preflight, reach, run
 from slicer.server.drain import DrainError
 from slicer.server.preflight import PreflightError
 from slicer.settings import CACHES, PREFIX, Settings, SettingsError, default_dir
@@ -257,7 +257,17 @@ def _worker(options: argparse.Namespace) -> int:
     processes = {lane: cpus if number is None else number for lane, number in given.items()}
     if not any(processes.values()):
         raise _UsageError("there would be no process to work")
-    return int(commands.work(_settings(options.folder), lane=options.lane, processes=processes, grace=options.grace))
+    settings = _settings(options.folder)
+    if options.lane is not None:
+        return int(commands.work_in_lane(settings, options.lane, processes[options.lane]))
+    # What a server and its workers keep is for both to write.
+    user = reach.run_user(express.RUN_USER)
+    preflight.readable("media folder", settings.media, user)
+    for part in reach.interpreter_parts():
+        preflight.readable("Python that Slicer runs on,", part, user)
+    for name, what in CACHES.items():
+        preflight.own_folder(f"{what} folder", getattr(settings, name), PREFIX + name.upper(), user)
+    return int(commands.work(settings, processes=processes, grace=options.grace, user=user))
 
 
 def _jobs(options: argparse.Namespace) -> int:

@@ -51,10 +51,10 @@ def test_a_list_that_changes_with_the_origin_always_says_so():
     assert all(VARY in cors.headers({"HTTP_ORIGIN": origin}) for origin in (A, B, C))
 
 
-def test_preflight():
-    assert Cors(()).preflight() == []
+def test_preflight("GET"):
+    assert Cors(()).preflight("GET") == []
     for origins in (("*",), (A,), (A, B)):
-        headers = dict(Cors(origins).preflight())
+        headers = dict(Cors(origins).preflight("GET"))
         assert headers["Access-Control-Allow-Methods"] == "GET, HEAD, OPTIONS"
         assert int(headers["Access-Control-Max-Age"]) > 0
         allowed = headers["Access-Control-Allow-Headers"].split(", ")

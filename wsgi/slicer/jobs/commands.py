@@ -14,17 +14,25 @@ from slicer.jobs.order import ID
 from slicer.settings import PREFIX, Settings
 
 
-def work(settings: Settings, *, lane: str | None, processes: dict[str, int], grace: float) -> int:
-    """Work on jobs until a signal ends it. With `lane`, as the worker of that lane alone. Raises JobsError where there are no jobs."""
+def work(settings: Settings, *, processes: dict[str, int], grace: float, user: str | None) -> int:
+    """Work on jobs as `user` (None: the caller) until a signal ends it, with so many processes for each lane.
+
+    Raises JobsError where there are no jobs.
+    """
     _check(settings)
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    if lane is not None:
-        return worker.run(settings, lane, processes[lane])
+    _log()
     print(
         f"working on jobs of {settings.media}: {processes[SHORT]} processes for short ones, {processes[LONG]} for long ones",
         flush=True,
     )
-    return crew.run(settings, processes, grace)
+    return crew.run(settings, processes, grace, user)
+
+
+def work_in_lane(settings: Settings, lane: str, processes: int) -> int:
+    """Work on the jobs of one lane. Raises JobsError where there are no jobs."""
+    _check(settings)
+    _log()
+    return worker.run(settings, lane, processes)
 
 
 def show_all(settings: Settings) -> int:
@@ -51,6 +59,10 @@ def cancel(settings: Settings, name: str) -> int:
     job = _found(open_store(settings, timeout=5.0).cancel(name), name)
     print(f"{job.id}  {job.state}")
     return 0 if job.state == "cancelled" else 1
+
+
+def _log() -> None:
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
 
 
 def _facts(job: Job) -> dict[str, object]:

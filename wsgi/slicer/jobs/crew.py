@@ -3,6 +3,7 @@
 import ctypes
 import logging
 import os
+import pwd
 import signal
 import subprocess
 import sys
@@ -27,10 +28,10 @@ _PR_SET_PDEATHSIG = 1
 _LONG_NICE = 5
 
 
-def run(settings: Settings, processes: dict[str, int], grace: float) -> int:
+def run(settings: Settings, processes: dict[str, int], grace: float, user: str | None) -> int:
     """Work until SIGTERM or SIGINT; then jobs have `grace` seconds to finish, and what does not is done again elsewhere.
 
-    `processes` is for each lane. Must be called in the main thread. Returns 0.
+    `processes` is for each lane; they run as `user` (None: the caller). Must be called in the main thread. Returns 0.
     """
     stop = threading.Event()
 
@@ -39,7 +40,7 @@ def run(settings: Settings, processes: dict[str, int], grace: float) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, stopping)
-    lanes = [_Lane(lane, processes[lane]) for lane in LANES if processes[lane]]
+    lanes = [_Lane(lane, processes[lane], user) for lane in LANES if processes[lane]]
     care = _Care(settings)
     try:
         while not stop.is_set():
@@ -56,9 +57,10 @@ def run(settings: Settings, processes: dict[str, int], grace: float) -> int:
 class _Lane:
     """The worker of one lane, a process of its own."""
 
-    def __init__(self, lane: str, processes: int) -> None:
+    def __init__(self, lane: str, processes: int, user: str | None) -> None:
         self._lane = lane
         self._processes = processes
+        self._user = user
         self.process: subprocess.Popen[bytes] | None = None
         self._not_before = 0.0
 
@@ -86,6 +88,12 @@ class _Lane:
             self.process = subprocess.Popen(  # noqa: S603
                 [sys.executable, *words],
                 stdin=subprocess.DEVNULL,
+                user=self._user,
+                group=self._user,
+                extra_groups=None
+                if self._user is None
+                else os.getgrouplist(self._user, pwd.getpwnam(self._user).pw_gid),
+                umask=0o022,
                 preexec_fn=before_exec,
                 # Ctrl-C reaches only us.
                 start_new_session=True,

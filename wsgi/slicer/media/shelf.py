@@ -22,10 +22,10 @@ IDLE_SECONDS = 30
 class Opened:
     """An open source with its index. Whoever holds one can read from it; it is closed when nobody does."""
 
-    __slots__ = ("_path", "index", "source", "used")
+    __slots__ = ("index", "path", "source", "used")
 
     def __init__(self, path: bytes, source: Source, index: Index) -> None:
-        self._path = path
+        self.path = path  #: under which it was opened
         self.source = source
         self.index = index
         self.used = time.monotonic()
@@ -33,7 +33,7 @@ class Opened:
     def check_current(self) -> None:
         """Raise SourceChangedError unless the file under the path still is this one, unchanged since it was opened."""
         try:
-            now = os.stat(self._path)
+            now = os.stat(self.path)
         except OSError:
             raise SourceChangedError("the file is gone") from None
         was = self.source.identity

@@ -19,10 +19,14 @@ from slicer.web.documents import Documents
 from slicer.web.extra import Extra
 from slicer.web.memory import make_place
 from slicer.web.options import parse_options, parse_pairs
+from slicer.web.prefer import preferred
 from slicer.web.problems import Problem, busy, not_found, overstayed
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+    from slicer.web.jobs import Jobs
+    from slicer.web.orders import Kind
 
 _LOG = logging.getLogger("slicer")
 _CLIP_OPTIONS = frozenset({"t", "download"})
@@ -35,7 +39,8 @@ _REPEATABLE = frozenset({"t"})
 _PEAKS_OPTIONS = frozenset({"t", "pixels", "zoom", "bits"})
 _NO_OPTIONS: frozenset[str] = frozenset()
 _METHODS = ("GET", "HEAD", "OPTIONS")
-_ALLOW = ", ".join(_METHODS)
+#: By endpoint, where they are others.
+_OTHER_METHODS = {"jobs": ("POST", "OPTIONS"), "job": ("GET", "HEAD", "DELETE", "OPTIONS")}
 
 
 class Slicer:
@@ -47,7 +52,7 @@ class Slicer:
         store.prepare()
         shelf = Shelf(library, store, memory_bytes=settings.index_memory_bytes, largest=settings.max_source_bytes)
         self._clips = Clips(settings, shelf)
-        self._extra = Extra(settings, shelf)
+        self._extra = Extra(settings, shelf, {"render": _render_pairs, "peaks": _peaks_pairs})
         self._documents = Documents(library, store, shelf)
         self._cors = Cors(settings.origins)
         self.url_map = Map(
@@ -55,6 +60,10 @@ class Slicer:
                 Rule("/clips/<path:path>", endpoint="clips", methods=_METHODS),
                 Rule("/renders/<path:path>", endpoint="renders", methods=_METHODS),
                 Rule("/peaks/<path:path>", endpoint="peaks", methods=_METHODS),
+                Rule("/jobs", endpoint="jobs", methods=_OTHER_METHODS["jobs"]),
+                Rule("/jobs/<id>", endpoint="job", methods=_OTHER_METHODS["job"]),
+                Rule("/jobs/<id>/wait", endpoint="job_wait", methods=_METHODS),
+                Rule("/jobs/<id>/events", endpoint="job_events", methods=_METHODS),
                 Rule("/info/<path:path>", endpoint="info", methods=_METHODS),
                 Rule("/library", endpoint="library", methods=_METHODS),
                 Rule("/healthz", endpoint="healthz", methods=_METHODS),
@@ -64,10 +73,9 @@ class Slicer:
             strict_slashes=False,
             merge_slashes=False,
         )
-        # No host is ever matched, so one adapter serves all requests. What follows the first part of a path never decides
-        # about the route, so a match is remembered by that part.
+        # No host is ever matched, so one adapter serves all requests. A match is remembered by what decides about the route.
         routes = self.url_map.bind("")
-        self._match = lru_cache(maxsize=256)(lambda path: routes.match(path, "GET")[0])
+        self._match = lru_cache(maxsize=256)(lambda path, method: routes.match(path, method)[0])
 
     def on_clips(self, environ: "WSGIEnvironment") -> Answer:
         """The lossless cut of a span."""
@@ -76,13 +84,50 @@ class Slicer:
 
     def on_renders(self, environ: "WSGIEnvironment") -> Answer:
         """A span decoded, changed and encoded."""
-        pairs = parse_pairs(environ.get("QUERY_STRING", ""), _RENDER_OPTIONS, _REPEATABLE)
-        return self._extra.renders.answer(environ, _path_behind(environ, "/renders/"), pairs)
+        pairs = _render_pairs(environ.get("QUERY_STRING", ""))
+        path = _path_behind(environ, "/renders/")
+        return self._as_job(environ, "render", path, pairs) or self._extra.renders.answer(environ, path, pairs)
 
     def on_peaks(self, environ: "WSGIEnvironment") -> Answer:
         """A waveform."""
-        pairs = parse_pairs(environ.get("QUERY_STRING", ""), _PEAKS_OPTIONS)
-        return self._extra.waveforms.answer(environ, _path_behind(environ, "/peaks/"), pairs)
+        pairs = _peaks_pairs(environ.get("QUERY_STRING", ""))
+        path = _path_behind(environ, "/peaks/")
+        return self._as_job(environ, "peaks", path, pairs) or self._extra.waveforms.answer(environ, path, pairs)
+
+    def _as_job(
+        self, environ: "WSGIEnvironment", kind: "Kind", path: bytes, pairs: list[tuple[str, str]]
+    ) -> Answer | None:
+        """The answer to a client that prefers not to wait here, where there are jobs; else None."""
+        wanted = preferred(environ)
+        if not wanted or environ["REQUEST_METHOD"] != "GET":
+            return None
+        jobs = self._extra.jobs
+        return None if jobs is None else jobs.instead(environ, kind, path, pairs, wanted)
+
+    def on_jobs(self, environ: "WSGIEnvironment") -> Answer:
+        """Asks for work that takes long."""
+        return self._jobs().post(environ)
+
+    def on_job(self, environ: "WSGIEnvironment") -> Answer:
+        """A job as it is, or its end."""
+        jobs, name = self._jobs(), _job_of(environ)
+        return (jobs.cancel if environ["REQUEST_METHOD"] == "DELETE" else jobs.state)(environ, name)
+
+    def on_job_wait(self, environ: "WSGIEnvironment") -> Answer:
+        """A job once it has ended."""
+        return self._jobs().wait(environ, _job_of(environ))
+
+    def on_job_events(self, environ: "WSGIEnvironment") -> Answer:
+        """A job's states, one after another."""
+        return self._jobs().events(environ, _job_of(environ))
+
+    def _jobs(self) -> "Jobs":
+        jobs = self._extra.jobs
+        if jobs is None:
+            raise Problem(
+                501, "no-jobs", "this server takes no jobs; its operator can name a broker in SLICER_JOBS_BROKER"
+            )
+        return jobs
 
     def on_info(self, environ: "WSGIEnvironment") -> Answer:
         """What is known of a source."""
@@ -108,18 +153,19 @@ class Slicer:
     def dispatch(self, environ: "WSGIEnvironment") -> Answer:
         """The answer to a request, whatever happens."""
         try:
-            first, slash, rest = environ["PATH_INFO"][1:].partition("/")
-            endpoint = self._match("/" + first + slash + ("x" if rest else ""))
+            endpoint = self._endpoint(environ["PATH_INFO"])
             method = environ["REQUEST_METHOD"]
-            if method not in _METHODS:
+            methods = _OTHER_METHODS.get(endpoint, _METHODS)
+            allow = ", ".join(methods)
+            if method not in methods:
                 raise Problem(
                     405,
                     "method",
-                    f"{method[:20]} is not possible here, only GET and HEAD",
-                    headers=(("Allow", _ALLOW),),
+                    f"{method[:20]} is not possible here, only {' and '.join(methods[:-1])}",
+                    headers=(("Allow", allow),),
                 )
             if method == "OPTIONS":
-                return Answer(204, [("Allow", _ALLOW), ("Cache-Control", "no-store"), *self._cors.preflight()], ())
+                return Answer(204, [("Allow", allow), ("Cache-Control", "no-store"), *self._cors.preflight(allow)], ())
             answer: Answer = getattr(self, f"on_{endpoint}")(environ)
         except Problem as problem:
             answer = problem.answer()
@@ -138,6 +184,19 @@ class Slicer:
             answer = overstayed().answer()
         return answer
 
+    def _endpoint(self, path: str) -> str:
+        """What answers a path. Raises NotFound, RequestRedirect."""
+        first, slash, rest = path[1:].partition("/")
+        if first == "jobs":
+            # A job's name never decides, what follows it does.
+            name, second, rest = rest.partition("/")
+            endpoint: str = self._match(
+                f"/jobs{slash}{'x' if name else ''}{second}{rest[:20]}", "GET" if name else "POST"
+            )
+        else:
+            endpoint = self._match("/" + first + slash + ("x" if rest else ""), "GET")
+        return endpoint
+
     def wsgi_app(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """The application proper, apart from __call__ so that a wrapper can go around it."""
         answer = self.dispatch(environ)
@@ -153,6 +212,20 @@ def _path_behind(environ: "WSGIEnvironment", prefix: str) -> bytes:
     """The rest of the path, as the bytes the client sent: names on disk are bytes, and need not be UTF-8."""
     path: str = environ["PATH_INFO"]
     return path[len(prefix) :].encode("latin-1")
+
+
+def _job_of(environ: "WSGIEnvironment") -> str:
+    """The job that the path names."""
+    name: str = environ["PATH_INFO"].split("/", 3)[2]
+    return name
+
+
+def _render_pairs(query: str) -> list[tuple[str, str]]:
+    return parse_pairs(query, _RENDER_OPTIONS, _REPEATABLE)
+
+
+def _peaks_pairs(query: str) -> list[tuple[str, str]]:
+    return parse_pairs(query, _PEAKS_OPTIONS)
 
 
 def create_app(settings: Settings) -> Slicer:

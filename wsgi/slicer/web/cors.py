@@ -6,8 +6,8 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 #: Headers that scripts on other origins may read.
-EXPOSED = "Accept-Ranges, Content-Length, Content-Location, Content-Range, ETag, Retry-After, X-Clip-Span"
-_ALLOWED = "If-Match, If-Modified-Since, If-None-Match, If-Range, If-Unmodified-Since, Range"
+EXPOSED = "Accept-Ranges, Content-Length, Content-Location, Content-Range, ETag, Location, Preference-Applied, Retry-After, X-Clip-Span"
+_ALLOWED = "Content-Type, If-Match, If-Modified-Since, If-None-Match, If-Range, If-Unmodified-Since, Prefer, Range"
 
 
 class Cors:
@@ -29,12 +29,12 @@ class Cors:
             headers.append(("Access-Control-Allow-Origin", origin))
         return [*headers, ("Vary", "Origin")]
 
-    def preflight(self) -> list[tuple[str, str]]:
-        """The further headers of an answer to OPTIONS."""
+    def preflight(self, methods: str) -> list[tuple[str, str]]:
+        """The further headers of an answer to OPTIONS, where these methods are possible."""
         if not self._origins:
             return []
         return [
-            ("Access-Control-Allow-Methods", "GET, HEAD, OPTIONS"),
+            ("Access-Control-Allow-Methods", methods),
             ("Access-Control-Allow-Headers", _ALLOWED),
             ("Access-Control-Max-Age", "86400"),
         ]

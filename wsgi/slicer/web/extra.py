@@ -11,8 +11,11 @@ from slicer.settings import Settings
 from slicer.web.problems import Problem
 
 if TYPE_CHECKING:
+    from slicer.web.jobs import Jobs
+    from slicer.web.orders import Parsers
     from slicer.web.peaks import Waveforms
     from slicer.web.renders import Renders
+    from slicer.web.workshop import Workshop
 
 _LOG = logging.getLogger("slicer")
 #: The daemon group that renders are made in.
@@ -24,19 +27,23 @@ _NICE, _NICEST = 10, 19
 class _Loaded(NamedTuple):
     renders: "Renders"
     waveforms: "Waveforms"
+    jobs: "Jobs | None"
 
 
 class Extra:
     """One object for all threads."""
 
-    def __init__(self, settings: Settings, shelf: Shelf) -> None:
-        """Loads at once in a daemon that is there for renders, so that no request waits for it."""
+    def __init__(self, settings: Settings, shelf: Shelf, parsers: "Parsers") -> None:
+        """Loads at once where renders are made, and where jobs are taken, so that no request waits for it."""
         self._settings = settings
+        self._parsers = parsers
         self._shelf = shelf
         self._lock = threading.Lock()
         self._loaded: _Loaded | None = None
-        if _process_group() == _GROUP:
+        renders = _process_group() == _GROUP
+        if renders:
             _let_others_go_first()
+        if renders or settings.jobs_broker:
             try:
                 self._load()
             except ImportError as error:
@@ -51,6 +58,11 @@ class Extra:
     def waveforms(self) -> "Waveforms":
         """Answers for waveforms. Raises Problem 501 where packages are missing."""
         return self._get().waveforms
+
+    @property
+    def jobs(self) -> "Jobs | None":
+        """Answers for jobs, None where there are none. Raises Problem 501 where packages are missing."""
+        return self._get().jobs if self._settings.jobs_broker else None
 
     def _get(self) -> _Loaded:
         try:
@@ -69,8 +81,16 @@ class Extra:
 
                 workshop = Workshop(self._settings, self._shelf)
                 workshop.prepare()
-                self._loaded = _Loaded(Renders(workshop), Waveforms(workshop))
+                self._loaded = _Loaded(Renders(workshop), Waveforms(workshop), self._jobs(workshop))
             return self._loaded
+
+    def _jobs(self, workshop: "Workshop") -> "Jobs | None":
+        if not self._settings.jobs_broker:
+            return None
+        from slicer.web.jobs import Jobs
+        from slicer.web.orders import Orders
+
+        return Jobs(self._settings, Orders(self._settings, workshop, self._parsers))
 
 
 def _let_others_go_first() -> None:

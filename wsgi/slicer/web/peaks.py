@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 #: Under the source's own name it is JSON.
-_OTHER_NAMES = {"mp3": "json"}
+OTHER_NAMES = {"mp3": "json"}
 
 
 class Waveforms:
@@ -30,7 +30,7 @@ class Waveforms:
         """The waveform that the options in `pairs` ask for, of the source that `path` names with a form's name. Raises Problem."""
         began = time.monotonic()
         stem, suffix = split_suffix(path)
-        form = _OTHER_NAMES.get(suffix, suffix)
+        form = OTHER_NAMES.get(suffix, suffix)
         with problems_of_work():
             request = PeaksRequest.parse(form, pairs)
         url = f"/peaks/{quote(stem)}.{form}?{request.canonical}"

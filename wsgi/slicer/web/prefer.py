@@ -1,0 +1,48 @@
+"""The Prefer field (RFC 7240): what a client would like, and can do without."""
+
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+#: One preference: a token, and its value as a token or a quoted string; its parameters say nothing to us.
+_PREFERENCE = re.compile(
+    r"""[ \t]*([!#$%&'*+.^_`|~0-9A-Za-z-]+)(?:[ \t]*=[ \t]*([!#$%&'*+.^_`|~0-9A-Za-z-]*|"(?:[^"\\]|\\.)*"))?(?:[ \t]*;[^,]*)?[ \t]*""",
+    re.ASCII,
+)
+_SECONDS = re.compile(r"[0-9]{1,6}", re.ASCII)
+_MAX_TEXT = 1000
+
+
+class Preferred(NamedTuple):
+    """What is understood of it."""
+
+    respond_async: bool  #: it takes a 202 and asks later (section 4.1)
+    wait: int | None  #: seconds it would wait for an answer (section 4.3)
+
+    @property
+    def applied(self) -> tuple[str, str]:
+        """The header that says which of them were followed (section 3)."""
+        parts = ["respond-async"] if self.respond_async else []
+        if self.wait is not None:
+            parts.append(f"wait={self.wait}")
+        return "Preference-Applied", ", ".join(parts)
+
+    def __bool__(self) -> bool:
+        return self.respond_async or self.wait is not None
+
+
+def preferred(environ: Mapping[str, str]) -> Preferred:
+    """What a request prefers. What cannot be parsed is ignored, and of one that is given twice the first counts (section 2)."""
+    found: dict[str, str] = {}
+    text = environ.get("HTTP_PREFER", "")
+    if len(text) > _MAX_TEXT:
+        text = ""
+    place = 0
+    while place < len(text):
+        match = _PREFERENCE.match(text, place)
+        end = text.find(",", match.end() if match else place)
+        if match and text[match.end() : match.end() + 1] in {"", ","}:
+            found.setdefault(match.group(1).lower(), (match.group(2) or "").strip('"'))
+        place = len(text) if end < 0 else end + 1
+    wait = found.get("wait", "")
+    return Preferred("respond-async" in found, int(wait) if _SECONDS.fullmatch(wait) else None)
