@@ -51,7 +51,7 @@ def test_a_list_that_changes_with_the_origin_always_says_so():
     assert all(VARY in cors.headers({"HTTP_ORIGIN": origin}) for origin in (A, B, C))
 
 
-def test_preflight("GET"):
+def test_preflight():
     assert Cors(()).preflight("GET") == []
     for origins in (("*",), (A,), (A, B)):
         headers = dict(Cors(origins).preflight("GET"))

@@ -58,6 +58,11 @@ class Job:
         )
 
     @property
+    def channel(self) -> str:
+        """Where its state is published: each time it is asked for is another one, so that nobody hears of an end that was before."""
+        return f"{self.id}-{round(self.asked * 1000)}"
+
+    @property
     def seconds_left(self) -> float | None:
         """How long it will take yet, nearly; None where nothing more comes, or nobody can know for it waits in a queue."""
         if self.state is not State.RUNNING or self.started is None:

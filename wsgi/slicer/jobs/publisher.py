@@ -48,7 +48,7 @@ class _Edge:
             try:
                 self._connection.request(
                     "POST",
-                    f"{self._path}/{channel}/{job.id}",
+                    f"{self._path}/{channel}/{job.channel}",
                     job.encoded(),
                     {"Content-Type": "application/json", "X-EventSource-Event": "state"},
                 )

@@ -153,7 +153,11 @@ def _held(environ: "WSGIEnvironment", job: Job, way: str) -> Answer | None:
     """Where the proxy is to hold the client; None where it cannot, or there is nothing to wait for."""
     if job.state in FINAL or not environ.get(_HOLD_FIELD) or environ["REQUEST_METHOD"] != "GET":
         return None
-    headers = [("Content-Length", "0"), ("Cache-Control", "no-store"), ("X-Accel-Redirect", f"/.held/{way}/{job.id}")]
+    headers = [
+        ("Content-Length", "0"),
+        ("Cache-Control", "no-store"),
+        ("X-Accel-Redirect", f"/.held/{way}/{job.channel}"),
+    ]
     return Answer(200, headers, ())
 
 

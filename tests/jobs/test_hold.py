@@ -1,0 +1,307 @@
+"""Clients that wait for a job are held by Nginx: the role's own configuration with its module nchan, a server, workers and a Redis."""
+
+import contextlib
+import json
+import os
+import selectors
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from liveedge import Edge, edge_of
+from liveedge import site as site_of
+from livejobs import Broker, Crew, Place, place_of
+from liveserver import Server, children_of, free_port, serving, status, until
+
+MODULE = Path("/usr/lib/nginx/modules/ngx_nchan_module.so")
+HELD = 1000
+
+pytestmark = [
+    pytest.mark.skipif(not MODULE.exists(), reason="needs Debian's package libnginx-mod-nchan"),
+    pytest.mark.timeout(120),
+]
+
+
+class House:
+    """Everything: Nginx, the server behind it, and where its jobs are done."""
+
+    def __init__(self, place: Place, server: Server, edge: Edge) -> None:
+        self.place, self.server, self.edge = place, server, edge
+        self.sockets: list[socket.socket] = []
+
+    def post(self, url: str) -> str:
+        """Ask for a job; its URL."""
+        body = json.dumps({"request": url}).encode()
+        answer = self.edge.get("/jobs", "POST", body=body, Content_Type="application/json")
+        assert answer.status == 202, answer
+        return answer.headers["location"]
+
+    def state(self, target: str) -> str:
+        return json.loads(self.edge.get(target).body)["state"]
+
+    def connections(self) -> int:
+        """Connections that Nginx has to the server."""
+        found = 0
+        for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+            remote, state = line.split()[2:4]
+            found += state == "01" and int(remote.split(":")[1], 16) == self.server.port
+        return found
+
+
+class Held:
+    """A request that is held, on a socket of its own."""
+
+    def __init__(self, house: House, target: str, accept: str = "application/json") -> None:
+        self.socket = socket.create_connection(("127.0.0.1", house.edge.port), timeout=60)
+        house.sockets.append(self.socket)
+        self.socket.sendall(
+            f"GET {target} HTTP/1.1\r\nHost: x\r\nAccept: {accept}\r\nConnection: close\r\n\r\n".encode()
+        )
+        self.data = b""
+
+    def all(self) -> tuple[int, dict[str, Any]]:
+        """Status and JSON, once it is answered."""
+        with contextlib.suppress(ConnectionResetError):
+            while block := self.socket.recv(65536):
+                self.data += block
+        self.socket.close()
+        return self.parsed()
+
+    def parsed(self) -> tuple[int, dict[str, Any]]:
+        head, _, body = self.data.partition(b"\r\n\r\n")
+        return int(head.split()[1]) if head else 0, json.loads(body) if body.startswith(b"{") else {}
+
+
+@pytest.fixture(scope="module")
+def house(media: str, broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    module = tmp_path_factory.mktemp("nginx") / "nchan.conf"
+    module.write_text(f"load_module {MODULE};\n")
+    publish = free_port()
+    with contextlib.ExitStack() as stack:
+        place = stack.enter_context(place_of(media, broker, SLICER_JOBS_PUBLISH=f"http://127.0.0.1:{publish}/main"))
+        server = stack.enter_context(serving(media, environ=place.environ))
+        edge = stack.enter_context(
+            edge_of(
+                [site_of(server.port)],
+                nginx_hold_clients=True,
+                nginx_hold_ping_seconds=1,
+                nginx_publish_listen=f"127.0.0.1:{publish}",
+                nginx_modules_include=str(module),
+            )
+        )
+        yield House(place, server, edge)
+
+
+@pytest.fixture(autouse=True)
+def _closing(house: House) -> Iterator[None]:
+    yield
+    for each in house.sockets:
+        each.close()
+    house.sockets.clear()
+
+
+@pytest.fixture
+def crew(house: House) -> Iterator[Crew]:
+    crew = house.place.crew("--short", "1", "--long", "1", "--grace", "1")
+    yield crew
+    crew.stop()
+
+
+def ended(house: House, target: str, held: Held) -> dict[str, Any]:
+    """What a held request says in the end; a sign of life in between means that it is to be made again."""
+    while True:
+        code, body = held.all()
+        assert code == 200
+        if body["state"] not in {"queued", "running"}:
+            return body
+        held = Held(house, target + "/wait")
+
+
+@pytest.fixture
+def fresh() -> Callable[..., str]:
+    """A render that no test has asked for."""
+    return lambda form="wav", end=2: f"/renders/hour.{form}?t=1,{end}.{time.monotonic_ns() % 10**9:09d}".rstrip("0")
+
+
+def test_who_waits_is_answered_when_the_job_has_ended(house: House, crew: Crew, fresh: Callable[..., str]) -> None:
+    url = fresh("opus", 300)
+    target = house.post(url)
+    held = [Held(house, target + "/wait") for _ in range(5)]
+    until(lambda: house.state(target) == "running", 30, "it is being worked on")
+    until(lambda: house.connections() == 0, 5, "nobody behind Nginx has to do with them")
+    for each in held:
+        assert ended(house, target, each)["result"] == url
+    answer = house.edge.get(target)
+    assert (answer.status, answer.headers["location"]) == (303, url)
+    assert house.edge.get(url).headers["content-type"].startswith("audio/ogg")
+
+
+def test_a_job_that_has_ended_is_answered_at_once(house: House, crew: Crew, fresh: Callable[..., str]) -> None:
+    target = house.post(fresh())
+    until(lambda: house.place.job(target.rpartition("/")[2]).state == "done", 30, "it is done")
+    began = time.monotonic()
+    answer = house.edge.get(target + "/wait")
+    assert time.monotonic() - began < 1
+    assert json.loads(answer.body)["state"] == "done"
+    assert answer.headers["cache-control"] == "no-store"
+    assert house.edge.get(target + "/wait", "HEAD").status == 200
+
+
+def test_every_state_comes_as_an_event(house: House, fresh: Callable[..., str]) -> None:
+    target = house.post(fresh("opus", 400))
+    held = Held(house, target + "/events", "text/event-stream")
+    crew = house.place.crew("--short", "0", "--long", "1")
+    seen: list[dict[str, Any]] = []
+    try:
+        while not seen or seen[-1]["state"] != "done":
+            held.data += held.socket.recv(65536)
+            lines = held.data.decode().splitlines()
+            seen = [json.loads(line[6:]) for line in lines if line.startswith("data: ") and line.endswith("}")]
+    finally:
+        crew.stop()
+    head, _, body = held.data.decode().partition("\r\n\r\n")
+    assert "Content-Type: text/event-stream" in head
+    assert "Cache-Control: no-store" in head
+    assert "event: state" in body
+    progress = [each["progress"] for each in seen]
+    assert progress == sorted(progress)
+    assert len(set(progress)) > 2
+
+
+def test_who_waits_hears_of_a_job_that_does_not_end(house: House, fresh: Callable[..., str]) -> None:
+    """Nobody works on long ones, so nothing becomes of it."""
+    crew = house.place.crew("--short", "1", "--long", "0")
+    target = house.post(fresh("m4a", 3000))
+    events = Held(house, target + "/events", "text/event-stream")
+    began = time.monotonic()
+    code, body = Held(house, target + "/wait").all()
+    assert (code, body["state"]) == (200, "queued")
+    assert time.monotonic() - began < 25
+    assert events.socket.recv(65536)
+    until(lambda: b"event: ping" in events.socket.recv(65536), 10, "events are kept alive")
+    house.edge.get(target, "DELETE")
+    crew.stop()
+
+
+def test_what_is_asked_for_again_does_not_end_as_it_did_before(
+    house: House, crew: Crew, fresh: Callable[..., str]
+) -> None:
+    url = fresh("m4a", 3000)
+    target = house.post(url)
+    held = Held(house, target + "/wait")
+    house.edge.get(target, "DELETE")
+    assert ended(house, target, held)["state"] == "cancelled"
+    assert house.post(url) == target
+    again = Held(house, target + "/wait")
+    until(lambda: house.state(target) == "running", 30, "it is being worked on")
+    again.socket.settimeout(2)
+    with contextlib.suppress(TimeoutError):
+        assert again.all()[1]["state"] == "running"
+    house.edge.get(target, "DELETE")
+
+
+def test_prefer_wait_leads_to_where_clients_are_held(house: House, crew: Crew, fresh: Callable[..., str]) -> None:
+    answer = house.edge.get(fresh("opus", 200), Prefer="respond-async, wait=20")
+    assert answer.status == 303
+    assert answer.headers["preference-applied"] == "respond-async, wait=20"
+    assert answer.headers["location"].endswith("/wait")
+    target = answer.headers["location"].removesuffix("/wait")
+    assert ended(house, target, Held(house, target + "/wait"))["state"] == "done"
+    plain = house.edge.get(fresh("opus", 200), Prefer="respond-async")
+    assert (plain.status, plain.cache) == (202, "BYPASS")
+
+
+def answers(held: list[Held], seconds: float) -> list[float]:
+    """Read what is held until each is answered; when each was, in seconds from now."""
+    began, found = time.monotonic(), []
+    with selectors.DefaultSelector() as selector:
+        for each in held:
+            each.socket.setblocking(False)
+            selector.register(each.socket, selectors.EVENT_READ, each)
+        while selector.get_map():
+            assert time.monotonic() - began < seconds, f"{len(selector.get_map())} are not answered"
+            for key, _ in selector.select(0.5):
+                try:
+                    block = key.data.socket.recv(65536)
+                except ConnectionResetError:
+                    block = b""
+                key.data.data += block
+                if not block:
+                    selector.unregister(key.data.socket)
+                    key.data.socket.close()
+                    found.append(time.monotonic() - began)
+    return found
+
+
+def test_a_thousand_are_held_by_nobody_but_nginx(house: House, fresh: Callable[..., str]) -> None:
+    crew = house.place.crew("--short", "0", "--long", "1", "--grace", "0")
+    target = house.post(fresh("m4a", 3000))
+    until(lambda: house.state(target) == "running", 30, "it is being worked on")
+    threads = {pid: status(pid)["Threads"] for pid in house.server.daemons("clips")}
+    before = sum(int(status(pid)["VmRSS"].split()[0]) for pid in house.edge.workers())
+    # Just after a sign of life, so that none comes meanwhile.
+    ended_by_life = Held(house, target + "/wait").all()[1]
+    assert ended_by_life["state"] == "running"
+    held = []
+    while len(held) < HELD:
+        # No more at once than Nginx may ask about.
+        held += [Held(house, target + "/wait") for _ in range(20)]
+        until(lambda: house.connections() == 0, 10, "nobody behind Nginx has to do with them")
+    after = sum(int(status(pid)["VmRSS"].split()[0]) for pid in house.edge.workers())
+    assert (after - before) / HELD < 16  # KiB for each
+    assert {pid: status(pid)["Threads"] for pid in house.server.daemons("clips")} == threads
+    # Others are answered as if nobody waited.
+    began = time.monotonic()
+    assert house.edge.get("/clips/show.mp3?t=1,2").status == 200
+    assert time.monotonic() - began < 1
+    house.edge.get(target, "DELETE")
+    assert max(answers(held, 30)) < 2
+    states = [each.parsed()[1].get("state") for each in held]
+    assert states.count("cancelled") == HELD
+    crew.stop()
+
+
+@pytest.mark.parametrize("how", ["reloaded", "killed"])
+def test_clients_come_back_when_nginx_was(house: House, crew: Crew, fresh: Callable[..., str], how: str) -> None:
+    target = house.post(fresh("opus", 400))
+    until(lambda: house.state(target) == "running", 30, "it is being worked on")
+    held = [Held(house, target + "/wait") for _ in range(50)]
+    until(lambda: house.connections() == 0, 10, "they are held")
+    if how == "reloaded":
+        house.edge.reload()
+    else:
+        for pid in children_of(house.edge.process.pid):
+            os.kill(pid, signal.SIGKILL)
+    ended = 0
+    while held:
+        answers(held, 120)
+        again = [each for each in held if each.parsed()[1].get("state") != "done"]
+        ended += len(held) - len(again)
+        held = []
+        for _ in again:
+            with contextlib.suppress(OSError):
+                held.append(Held(house, target + "/wait"))
+        time.sleep(0.2)
+    assert ended == 50
+    assert house.state(target) == "done" or house.edge.get(target).status == 303
+
+
+def test_nobody_can_publish_or_be_held_from_outside(house: House) -> None:
+    channel = "0" * 40 + "-1"
+    for path in (f"/main/end/{channel}", f"/.held/wait/{channel}", f"/.held/events/{channel}"):
+        assert house.edge.get(path).status == 404
+        assert house.edge.get(path, "POST", body=b"{}").status in {404, 405}
+
+
+def test_a_page_of_another_origin_may_read_it(house: House, fresh: Callable[..., str]) -> None:
+    target = house.post(fresh())
+    held = Held(house, target + "/events", "text/event-stream\r\nOrigin: https://www.example.org")
+    head = held.socket.recv(65536)
+    assert b"200 OK" in head
+    assert b"Allow-Credentials" not in head
+    held.socket.close()
+    house.edge.get(target, "DELETE")
