@@ -94,6 +94,8 @@ def house(media: str, broker: Broker, tmp_path_factory: pytest.TempPathFactory) 
             )
         )
         yield House(place, server, edge)
+        # Shown where a test fails.
+        print(edge.errors())
 
 
 @pytest.fixture(autouse=True)
