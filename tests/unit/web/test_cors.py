@@ -54,7 +54,7 @@ def test_a_list_that_changes_with_the_origin_always_says_so():
 def test_preflight():
     assert Cors(()).preflight("GET") == []
     for origins in (("*",), (A,), (A, B)):
-        headers = dict(Cors(origins).preflight("GET"))
+        headers = dict(Cors(origins).preflight("GET, HEAD, OPTIONS"))
         assert headers["Access-Control-Allow-Methods"] == "GET, HEAD, OPTIONS"
         assert int(headers["Access-Control-Max-Age"]) > 0
         allowed = headers["Access-Control-Allow-Headers"].split(", ")

@@ -82,7 +82,8 @@ def operations():
     return [
         (path, method, item[method])
         for path, item in DOCUMENT["paths"].items()
-        for method in ("get", "head", "options")
+        for method in ("get", "head", "post", "delete", "options")
+        if method in item
     ]
 
 
@@ -228,10 +229,10 @@ def test_the_page_has_every_endpoint_with_its_options():
     rows = {path.strip("`"): set(re.findall(r"`(\w+)`", options)) for path, _, options in table("Endpoints")}
     given = defaultdict(set)
     for path, method, operation in operations():
-        if method == "get":
+        if method in {"get", "post"}:
             parameters = map(resolved, operation.get("parameters", []))
             suffix = {"/renders/{path}": "<format>", "/peaks/{path}": "json"}.get(path, "mp3")
-            given[path.replace("{path}", f"<path>.{suffix}")] = {
+            given[path.replace("{path}", f"<path>.{suffix}").replace("{id}", "<id>")] = {
                 each["name"] for each in parameters if each["in"] == "query"
             }
     assert rows == given
