@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 #: One preference: a token, and its value as a token or a quoted string; its parameters say nothing to us.
+_TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]"
 _PREFERENCE = re.compile(
-    r"""[ \t]*([!#$%&'*+.^_`|~0-9A-Za-z-]+)(?:[ \t]*=[ \t]*([!#$%&'*+.^_`|~0-9A-Za-z-]*|"(?:[^"\\]|\\.)*"))?(?:[ \t]*;[^,]*)?[ \t]*""",
-    re.ASCII,
+    rf"""[ \t]*({_TOKEN}+)(?:[ \t]*=[ \t]*("(?:[^"\\]|\\.)*"|{_TOKEN}*))?[ \t]*(?:;[^,]*)?(?=,|$)""", re.ASCII
 )
 _SECONDS = re.compile(r"[0-9]{1,6}", re.ASCII)
 _MAX_TEXT = 1000
@@ -41,7 +41,7 @@ def preferred(environ: Mapping[str, str]) -> Preferred:
     while place < len(text):
         match = _PREFERENCE.match(text, place)
         end = text.find(",", match.end() if match else place)
-        if match and text[match.end() : match.end() + 1] in {"", ","}:
+        if match:
             found.setdefault(match.group(1).lower(), (match.group(2) or "").strip('"'))
         place = len(text) if end < 0 else end + 1
     wait = found.get("wait", "")
