@@ -163,7 +163,7 @@ def test_work_that_takes_too_long_fails(at: Callable[..., Place], broker: Broker
     os.kill(ffmpeg, signal.SIGSTOP)
     failed = place.ended(job.id, 30)
     assert failed.problem is not None
-    assert (failed.problem["status"], failed.problem["type"]) == (413, "urn:slicer:problem:work-too-long")
+    assert (failed.problem["status"], failed.problem["type"]) == (413, "urn:slicer:problem:render-too-long")
     until(lambda: not status(ffmpeg), 5, "ffmpeg is gone")
     assert files(place) == []
 

@@ -1,17 +1,21 @@
 """Reading options: what is known, in range and in agreement is read exactly; everything else is refused by its name."""
 
+import os
+import shutil
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
+from cutting import index_of
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from slicer.media.source import Identity
-from slicer.render import FORMATS, OptionError, PeaksRequest, RenderRequest
+from slicer.media.source import open_file
+from slicer.render import FORMATS, OptionError, PeaksRequest, RenderRequest, Version
 from slicer.render.formats import RATES
 from slicer.render.request import ALLOWED_VALUES, MAX_SPANS, Normalize
 
-SOURCE = Identity(b"/srv/show.mp3", 1, 2, 3, 4)
+SOURCE = Version(3, 4, 5)
 
 
 def test_everything_is_read() -> None:
@@ -174,12 +178,22 @@ def test_the_key_is_of_all_that_makes_the_bytes() -> None:
         PeaksRequest.parse("dat", [("t", "1,2")]).key(SOURCE),
         PeaksRequest.parse("json", [("t", "1,2"), ("bits", "16")]).key(SOURCE),
         PeaksRequest.parse("json", [("t", "1,2")]).partial_key(SOURCE),
-        *(request.key(SOURCE._replace(**{name: 9})) for name in ("device", "inode", "size", "mtime_ns")),
+        *(request.key(SOURCE._replace(**{name: 9})) for name in ("size", "mtime_ns", "proof")),
     }
-    assert len(keys) == 12
+    assert len(keys) == 11
     assert all(len(key) == 40 and int(key, 16) >= 0 for key in keys)
-    assert request.key(SOURCE._replace(path=b"/srv/moved.mp3")) == request.key(SOURCE)
     assert RenderRequest.parse("mp3", [("t", "npt:0:01,2.000"[:4] + "1,2.000")]).key(SOURCE) == request.key(SOURCE)
+
+
+def test_a_copy_that_kept_its_time_is_the_same(cbr: str, tmp_path: Path) -> None:
+    """On whatever disk, and under whatever name: servers that share results find each other's."""
+    shutil.copy2(cbr, tmp_path / "copy.mp3")
+    versions = []
+    for path in (cbr, str(tmp_path / "copy.mp3")):
+        with open_file(path) as source:
+            versions.append(Version.of(source.identity, index_of(path)))
+    assert versions[0] == versions[1]
+    assert os.stat(cbr).st_ino != os.stat(tmp_path / "copy.mp3").st_ino
 
 
 def test_normalize_is_a_pair() -> None:

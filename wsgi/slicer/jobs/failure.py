@@ -18,6 +18,7 @@ from slicer.render import (
     OptionError,
     TooLargeError,
     ToolError,
+    ToolMissingError,
     TooLongError,
     UnreadableError,
     WorkTimeoutError,
@@ -26,13 +27,13 @@ from slicer.render import (
 _TYPE = "urn:slicer:problem:"
 #: By error, the first that fits: status and last part of the problem's type; None where another sentence than the error's is better.
 _KINDS: tuple[tuple[type[Exception], int, str, str | None], ...] = (
-    (OptionError, 400, "option", None),
+    (OptionError, 400, "option-refused", None),
     (SpanOutsideError, 400, "span-outside", None),
     (SpanTooShortError, 400, "span-too-short", None),
     (SpanCrossesSegmentsError, 422, "span-crosses-segments", None),
-    (WorkTimeoutError, 413, "work-too-long", None),
-    (TooLongError, 413, "work-too-long", None),
-    (TooLargeError, 413, "result-too-large", None),
+    (WorkTimeoutError, 413, "render-too-long", None),
+    (TooLongError, 413, "render-too-long", None),
+    (TooLargeError, 413, "render-too-large", None),
     (UnreadableError, 422, "cannot-be-decoded", None),
     (SourceMissingError, 410, "source-gone", "the source is not there any more"),
     (SourceChangedError, 410, "source-gone", "the source is another one by now; ask again"),
@@ -40,6 +41,7 @@ _KINDS: tuple[tuple[type[Exception], int, str, str | None], ...] = (
     (IndexPendingError, 503, "try-again", "the source could not be indexed in time; ask again"),
     (NotMp3Error, 415, "not-an-mp3", None),
     (Mp3Error, 422, "cannot-be-cut", None),
+    (ToolMissingError, 501, "not-installed", "the worker has no ffmpeg"),
     (ToolError, 500, "internal", "the server made a mistake; it is in its log"),
     (MemoryError, 503, "try-again", "the worker was short of memory; ask again"),
     (OSError, 503, "try-again", "there was no room for the result, or no way to it; ask again"),
@@ -68,7 +70,7 @@ class Failure:
 #: A job whose workers were killed too often.
 LOST = Failure(503, "job-lost", "whoever worked on it was killed, more than once; ask again")
 #: A job that a worker could not finish in its time.
-OVERSTAYED = Failure(413, "work-too-long", "the work took longer than a job may; ask for less at a time")
+OVERSTAYED = Failure(413, "render-too-long", "the work took longer than a job may; ask for less at a time")
 #: A defect.
 MISTAKE = Failure(500, "internal", "the server made a mistake; it is in its log")
 

@@ -19,9 +19,7 @@ class Order:
     path: bytes  #: of the source, from the media folder
     form: str  #: the name of a format, or json or dat
     query: str  #: canonical
-    key: str  #: the name of the result in the store of results, 40 hexadecimal digits
-    size: int  #: of the source, in bytes
-    mtime_ns: int  #: of the source
+    key: str  #: the name of the result in the store of results, 40 hexadecimal digits; another one for another version of the source
     url: str  #: where the result is found, canonical
     work_seconds: float  #: of CPU, nearly
 

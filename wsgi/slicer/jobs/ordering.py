@@ -3,7 +3,7 @@
 from slicer.jobs.order import Order
 from slicer.media.source import Identity
 from slicer.mp3 import Index
-from slicer.render import Limits, PeaksRequest, RenderRequest, plan
+from slicer.render import Limits, PeaksRequest, RenderRequest, Version, plan
 
 #: Seconds of CPU for each second of a waveform, on one core of 2.5 GHz: decoding, and looking at each sample.
 _PEAKS_WORK = 0.002
@@ -19,9 +19,7 @@ def render_order(
         path=path,
         form=request.format.name,
         query=request.canonical,
-        key=request.key(identity),
-        size=identity.size,
-        mtime_ns=identity.mtime_ns,
+        key=request.key(Version.of(identity, index)),
         url=url,
         work_seconds=round(planned.estimate.work_seconds, 3),
     )
@@ -36,9 +34,7 @@ def peaks_order(request: PeaksRequest, path: bytes, identity: Identity, index: I
         path=path,
         form=request.form,
         query=request.canonical,
-        key=request.key(identity),
-        size=identity.size,
-        mtime_ns=identity.mtime_ns,
+        key=request.key(Version.of(identity, index)),
         url=url,
         work_seconds=round(seconds * _PEAKS_WORK, 3),
     )

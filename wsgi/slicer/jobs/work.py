@@ -10,7 +10,7 @@ from slicer.media.library import Library
 from slicer.media.source import Source, SourceTooLargeError
 from slicer.media.store import IndexStore
 from slicer.mp3 import Index, SourceChangedError
-from slicer.render import Limits, PeaksRequest, PeaksTimeoutError, RenderRequest, Results, peaks, render
+from slicer.render import Limits, PeaksRequest, PeaksTimeoutError, RenderRequest, Results, Version, peaks, render
 from slicer.render.digest import etag_of
 from slicer.render.limits import Deadline
 from slicer.render.progress import Progress
@@ -54,8 +54,6 @@ class Workshop:
             found.close()
             return
         with self._library.open(order.path) as source:
-            if (source.identity.size, source.identity.mtime_ns) != (order.size, order.mtime_ns):
-                raise SourceChangedError("the source is another one by now")
             if source.identity.size > self._largest:
                 raise SourceTooLargeError(f"the file is larger than {self._largest} bytes")
             index = self._indexes.get(source)
@@ -66,13 +64,16 @@ class Workshop:
 
     def _render(self, order: Order, source: Source, index: Index, progress: Progress) -> None:
         request = RenderRequest.parse(order.form, parse_qsl(order.query))
+        _check(order, request.key(Version.of(source.identity, index)))
         with render(request, source.fd, index, self._limits, scratch=self._scratch, progress=progress) as made:
             source.check()
             self._keep(order.key, {**made.facts, "etag": etag_of(made.pieces())}, made.pieces())
 
     def _peaks(self, order: Order, source: Source, index: Index, progress: Progress) -> None:
         request = PeaksRequest.parse(order.form, parse_qsl(order.query))
-        key = request.partial_key(source.identity)
+        version = Version.of(source.identity, index)
+        _check(order, request.key(version))
+        key = request.partial_key(version)
         found = self._results.get(key)
         partial = b""
         if found is not None:
@@ -116,3 +117,9 @@ def job_limits(settings: Settings) -> Limits:
         work_seconds=settings.job_seconds,
         memory_bytes=settings.render_memory_bytes,
     )
+
+
+def _check(order: Order, key: str) -> None:
+    """Raise SourceChangedError unless the result has the name under which it was ordered: else it is of another version of the source."""
+    if key != order.key:
+        raise SourceChangedError("the source is another one by now")

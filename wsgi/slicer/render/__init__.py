@@ -18,6 +18,7 @@ from slicer.render.plan import Estimate, Plan, plan
 from slicer.render.rendering import Rendered, render
 from slicer.render.request import RENDER_VERSION, RenderRequest
 from slicer.render.results import Results, Stored
+from slicer.render.version import Version
 
 __all__ = [
     "FORMATS",
@@ -41,6 +42,7 @@ __all__ = [
     "ToolError",
     "ToolMissingError",
     "UnreadableError",
+    "Version",
     "WorkTimeoutError",
     "peaks",
     "plan",

@@ -12,7 +12,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, Self
 
-from slicer.media.source import Identity
 from slicer.media.timespan import TimeSpan
 from slicer.mp3 import Index, SpanTooShortError
 from slicer.render.decode import SpanPcm
@@ -20,6 +19,7 @@ from slicer.render.errors import OptionError, TooLargeError, WorkTimeoutError
 from slicer.render.limits import Deadline, Limits
 from slicer.render.request import key_of, parse_span
 from slicer.render.segment import WIDTH, audioop
+from slicer.render.version import Version
 
 #: Pixels where nobody says.
 DEFAULT_PIXELS = 1000
@@ -99,14 +99,14 @@ class PeaksRequest:
         """The media type of the result."""
         return CONTENT_TYPES[self.form]
 
-    def key(self, identity: Identity) -> str:
+    def key(self, version: Version) -> str:
         """A name for the result, 40 hexadecimal digits."""
-        return key_of("peaks", self.form, self.canonical, identity)
+        return key_of("peaks", self.form, self.canonical, version)
 
-    def partial_key(self, identity: Identity) -> str:
+    def partial_key(self, version: Version) -> str:
         """A name for what was done when the time was used up: the same for both forms and both numbers of bits."""
         width = f"zoom={self.zoom}" if self.zoom else f"pixels={self.pixels}"
-        return key_of("partial peaks", "", f"t={self.span.canonical}&{width}", identity)
+        return key_of("partial peaks", "", f"t={self.span.canonical}&{width}", version)
 
 
 @dataclass(frozen=True, slots=True)

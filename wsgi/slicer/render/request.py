@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Literal, NamedTuple, Self
 
-from slicer.media.source import Identity
 from slicer.media.timespan import ALLOWED, TimeSpan, TimeSpanError
 from slicer.mp3 import ENGINE_VERSION
 from slicer.render.errors import OptionError
 from slicer.render.formats import ALL_BITRATES, FORMATS, OPUS_RATE, RATES, Format
+from slicer.render.version import Version
 
 #: Changes whenever the bytes of a result change: part of every key.
 RENDER_VERSION = "1"
@@ -140,14 +140,14 @@ class RenderRequest:
             parts.append(f"bitrate={self.bitrate}")
         return "&".join(parts)
 
-    def key(self, identity: Identity) -> str:
+    def key(self, version: Version) -> str:
         """A name for the result, 40 hexadecimal digits: the same for the same bytes, another one once the source is another file."""
-        return key_of("render", self.format.name, self.canonical, identity)
+        return key_of("render", self.format.name, self.canonical, version)
 
 
-def key_of(kind: str, form: str, canonical: str, identity: Identity) -> str:
+def key_of(kind: str, form: str, canonical: str, version: Version) -> str:
     """A name for what comes of a canonical query on a source. The source's path is no part of it, as a moved file is the same."""
-    text = repr((kind, form, canonical, identity[1:], RENDER_VERSION, ENGINE_VERSION))
+    text = repr((kind, form, canonical, tuple(version), RENDER_VERSION, ENGINE_VERSION))
     return hashlib.blake2b(text.encode(), digest_size=20).hexdigest()
 
 

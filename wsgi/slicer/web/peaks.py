@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from slicer.media.shelf import Opened
 from slicer.mp3 import SECOND
-from slicer.render import PeaksRequest, PeaksTimeoutError, peaks
+from slicer.render import PeaksRequest, PeaksTimeoutError, Version, peaks
 from slicer.web.answer import Answer
 from slicer.web.elsewhere import can_be_sent, elsewhere
 from slicer.web.kept import Finished, InMemory, answer_of
@@ -49,8 +49,8 @@ class Waveforms:
 
     def _finished(self, request: PeaksRequest, opened: Opened, began: float) -> tuple[Finished, str]:
         """The waveform, as it is kept or as it is made now, and its ETag. Raises Problem 503 with how far it has got."""
-        identity = opened.source.identity
-        key, partial_key = request.key(identity), request.partial_key(identity)
+        version = Version.of(opened.source.identity, opened.index)
+        key, partial_key = request.key(version), request.partial_key(version)
         kept = self._workshop.kept(key)
         if kept is not None:
             return kept

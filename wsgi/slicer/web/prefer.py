@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 #: One preference: a token, and its value as a token or a quoted string; its parameters say nothing to us.
-_TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]"
+_CHARACTER = r"[!#$%&'*+.^_`|~0-9A-Za-z-]"
 _PREFERENCE = re.compile(
-    rf"""[ \t]*({_TOKEN}+)(?:[ \t]*=[ \t]*("(?:[^"\\]|\\.)*"|{_TOKEN}*))?[ \t]*(?:;[^,]*)?(?=,|$)""", re.ASCII
+    rf"""[ \t]*({_CHARACTER}+)(?:[ \t]*=[ \t]*("(?:[^"\\]|\\.)*"|{_CHARACTER}*))?[ \t]*(?:;[^,]*)?(?=,|$)""", re.ASCII
 )
 _SECONDS = re.compile(r"[0-9]{1,6}", re.ASCII)
 _MAX_TEXT = 1000

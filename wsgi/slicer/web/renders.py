@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from slicer.media.shelf import Opened
 from slicer.mp3 import SECOND
-from slicer.render import RenderRequest, render
+from slicer.render import RenderRequest, Version, render
 from slicer.web.answer import Answer
 from slicer.web.disposition import attachment
 from slicer.web.elsewhere import can_be_sent, elsewhere
@@ -52,7 +52,7 @@ class Renders:
 
     def _finished(self, request: RenderRequest, opened: Opened, began: float) -> tuple[Finished, str]:
         """The result, as it is kept or as it is made now, and its ETag."""
-        key = request.key(opened.source.identity)
+        key = request.key(Version.of(opened.source.identity, opened.index))
         kept = self._workshop.kept(key)
         if kept is not None:
             return kept
