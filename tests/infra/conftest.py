@@ -57,7 +57,7 @@ VARIABLES = {"slicer_instances": SITES, "nginx_client_connections": 512}
 
 GROUPS = {
     "several": {"edge": ["edge1"], "slicers": ["slicer1", "slicer2"]},
-    "one": {"edge": ["default"], "slicers": ["default"]},
+    "one": {group: ["default"] for group in ("edge", "slicers", "queue", "workers")},
 }
 
 left_out: list[str] = []
@@ -71,6 +71,7 @@ _ENGINE = pytest.StashKey[farm.Engine]()
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "slicers(least): the test needs at least so many slicers")
+    config.addinivalue_line("markers", "jobs: the test needs a queue and workers")
     config.addinivalue_line("markers", "only(name): the test is for these servers only")
 
 
@@ -101,6 +102,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     fitting = metafunc.config.stash[_FLEETS]
     for mark in metafunc.definition.iter_markers("slicers"):
         fitting = {name: slicers for name, slicers in fitting.items() if slicers >= mark.args[0]}
+    if any(metafunc.definition.iter_markers("jobs")):
+        # Servers of others may have jobs or not; the tests look.
+        fitting = {name: slicers for name, slicers in fitting.items() if "workers" in GROUPS.get(name, ["workers"])}
     for mark in metafunc.definition.iter_markers("only"):
         fitting = {name: slicers for name, slicers in fitting.items() if name == mark.args[0]}
     metafunc.parametrize("fleet", sorted(fitting, reverse=True), indirect=True, scope="session")

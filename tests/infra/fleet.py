@@ -326,9 +326,19 @@ class Fleet:
     def edges(self) -> list[Host]:
         return self._group("edge")
 
+    @cached_property
+    def workers(self) -> list[Host]:
+        """Those that do jobs; none where there are no jobs."""
+        return self._group("workers")
+
+    @cached_property
+    def queues(self) -> list[Host]:
+        return self._group("queue")
+
     @property
     def hosts(self) -> list[Host]:
-        return list({host.name: host for host in (*self.edges, *self.slicers)}.values())
+        found = (*self.edges, *self.slicers, *self.queues, *self.workers)
+        return list({host.name: host for host in found}.values())
 
     @cached_property
     def sites(self) -> list[Site]:

@@ -29,19 +29,25 @@ class Edge:
     name: str = "localhost"
 
     def ask(
-        self, target: str, method: str = "GET", timeout: float = PATIENCE, headers: Mapping[str, str] | None = None
+        self,
+        target: str,
+        method: str = "GET",
+        timeout: float = PATIENCE,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
     ) -> "Answer":
         """One request on a connection of its own. Raises OSError or HTTPException where there is no whole answer."""
         began = time.monotonic()
         connection = http.client.HTTPConnection(self.address, self.port, timeout=timeout)
         try:
-            connection.request(method, target, headers={"Host": self.name, "Connection": "close", **(headers or {})})
+            named = {"Host": self.name, "Connection": "close", **(headers or {})}
+            connection.request(method, target, body=body, headers=named)
             answer = connection.getresponse()
-            body = answer.read()
+            received = answer.read()
         finally:
             connection.close()
         fields = {name.lower(): value for name, value in answer.getheaders()}
-        return Answer(answer.status, fields, body, began, time.monotonic())
+        return Answer(answer.status, fields, received, began, time.monotonic())
 
     def ask_at_once(self, targets: Sequence[str], timeout: float = PATIENCE) -> list["Answer"]:
         """All of these together, each from a thread of its own; the answers in the same order."""
