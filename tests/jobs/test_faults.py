@@ -7,8 +7,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from livejobs import Broker, Crew, Place, broker_of
+from livejobs import Crew, Place, broker_of
 from liveserver import status, until
+from unit.render.sounds import wav
 
 from slicer.jobs import JobsDownError, State
 from slicer.jobs.desk import open_store
@@ -108,6 +109,31 @@ def test_redis_killed_and_started_again_costs_no_job(at: Callable[..., Place]) -
         # And the same crew takes what comes next.
         assert place.ended(place.desk.ask(place.order("wav", ("t", "3,4"))).id).state is State.DONE
         assert crew.process.poll() is None
+
+
+def test_a_thousand_jobs_while_workers_come_and_go(place: Place) -> None:
+    """Each ends done, and once: whatever was begun twice has one result."""
+    # Almost nothing to do for each, so that what is tested is the queue.
+    orders = [place.order("wav", ("t", f"0,{number // 500 + 1}.{number % 500 + 200}")) for number in range(1000)]
+    assert len({order.id for order in orders}) == len(orders)
+    crews = [place.crew("--short", "1", "--long", "0", "--grace", "1") for _ in range(2)]
+    names = []
+    for number, order in enumerate(orders):
+        names.append(place.desk.ask(order).id)
+        if number % 250 == 249:
+            victim = crews.pop(0)
+            victim.kill() if number % 500 == 249 else victim.stop()
+            crews.append(place.crew("--short", "1", "--long", "0", "--grace", "1"))
+    until(lambda: not place.desk.store.active(), 240, "all have ended")
+    jobs = [place.job(name) for name in names]
+    assert {job.state for job in jobs} == {State.DONE}
+    # Four were in the hands of one that was killed, at most.
+    assert sum(job.attempts for job in jobs) <= len(jobs) + 4
+    for order in orders[::50]:
+        kept = place.results.get(order.key)
+        assert kept is not None
+        with kept:
+            assert wav(kept.read())[1:] == (44_100, 2)
 
 
 def test_a_stopped_redis_is_told_of_soon(at: Callable[..., Place]) -> None:
@@ -210,10 +236,3 @@ def test_a_foreign_record_is_no_job(place: Place, brisk: JobStore) -> None:
         redis.hset(f"{place.settings.jobs_name}:job:{order.id}", mapping={"state": "queued", "sent": "1"})
     assert brisk.get(order.id) is None
     assert brisk.get("../etc/passwd") is None
-
-
-def test_the_broker_fixture_has_a_password(broker: Broker) -> None:
-    from redis import AuthenticationError, Redis
-
-    with Redis(port=broker.port) as redis, pytest.raises(AuthenticationError):
-        redis.ping()

@@ -66,7 +66,8 @@ def queue_name(name: str, lane: str) -> str:
 
 def _queue(name: str, lane: str, *, quorum: bool) -> Queue:
     wanted = queue_name(name, lane)
-    exchange = Exchange(name, type="direct", durable=True)  # type: ignore[no-untyped-call]
+    # To quorum queues Celery speaks by topics only.
+    exchange = Exchange(name, type="topic" if quorum else "direct", durable=True)  # type: ignore[no-untyped-call]
     arguments = {"x-queue-type": "quorum"} if quorum else None
     return Queue(  # type: ignore[no-untyped-call]
         wanted, exchange, routing_key=wanted, durable=True, queue_arguments=arguments

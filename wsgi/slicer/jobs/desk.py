@@ -11,6 +11,9 @@ from slicer.jobs.order import Order
 from slicer.jobs.store import JobStore
 from slicer.settings import Settings
 
+#: A connection that was idle while the broker was away is found dead only when it is used: once more, at once, on a new one.
+_RETRY = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0}
+
 
 class Desk:
     """Takes orders. One object for all threads of a process; it connects when it is first used."""
@@ -56,6 +59,8 @@ def open_store(settings: Settings, *, timeout: float = 1.0) -> JobStore:
 def send(app: Celery, name: str, job: str, lane: str) -> None:
     """Give a job's message to the broker. Raises JobsDownError."""
     try:
-        app.send_task(TASK, args=[job], queue=queue_name(name, lane), retry=False, ignore_result=True)
+        app.send_task(
+            TASK, args=[job], queue=queue_name(name, lane), retry=True, retry_policy=_RETRY, ignore_result=True
+        )
     except (OperationalError, OSError) as error:
         raise JobsDownError(f"the broker cannot be used: {error}"[:200]) from error

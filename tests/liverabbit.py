@@ -1,0 +1,89 @@
+"""A real RabbitMQ for tests, of one node, in a folder of its own and on ports that nobody else has."""
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from liveserver import free_port, until
+
+SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
+START_SECONDS = 90
+
+
+class Rabbit:
+    """One running node, for whoever asks from this machine (user guest)."""
+
+    def __init__(self) -> None:
+        self.work = tempfile.mkdtemp(prefix="slicer-rabbit-")
+        self.port, distribution = free_port(), free_port()
+        self.url = f"amqp://guest:guest@127.0.0.1:{self.port}//"
+        Path(self.work, "rabbitmq.conf").write_text(
+            f"listeners.tcp.1 = 127.0.0.1:{self.port}\nloopback_users.guest = true\n"
+        )
+        Path(self.work, "enabled_plugins").write_text("[].\n")
+        self._environ = {
+            **os.environ,
+            "HOME": self.work,
+            "LC_ALL": "C.UTF-8",
+            "RABBITMQ_NODENAME": f"slicer{self.port}@localhost",
+            "RABBITMQ_DIST_PORT": str(distribution),
+            "RABBITMQ_CONFIG_FILE": os.path.join(self.work, "rabbitmq.conf"),
+            "RABBITMQ_ADVANCED_CONFIG_FILE": os.path.join(self.work, "none.config"),
+            "RABBITMQ_CONF_ENV_FILE": os.path.join(self.work, "none.env"),
+            "RABBITMQ_MNESIA_BASE": os.path.join(self.work, "data"),
+            "RABBITMQ_LOG_BASE": os.path.join(self.work, "log"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": os.path.join(self.work, "enabled_plugins"),
+            "RABBITMQ_PID_FILE": os.path.join(self.work, "pid"),
+            "RABBITMQ_FEATURE_FLAGS_FILE": os.path.join(self.work, "flags"),
+            # No port mapper: it would outlive the test.
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"-start_epmd false -erl_epmd_port {distribution}",
+        }
+        self.process: subprocess.Popen[bytes] | None = None
+        self.start()
+
+    def start(self) -> None:
+        with open(os.path.join(self.work, "out"), "ab") as out:
+            self.process = subprocess.Popen(
+                [SERVER], env=self._environ, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
+            )
+        try:
+            until(self.answers, START_SECONDS, "RabbitMQ answers")
+        except BaseException:
+            print(Path(self.work, "out").read_text(errors="replace")[-3000:])
+            self.stop()
+            raise
+
+    def answers(self) -> bool:
+        assert self.process
+        assert self.process.poll() is None, Path(self.work, "out").read_text(errors="replace")[-3000:]
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 2) as connection:
+            connection.settimeout(5)
+            # A node that cannot yet work closes the connection instead of naming its version (AMQP 0-9-1, 2.2.4).
+            connection.sendall(b"AMQP\0\0\x09\x01")
+            return bool(connection.recv(1))
+        return False
+
+    def kill(self) -> None:
+        assert self.process
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, 9)
+        self.process.wait()
+
+    def stop(self) -> None:
+        self.kill()
+        shutil.rmtree(self.work, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def rabbit_of() -> Iterator[Rabbit]:
+    rabbit = Rabbit()
+    try:
+        yield rabbit
+    finally:
+        rabbit.stop()
