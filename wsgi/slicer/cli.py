@@ -267,7 +267,10 @@ def _worker(options: argparse.Namespace) -> int:
         preflight.readable("Python that Slicer runs on,", part, user)
     for name, what in CACHES.items():
         preflight.own_folder(f"{what} folder", getattr(settings, name), PREFIX + name.upper(), user)
-    return int(commands.work(settings, processes=processes, grace=options.grace, user=user))
+    try:
+        return int(commands.work(settings, processes=processes, grace=options.grace, user=user))
+    except ImportError as error:
+        raise _missing(error) from None
 
 
 def _jobs(options: argparse.Namespace) -> int:
@@ -285,9 +288,11 @@ def _job_commands() -> ModuleType:
     try:
         return importlib.import_module("slicer.jobs.commands")
     except ImportError as error:
-        raise _UsageError(
-            f"jobs need packages that are missing ({error.name}): pip install 'slicer[jobs,renders]'"
-        ) from None
+        raise _missing(error) from None
+
+
+def _missing(error: ImportError) -> _UsageError:
+    return _UsageError(f"jobs need packages that are missing ({error.name}): pip install 'slicer[jobs,renders]'")
 
 
 def _cut(options: argparse.Namespace) -> int:

@@ -23,7 +23,8 @@ _CONNECT_SECONDS, _ANSWER_SECONDS = 1.0, 2.0
 def make_app(settings: Settings, *, worker: bool = False) -> Celery:
     """The application for `settings.jobs_broker`: for a worker, or for those who only send.
 
-    Nothing is global: no other application's settings are read, and this one does not become the current one.
+    Nothing is global: no other application's settings are read, and this one does not become the current one. Raises ImportError where a
+    package is missing that the broker needs.
     """
     app = Celery("slicer", broker=settings.jobs_broker, set_as_current=False, loader="celery.loaders.app:AppLoader")
     work = int(settings.job_seconds)
@@ -56,6 +57,8 @@ def make_app(settings: Settings, *, worker: bool = False) -> Celery:
         worker_hijack_root_logger=False,
         worker_log_color=False,
     )
+    # What the broker's protocol takes is loaded only now, and may be missing.
+    app.connection_for_write()
     return app
 
 

@@ -49,7 +49,8 @@ class _Edge:
                 self._connection.request(
                     "POST",
                     f"{self._path}/{channel}/{job.channel}",
-                    job.encoded(),
+                    # An event's line ends where the line ends.
+                    job.encoded().rstrip() if channel == _STATE else job.encoded(),
                     {"Content-Type": "application/json", "X-EventSource-Event": "state"},
                 )
                 answer = self._connection.getresponse()

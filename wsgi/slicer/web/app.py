@@ -125,7 +125,9 @@ class Slicer:
         jobs = self._extra.jobs
         if jobs is None:
             raise Problem(
-                501, "no-jobs", "this server takes no jobs; its operator can name a broker in SLICER_JOBS_BROKER"
+                501,
+                "no-jobs",
+                "this server takes no jobs; its operator can install slicer[jobs] and name a broker in SLICER_JOBS_BROKER",
             )
         return jobs
 

@@ -87,10 +87,14 @@ class Extra:
     def _jobs(self, workshop: "Workshop") -> "Jobs | None":
         if not self._settings.jobs_broker:
             return None
-        from slicer.web.jobs import Jobs
-        from slicer.web.orders import Orders
+        try:
+            from slicer.web.jobs import Jobs
+            from slicer.web.orders import Orders
 
-        return Jobs(self._settings, Orders(self._settings, workshop, self._parsers))
+            return Jobs(self._settings, Orders(self._settings, workshop, self._parsers))
+        except ImportError as error:
+            _LOG.error("no jobs: %s", error)
+            return None
 
 
 def _let_others_go_first() -> None:
