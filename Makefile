@@ -2,7 +2,7 @@
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 .SUFFIXES:
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-hosts vagrant-test lint bench-engine bench-http bench-edge bench-render deploy-tools wheel sample places lock clean
+.PHONY: help serve test test-hosts vagrant-test lint bench-engine bench-http bench-edge bench-render bench-studio screenshot deploy-tools wheel sample places lock clean
 
 HOST ?= 127.0.0.1
 PORT ?= 8000
@@ -19,7 +19,9 @@ STATE := $(if $(filter 0,$(shell id -u)),/var/lib/slicer,$(HOME)/.local/share/sl
 SAMPLE := $(STATE)/sample/show.mp3
 
 # The sum of every file that a built Slicer consists of: another sum, another build. Times of files say less after a checkout.
-SOURCES := find wsgi apache pyproject.toml README.md LICENSE -type f ! -name '*.pyc' -exec cksum {} +
+# What npm fetches while it is built follows from its lock.
+SOURCES := find wsgi apache pyproject.toml hatch_build.py package.json package-lock.json .npmrc README.md LICENSE \
+	-type f ! -name '*.pyc' ! -path '*/.vendor-*' ! -path 'wsgi/slicer/web/studio/vendor/*' -exec cksum {} +
 SUM = $(shell $(SOURCES) 2>/dev/null | LC_ALL=C sort | cksum | cut -d' ' -f1)
 SLICER := $(STAMPS)/$(if $(EDITABLE),editable,wheel-$(SUM))
 
@@ -60,6 +62,12 @@ bench-edge: $(SLICER) $(STAMPS)/bench $(STAMPS)/test $(STAMPS)/deploy ## measure
 bench-render: $(SLICER) $(STAMPS)/bench ## measure renders
 	PYTHONPATH=tests $(PYTHON) tests/bench/render.py
 
+bench-studio: $(SLICER) $(STAMPS)/bench $(STAMPS)/test ## measure the studio page in Chromium
+	PYTHONPATH=tests $(PYTHON) tests/bench/studio.py
+
+screenshot: $(SLICER) $(SAMPLE) $(STAMPS)/test ## make docs/studio.png anew, the picture of the studio page
+	PYTHONPATH=tests $(PYTHON) scripts/studio-picture "$(SAMPLE)" docs/studio.png
+
 deploy-tools: $(STAMPS)/deploy ## install Ansible, which sets up servers (docs/deploy.md)
 
 wheel: $(STAMPS)/deploy ## build a wheel of this checkout into dist/
@@ -75,7 +83,7 @@ lock: $(STAMPS)/serve ## write requirements/*.txt anew from pyproject.toml
 	@scripts/lock $(VENV)/bin/uv
 
 clean: ## remove the virtual environment and caches
-	rm -rf "$(VENV)" .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build
+	rm -rf "$(VENV)" .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build wsgi/slicer/web/studio/vendor
 
 $(STAMPS)/serve: requirements/build.txt requirements/serve.txt
 	@scripts/bootstrap serve $(VENV)
@@ -93,7 +101,7 @@ $(STAMPS)/wheel-%: $(STAMPS)/serve
 	@scripts/bootstrap wheel $(VENV)
 	@rm -f $(STAMPS)/wheel-* $(STAMPS)/editable && touch $@
 
-$(STAMPS)/editable: pyproject.toml $(STAMPS)/serve
+$(STAMPS)/editable: pyproject.toml hatch_build.py package-lock.json $(STAMPS)/serve
 	@scripts/bootstrap editable $(VENV)
 	@rm -f $(STAMPS)/wheel-* && touch $@
 

@@ -231,3 +231,20 @@ def test_nginx_has_nothing_to_complain_of(front, server, certificate):
     assert [line for line in said.splitlines() if not re.search(r"syntax is ok|test is successful", line)] == []
     time.sleep(0.2)
     assert "warn" not in edge.errors()
+
+
+def test_the_page_keeps_its_own_policy(edge, server):
+    for _ in range(2):
+        page = edge.get("/")
+        assert (page.status, page.cache) == (200, "MISS")
+        policies = [value for name, value in page.fields if name == "content-security-policy"]
+        assert policies == [server.get("/")[1]["content-security-policy"]]
+        assert "script-src 'self'" in policies[0]
+        assert page.headers["referrer-policy"] == SECURITY["referrer-policy"]
+    script = re.search(rb'src="(/studio/[^"]+)"', page.body)[1].decode()
+    for cache in ("MISS", "HIT"):
+        file = edge.get(script)
+        assert (file.status, file.cache) == (200, cache)
+        assert [value for name, value in file.fields if name == "x-content-type-options"] == ["nosniff"]
+        assert file.headers["content-security-policy"] == SECURITY["content-security-policy"]
+        assert file.headers["cache-control"] == "public, max-age=31536000, immutable"

@@ -13,7 +13,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 import slicer.web
 from slicer.render import formats, request
 from slicer.settings import Settings
-from slicer.web import app, documents
+from slicer.web import app, documents, page
 from slicer.web.cors import Cors
 from slicer.web.problems import MAX_AGE, cache_control
 
@@ -217,6 +217,9 @@ def test_the_page_has_how_long_every_answer_may_be_kept():
     ages["/openapi.json"] = documents._OPENAPI_MAX_AGE
     for of, seconds in ages.items():
         assert rows[f"`{of}`"] == cache_control(seconds)
+    assert rows["`/`"] == page.PAGE_CACHING
+    (files,) = [value for of, value in rows.items() if of.startswith("`/studio`")]
+    assert files == page.FILE_CACHING
     (clips,) = [value for of, value in rows.items() if of.startswith("clips")]
     assert clips == cache_control(settings.clip_max_age)
 
@@ -231,8 +234,8 @@ def test_the_page_has_every_endpoint_with_its_options():
     for path, method, operation in operations():
         if method in {"get", "post"}:
             parameters = map(resolved, operation.get("parameters", []))
-            suffix = {"/renders/{path}": "<format>", "/peaks/{path}": "json"}.get(path, "mp3")
-            given[path.replace("{path}", f"<path>.{suffix}").replace("{id}", "<id>")] = {
+            suffix = {"/renders/{path}": ".<format>", "/peaks/{path}": ".json", "/studio/{path}": ""}.get(path, ".mp3")
+            given[path.replace("{path}", f"<path>{suffix}").replace("{id}", "<id>")] = {
                 each["name"] for each in parameters if each["in"] == "query"
             }
     assert rows == given

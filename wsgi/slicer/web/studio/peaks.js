@@ -1,0 +1,175 @@
+/**
+ * A file's waveform by zoom level: one level for the whole file, and tiles for windows that are too narrow for it.
+ *
+ * Tiles lie at multiples of their length, so that scrolling and zooming ask for the same ones again, and caches have them. A window is
+ * drawn at once from whatever is there; what is missing is fetched, and what is no longer wanted is not waited for.
+ */
+
+import { ask } from './api.js';
+
+const WHOLE_PIXELS = 20_000;
+const TILE_PIXELS = 2048;
+/** Lengths of tiles, in seconds, from coarse to fine. */
+const TILE_SECONDS = [1024, 256, 64, 16, 4, 1, 0.125];
+/** Tiles that are kept: 4 KB each. */
+const KEPT = 400;
+/** Tiles that are fetched at a time: the server has few processes for this. */
+const AT_ONCE = 2;
+/** Milliseconds that a window stands still before tiles are fetched for it. */
+const STILL = 60;
+/** In front of the values in audiowaveform's format. */
+const HEADER_BYTES = 24;
+
+/**
+ * The waveform of a file: {id, rate, samples, seconds}. `onData` is called when there is more to draw, `onState` with what goes on:
+ * {state: 'ready' | 'asking' | 'waiting' | 'queued' | 'running' | 'failed', progress?, seconds?, error?}.
+ */
+export function createPeaks(file, { onData, onState }) {
+  const base = `/peaks/${file.id.replace(/\.mp3$/i, '')}.dat`;
+  const tiles = new Map();
+  const fetching = new Map();
+  const stopped = new AbortController();
+  let whole = null;
+  let wanted = [];
+  let timer = 0;
+  let refused = false;
+
+  (async () => {
+    try {
+      whole = await fetchLevel(`t=0&pixels=${WHOLE_PIXELS}&bits=8`, 0, stopped.signal, onState);
+      onState({ state: 'ready' });
+      onData();
+    } catch (error) {
+      if (error.name === 'AbortError') return;
+      refused = error.status === 404 || error.status === 501;
+      onState({ state: 'failed', error });
+    }
+  })();
+
+  async function fetchLevel(query, first, signal, tell) {
+    const response = await ask(`${base}?${query}`, { signal, tell });
+    const data = await response.arrayBuffer();
+    const view = new DataView(data);
+    return { first, zoom: view.getInt32(12, true), values: new Int8Array(data, HEADER_BYTES) };
+  }
+
+  /** The length of tiles that a window needs at so many columns; 0 where the whole-file level is fine enough. */
+  function lengthFor(start, end, columns) {
+    const perColumn = ((end - start) * file.rate) / columns;
+    if (whole && whole.zoom <= perColumn) return 0;
+    // As long as the whole is not there, a tile as long as the file would do its work twice.
+    const fits = TILE_SECONDS.filter((seconds) => seconds < file.seconds * 2);
+    return fits.find((seconds) => (seconds * file.rate) / TILE_PIXELS <= perColumn) ?? fits.at(-1) ?? 0;
+  }
+
+  function keysFor(start, end, columns) {
+    const length = lengthFor(start, end, columns);
+    if (!length) return [];
+    const keys = [];
+    for (let at = Math.floor(start / length); at * length < Math.min(end, file.seconds); at += 1) keys.push(`${length}:${at}`);
+    return keys;
+  }
+
+  function pump() {
+    for (const [key, controller] of fetching) if (!wanted.includes(key)) controller.abort();
+    for (const key of wanted) {
+      if (fetching.size >= AT_ONCE) break;
+      if (!tiles.has(key) && !fetching.has(key)) load(key);
+    }
+  }
+
+  async function load(key) {
+    const [length, at] = key.split(':').map(Number);
+    const controller = new AbortController();
+    fetching.set(key, controller);
+    const start = at * length;
+    const end = Math.min(start + length, file.seconds);
+    try {
+      const text = start + length < file.seconds ? `t=${start},${start + length}` : `t=${start}`;
+      // Less than a pixel's worth of samples at the end of the file is in the coarser levels.
+      if ((end - start) * file.rate >= 2) {
+        const level = await fetchLevel(`${text}&pixels=${TILE_PIXELS}&bits=8`, Math.round(start * file.rate), controller.signal, () => {});
+        tiles.set(key, level);
+        if (tiles.size > KEPT) tiles.delete(tiles.keys().next().value);
+        onData();
+      }
+    } catch (error) {
+      // What has failed is asked for again when the window moves; the coarser picture stays.
+      if (error.name !== 'AbortError' && (error.status === 404 || error.status === 501)) refused = true;
+    }
+    fetching.delete(key);
+    wanted = wanted.filter((other) => other !== key || tiles.has(key));
+    if (!stopped.signal.aborted) pump();
+  }
+
+  return {
+    /** Fetch what a window needs, once it stands still. */
+    want(start, end, columns) {
+      if (refused) return;
+      const keys = keysFor(start, end, columns);
+      clearTimeout(timer);
+      for (const key of keys) {
+        const tile = tiles.get(key);
+        if (tile) {
+          // Used last, thrown away last.
+          tiles.delete(key);
+          tiles.set(key, tile);
+        }
+      }
+      timer = setTimeout(() => { wanted = keys; pump(); }, STILL);
+    },
+    /**
+     * The highest and the lowest value in each of the columns of a window, from 0 to 1 away from the middle: {top, bottom}, Float32Array
+     * each; null where nothing is known of it.
+     */
+    read(start, end, columns) {
+      const top = new Float32Array(columns);
+      const bottom = new Float32Array(columns);
+      const perColumn = ((end - start) * file.rate) / columns;
+      const from = start * file.rate;
+      let any = false;
+      if (whole) {
+        paint(whole, from, perColumn, columns, top, bottom);
+        any = true;
+      }
+      const finest = lengthFor(start, end, columns);
+      for (const length of TILE_SECONDS) {
+        if (length < finest || !finest) break;
+        for (let at = Math.floor(start / length); at * length < end; at += 1) {
+          const tile = tiles.get(`${length}:${at}`);
+          if (!tile || (whole && tile.zoom >= whole.zoom)) continue;
+          paint(tile, from, perColumn, columns, top, bottom);
+          any = true;
+        }
+      }
+      return any ? { top, bottom } : null;
+    },
+    close() {
+      clearTimeout(timer);
+      stopped.abort();
+      wanted = [];
+      for (const controller of fetching.values()) controller.abort();
+    },
+  };
+}
+
+/** Draw a level into the columns that it covers. */
+function paint(level, from, perColumn, columns, top, bottom) {
+  const { first, zoom, values } = level;
+  const pixels = values.length / 2;
+  const begin = Math.max(0, Math.ceil((first - from) / perColumn));
+  const end = Math.min(columns, Math.floor((first + pixels * zoom - from) / perColumn) + 1);
+  for (let column = begin; column < end; column += 1) {
+    const start = Math.floor((from + column * perColumn - first) / zoom);
+    const stop = Math.min(pixels, Math.max(start + 1, Math.ceil((from + (column + 1) * perColumn - first) / zoom)));
+    if (start >= pixels) break;
+    let low = 127;
+    let high = -128;
+    for (let at = Math.max(0, start); at < stop; at += 1) {
+      if (values[2 * at] < low) low = values[2 * at];
+      if (values[2 * at + 1] > high) high = values[2 * at + 1];
+    }
+    top[column] = Math.max(0, high) / 128;
+    bottom[column] = Math.max(0, -low) / 128;
+  }
+}
