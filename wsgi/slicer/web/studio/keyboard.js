@@ -26,8 +26,8 @@ export function createKeyboard(keys) {
     if (!switch_.checked) return;
     const field = event.target.closest?.('input:not([type=radio]):not([type=checkbox]), select, textarea, audio[controls], [contenteditable]');
     if (field) return;
-    // Space and Enter press a button or follow a link that has the focus, and arrows choose among radio buttons.
-    if ([' ', 'Enter'].includes(event.key) && event.target.closest?.('button, a, input, [role=slider]')) return;
+    // Space presses a button or ticks a box that has the focus, and arrows choose among radio buttons.
+    if (event.key === ' ' && event.target.closest?.('button, input')) return;
     if (event.key.startsWith('Arrow') && event.target.closest?.('input')) return;
     const found = keys.find((one) => one.keys.includes(event.key) && (one.shift === undefined || one.shift === event.shiftKey));
     if (!found) return;

@@ -76,6 +76,7 @@ export function createLibrary() {
     if (focused) list.querySelector(`[data-id="${CSS.escape(focused)}"]`)?.focus();
     back.disabled = page === 0;
     on.disabled = page >= most && !next;
+    document.getElementById('pages').hidden = back.disabled && on.disabled;
     where.textContent = found.length > SHOWN || page ? `${page * SHOWN + 1}–${Math.min(found.length, (page + 1) * SHOWN)}` : '';
   }
 

@@ -3,6 +3,7 @@
  */
 
 import { json } from './api.js';
+import { sizeOf } from './canvas.js';
 import { createKeyboard } from './keyboard.js';
 import { createLibrary } from './library.js';
 import { dismiss, notice } from './notices.js';
@@ -15,7 +16,8 @@ import { drawRuler } from './ruler.js';
 import { createSpans } from './spans.js';
 import { createState, parse } from './state.js';
 import { clockText, lengthText, roughClock } from './times.js';
-import { createWaveform } from './waveform.js';
+import { createRegions } from './regions.js';
+import { columnsOf, drawWaveform } from './waveform.js';
 
 /** Seconds: of a span that is made at the cursor, of what is played from the cursor, of a jump. */
 const NEW_SPAN = 10;
@@ -33,7 +35,7 @@ const overview = createOverview(state);
 const outputs = createOutputs();
 const renders = createRenders(state);
 let peaks = null;
-let waveform = null;
+let regions = null;
 let opening = null;
 
 // ------------------------------------------------------------------------------------------------------------------ spans
@@ -169,9 +171,9 @@ function drawWave() {
   const { start, end } = get.view;
   drawRuler($('ruler'), start, end);
   overview.place();
-  if (!waveform) return;
-  const columns = waveform.columns();
-  waveform.draw(peaks?.read(start, end, columns) ?? null, start, end);
+  const columns = columnsOf($('wave-canvas'));
+  drawWaveform($('wave-canvas'), peaks?.read(start, end, columns) ?? null);
+  regions?.place();
   peaks?.want(start, end, columns);
 }
 
@@ -179,7 +181,7 @@ function drawPlayhead() {
   const { view, cursor, file } = get;
   const at = (cursor / file.rate - view.start) / (view.end - view.start);
   $('playhead').hidden = at < 0 || at > 1;
-  $('playhead').style.transform = `translateX(${at * $('wave').clientWidth}px)`;
+  $('playhead').style.transform = `translateX(${at * sizeOf($('wave'))[0]}px)`;
   $('clock').value = roughClock(cursor, file.rate);
 }
 
@@ -199,7 +201,7 @@ state.listen((names) => {
   if (!get.file) return;
   const some = (...wanted) => wanted.some((name) => names.has(name));
   if (some('file', 'view')) drawWave();
-  else if (some('spans', 'selected')) waveform?.place();
+  else if (some('spans', 'selected')) regions?.place();
   if (some('file', 'spans', 'selected')) overview.draw(peaks);
   if (some('file', 'view', 'cursor')) drawPlayhead();
   if (some('file', 'spans', 'selected', 'edge')) spans.draw();
@@ -259,7 +261,7 @@ async function open(hash) {
   player.clear();
   peaks?.close();
   peaks = null;
-  waveform?.clear();
+  regions?.clear();
   library.mark(id);
   if (!id) {
     get.file = null;
@@ -308,22 +310,22 @@ function show(file) {
   if (PHONE.matches) toggleLibrary(false);
   tellWave({ state: 'asking' });
   peaks = createPeaks(file, { onData: () => requestAnimationFrame(redraw), onState: tellWave });
-  startWaveform();
+  startRegions();
 }
 
 let starting = null;
-/** The waveform is made when the first file is shown: its place has a size only then. */
-function startWaveform() {
-  starting ??= createWaveform($('wave'), state, {
+/** The spans' layer is made when the first file is shown: its place has a size only then. */
+function startRegions() {
+  starting ??= createRegions($('wave'), state, {
     onMake: act.make,
     onChange: (key, first, last) => act.change(key, first, last),
     onSelect: (key) => state.set({ selected: key }),
     onPoint: (sample) => state.set({ cursor: sample }),
   }).then(
-    (made) => { waveform = made; redraw(); },
-    () => notice('wavesurfer', 'The waveform cannot be drawn: a part of this page is missing. Spans can be typed; reload the page to try again.'),
+    (made) => { regions = made; redraw(); },
+    () => notice('wavesurfer', 'Spans cannot be drawn with the mouse: a part of this page is missing. Reload the page to try again; times can be typed and keys work.'),
   );
-  if (waveform) redraw();
+  redraw();
 }
 
 // ----------------------------------------------------------------------------------------------------------- mouse and keys

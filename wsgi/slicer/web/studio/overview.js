@@ -2,7 +2,7 @@
  * The strip with the whole file: its waveform, the spans, and the window that is shown, which can be dragged and moved by keys.
  */
 
-import { colour, fit } from './canvas.js';
+import { colour, fit, sizeOf } from './canvas.js';
 import { roughClock } from './times.js';
 
 /** Width of the window's handle, at least, in pixels: what a finger can hold. */
@@ -78,7 +78,7 @@ export function createOverview(state) {
     place() {
       const { seconds, rate } = get.file;
       const { start, end } = get.view;
-      const width = box.clientWidth;
+      const [width] = sizeOf(box);
       const wide = Math.max(LEAST_HANDLE, ((end - start) / seconds) * width);
       const left = Math.min(width - wide, (start / seconds) * width);
       handle.style.width = `${wide}px`;

@@ -17,6 +17,9 @@ const KEPT = 400;
 const AT_ONCE = 2;
 /** Milliseconds that a window stands still before tiles are fetched for it. */
 const STILL = 60;
+/** How much of the height the highest value of the file takes, and how much a quiet file is enlarged at most. */
+const FILL = 0.94;
+const MOST_SCALE = 12;
 /** In front of the values in audiowaveform's format. */
 const HEADER_BYTES = 24;
 
@@ -33,10 +36,12 @@ export function createPeaks(file, { onData, onState }) {
   let wanted = [];
   let timer = 0;
   let refused = false;
+  let scale = 1 / 128;
 
   (async () => {
     try {
       whole = await fetchLevel(`t=0&pixels=${WHOLE_PIXELS}&bits=8`, 0, stopped.signal, onState);
+      scale = scaleFor(whole.values);
       onState({ state: 'ready' });
       onData();
     } catch (error) {
@@ -119,8 +124,8 @@ export function createPeaks(file, { onData, onState }) {
       timer = setTimeout(() => { wanted = keys; pump(); }, STILL);
     },
     /**
-     * The highest and the lowest value in each of the columns of a window, from 0 to 1 away from the middle: {top, bottom}, Float32Array
-     * each; null where nothing is known of it.
+     * How far the waveform reaches up and down from the middle in each of the columns of a window, 0 to 1, where the file's highest value
+     * is near 1: {top, bottom}, Float32Array each; null where nothing is known of it.
      */
     read(start, end, columns) {
       const top = new Float32Array(columns);
@@ -129,7 +134,7 @@ export function createPeaks(file, { onData, onState }) {
       const from = start * file.rate;
       let any = false;
       if (whole) {
-        paint(whole, from, perColumn, columns, top, bottom);
+        paint(whole, from, perColumn, columns, scale, top, bottom);
         any = true;
       }
       const finest = lengthFor(start, end, columns);
@@ -138,7 +143,7 @@ export function createPeaks(file, { onData, onState }) {
         for (let at = Math.floor(start / length); at * length < end; at += 1) {
           const tile = tiles.get(`${length}:${at}`);
           if (!tile || (whole && tile.zoom >= whole.zoom)) continue;
-          paint(tile, from, perColumn, columns, top, bottom);
+          paint(tile, from, perColumn, columns, scale, top, bottom);
           any = true;
         }
       }
@@ -153,8 +158,15 @@ export function createPeaks(file, { onData, onState }) {
   };
 }
 
+/** What brings a file's highest value near to the edge, so that quiet files can be read too. */
+function scaleFor(values) {
+  let highest = 1;
+  for (const value of values) highest = Math.max(highest, Math.abs(value));
+  return Math.min(FILL / highest, MOST_SCALE / 128);
+}
+
 /** Draw a level into the columns that it covers. */
-function paint(level, from, perColumn, columns, top, bottom) {
+function paint(level, from, perColumn, columns, scale, top, bottom) {
   const { first, zoom, values } = level;
   const pixels = values.length / 2;
   const begin = Math.max(0, Math.ceil((first - from) / perColumn));
@@ -169,7 +181,7 @@ function paint(level, from, perColumn, columns, top, bottom) {
       if (values[2 * at] < low) low = values[2 * at];
       if (values[2 * at + 1] > high) high = values[2 * at + 1];
     }
-    top[column] = Math.max(0, high) / 128;
-    bottom[column] = Math.max(0, -low) / 128;
+    top[column] = Math.min(1, Math.max(0, high) * scale);
+    bottom[column] = Math.min(1, Math.max(0, -low) * scale);
   }
 }

@@ -138,6 +138,7 @@ export function createRenders(state) {
       const render = get.kind === 'render';
       for (const radio of document.querySelectorAll('input[name=kind]')) radio.checked = radio.value === get.kind;
       form.hidden = make.hidden = !render;
+      document.getElementById('download').classList.toggle('main', !render);
       for (const [name, input] of inputs) {
         if (document.activeElement !== input || input.matches('select')) {
           if (input.matches('select') && ![...input.options].some((option) => option.value === get.effects[name])) {

@@ -9,6 +9,7 @@ import { roughClock } from './times.js';
 const STEPS = [
   0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 36000,
 ];
+const FONT = '11px system-ui, sans-serif';
 /** Pixels between marks, at least. */
 const ROOM = 84;
 
@@ -17,7 +18,7 @@ export function drawRuler(canvas, start, end) {
   const [context, width, height] = fit(canvas);
   const step = STEPS.find((one) => (one / (end - start)) * width >= ROOM) ?? STEPS.at(-1);
   const decimals = step >= 1 ? 0 : Math.ceil(-Math.log10(step));
-  context.font = `11px ${getComputedStyle(canvas).fontFamily}`;
+  context.font = FONT;
   context.textBaseline = 'middle';
   for (let number = Math.floor(start / step); number * step <= end; number += 1) {
     const x = Math.round(((number * step - start) / (end - start)) * width) + 0.5;

@@ -10,6 +10,9 @@ export function createSpans(state, act) {
     (id) => document.getElementById(id),
   );
   const { get } = state;
+  /** The field that is being typed in: it is not written over. */
+  let typed = null;
+  let filled = null;
 
   document.getElementById('span-add').addEventListener('click', act.add);
   editor.addEventListener('submit', (event) => event.preventDefault());
@@ -21,10 +24,16 @@ export function createSpans(state, act) {
     field.addEventListener('focus', () => state.set({ edge }));
   }
   for (const field of [startField, endField, lengthField]) {
+    field.addEventListener('input', () => { typed = field; });
     field.addEventListener('change', () => take(field));
     field.addEventListener('keydown', (event) => {
       if (event.key === 'Enter') take(field);
-      if (event.key === 'Escape') { complain(field, ''); fill(); field.blur(); }
+      if (event.key === 'Escape') {
+        typed = null;
+        complain(field, '');
+        fill();
+        field.blur();
+      }
     });
   }
 
@@ -51,6 +60,7 @@ export function createSpans(state, act) {
       complain(field, error.message);
       return;
     }
+    typed = null;
     for (const one of [startField, endField, lengthField]) complain(one, '');
     act.change(span.key, first, last);
     fill({ first, last });
@@ -63,7 +73,7 @@ export function createSpans(state, act) {
   }
 
   /** Show the chosen span's times, but not over what is being typed. */
-  function fill(span = state.selected(), typed = null) {
+  function fill(span = state.selected()) {
     if (!span) return;
     const { rate } = get.file;
     const rows = [[startField, span.first], [endField, span.last], [lengthField, span.last - span.first]];
@@ -114,8 +124,9 @@ export function createSpans(state, act) {
       if (focused) list.querySelector(`[data-key="${focused}"]`)?.focus();
       none.hidden = spans.length > 0;
       editor.hidden = !state.selected();
-      const typing = [startField, endField, lengthField].includes(document.activeElement) && document.activeElement.matches('[aria-invalid]');
-      fill(state.selected(), typing ? document.activeElement : null);
+      if (get.selected !== filled) typed = null;
+      filled = get.selected;
+      fill();
       for (const [id, edge] of [['field-start', 'first'], ['field-end', 'last']]) {
         document.getElementById(id).classList.toggle('edge', get.edge === edge);
       }

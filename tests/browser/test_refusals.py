@@ -1,0 +1,154 @@
+"""What the page does when the server refuses, waits, queues, or has no waveforms and renders at all: it says so in words."""
+
+import json
+import re
+
+import pytest
+from livebrowser import drag, drawn, span_of
+from playwright.sync_api import expect
+
+
+def problem(status, detail, **more):
+    return {
+        "status": status,
+        "content_type": "application/problem+json",
+        "headers": more.pop("headers", {}),
+        "body": json.dumps({"type": "urn:slicer:problem:x", "status": status, "detail": detail, **more}),
+    }
+
+
+@pytest.fixture
+def visit_with(visit):
+    """visit_with({path pattern: [answers]}, hash): each answer is what Playwright fulfils a request with; None asks the server."""
+
+    def begin(answers, fragment):
+        page = visit()
+        for pattern, several in answers.items():
+            rest = list(several)
+
+            def handle(route, _, rest=rest):
+                answer = rest.pop(0) if len(rest) > 1 else rest[0]
+                route.fulfill(**answer) if answer else route.continue_()
+
+            page.route(re.compile(pattern), handle)
+        page.goto(page.url + fragment)
+        expect(page.locator("#desk")).to_be_visible()
+        return page
+
+    return begin
+
+
+def test_without_waveforms_spans_work(visit_with):
+    page = visit_with({"/peaks/": [problem(404, "there is nothing")]}, "#file=show.mp3")
+    expect(page.locator("#wave-state")).to_contain_text("draws no waveforms")
+    expect(page.locator("#wave > div")).to_be_attached()
+    drag(page, 0.25, 0.5)
+    expect(page.locator("#spans li")).to_have_count(1)
+    first, last = span_of(page, 44100)
+    assert (round(first / 44100), round(last / 44100)) == (5, 10)
+    page.get_by_role("button", name="Play", exact=True).click()
+    expect(page.locator("#play")).to_have_text("Stop")
+    page.get_by_role("button", name="Zoom in").click()
+    expect(page.locator("#wave-state")).to_contain_text("draws no waveforms")
+
+
+def test_a_waveform_that_takes_long_shows_how_far_it_is(visit_with):
+    waiting = [problem(503, "not finished", progress=part, headers={"Retry-After": "1"}) for part in (0.25, 0.5)]
+    page = visit_with({r"/peaks/.*pixels=20000": [*waiting, None]}, "#file=show.mp3&t=1,2")
+    expect(page.locator("#wave-state")).to_contain_text("computed: 25 %")
+    expect(page.locator("#wave-progress")).to_have_js_property("value", 0.25)
+    expect(page.locator("#wave-state")).to_contain_text("computed: 50 %")
+    drawn(page)
+    expect(page.locator("#wave-progress")).to_be_hidden()
+
+
+def test_a_waveform_that_is_a_job_is_waited_for(visit_with):
+    job = {"state": "queued", "progress": 0, "seconds_left": None}
+    answers = [
+        {"status": 200, "content_type": "application/json", "headers": {"Retry-After": "1"}, "body": json.dumps(each)}
+        for each in (job, {**job, "state": "running", "progress": 0.4, "seconds_left": 3}, {**job, "state": "done"})
+    ]
+    accepted = {**answers[0], "status": 202, "headers": {"Location": "/jobs/1", "Retry-After": "1"}}
+    page = visit_with({r"/peaks/.*pixels=20000": [accepted, None], "/jobs/1$": answers}, "#file=show.mp3")
+    expect(page.locator("#wave-state")).to_contain_text("queued")
+    expect(page.locator("#wave-state")).to_contain_text("40 %, about 3 s left")
+    drawn(page)
+
+
+def make(page):
+    page.get_by_label("With effects or in another format").check()
+    page.get_by_role("button", name="Make and play").click()
+
+
+def test_a_busy_server_is_asked_again_when_it_says_so(visit_with):
+    busy = problem(503, "all processes are busy", headers={"Retry-After": "3"})
+    page = visit_with({"/renders/": [busy, None]}, "#file=show.mp3&t=1,2")
+    make(page)
+    expect(page.locator("#render-state")).to_have_text("All processes are busy. Asking again in 3 s.")
+    expect(page.locator("#render-state")).to_have_text("All processes are busy. Asking again in 1 s.")
+    expect(page.locator("#render-state")).to_contain_text("Done:")
+
+
+def test_a_render_that_is_a_job_tells_its_states(visit_with):
+    job = {"state": "queued", "progress": 0, "seconds_left": None, "problem": None}
+    failed = {**job, "state": "failed", "problem": {"status": 422, "detail": "there is nothing as loud as that"}}
+    answers = [
+        {"status": 200, "content_type": "application/json", "headers": {"Retry-After": "1"}, "body": json.dumps(each)}
+        for each in (job, {**job, "state": "running", "progress": 0.4, "seconds_left": 3}, failed)
+    ]
+    accepted = {**answers[0], "status": 202, "headers": {"Location": "/jobs/1", "Retry-After": "1"}}
+    page = visit_with({"/renders/": [accepted], "/jobs/1$": answers}, "#file=show.mp3&t=1,2")
+    make(page)
+    for words in ("Queued", "Being made: 40 %, about 3 s left", "Refused: There is nothing as loud as that."):
+        expect(page.locator("#render-state")).to_contain_text(words)
+    expect(page.get_by_role("button", name="Make and play")).to_be_enabled()
+
+
+def test_a_job_can_be_cancelled(visit_with):
+    job = json.dumps({"state": "running", "progress": 0.1, "seconds_left": 60})
+    answer = {"status": 200, "content_type": "application/json", "headers": {"Retry-After": "1"}, "body": job}
+    accepted = {**answer, "status": 202, "headers": {"Location": "/jobs/1", "Retry-After": "1"}}
+    page = visit_with({"/renders/": [accepted], "/jobs/1$": [answer]}, "#file=show.mp3&t=1,2")
+    make(page)
+    expect(page.locator("#render-state")).to_contain_text("10 %")
+    with page.expect_request(lambda request: request.method == "DELETE" and request.url.endswith("/jobs/1")):
+        page.get_by_role("button", name="Cancel").click()
+    expect(page.locator("#render-state")).to_have_text("Cancelled.")
+
+
+def test_without_renders_the_clip_is_still_there(visit_with):
+    page = visit_with({"/renders/": [problem(404, "there is nothing to cut")]}, "#file=show.mp3&t=1,2")
+    make(page)
+    expect(page.locator("#render-state")).to_contain_text("may not make renders; the clip itself is still there")
+    page.get_by_role("button", name="Play", exact=True).click()
+    expect(page.locator("#play")).to_have_text("Stop")
+
+
+def test_what_the_server_refuses_is_said_in_its_words(visit):
+    page = visit("#file=show.mp3&t=1,1.05")
+    drawn(page)
+    page.get_by_role("button", name="Play", exact=True).click()
+    expect(page.get_by_role("alert")).to_contain_text("0.1 s is the shortest clip")
+    make(page)
+    expect(page.locator("#render-state")).to_contain_text("Refused:")
+
+
+def test_a_file_that_is_gone_is_said_to_be(visit):
+    page = visit("#file=gone.mp3&t=1,2")
+    expect(page.get_by_role("alert")).to_contain_text(
+        "The file cannot be opened. There is nothing to cut under this path"
+    )
+    page.get_by_role("link", name="show.mp3").click()
+    drawn(page)
+    expect(page.get_by_role("alert")).to_have_text("")
+
+
+def test_a_server_that_cannot_be_reached_is_said_to_be(visit):
+    page = visit()
+    expect(page.locator("#files a")).to_have_count(40)
+    page.context.set_offline(True)
+    page.get_by_role("link", name="show.mp3").click()
+    expect(page.get_by_role("alert")).to_contain_text("cannot be reached")
+    page.context.set_offline(False)
+    page.get_by_role("button", name="Try again").click()
+    drawn(page)
