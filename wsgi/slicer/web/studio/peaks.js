@@ -20,6 +20,8 @@ const STILL = 60;
 /** How much of the height the highest value of the file takes, and how much a quiet file is enlarged at most. */
 const FILL = 0.94;
 const MOST_SCALE = 12;
+/** Seconds of a file whose whole waveform is better a job, where the server has a queue. */
+const JOB_FROM = 1200;
 /** In front of the values in audiowaveform's format. */
 const HEADER_BYTES = 24;
 
@@ -40,7 +42,7 @@ export function createPeaks(file, { onData, onState }) {
 
   (async () => {
     try {
-      whole = await fetchLevel(`t=0&pixels=${WHOLE_PIXELS}&bits=8`, 0, stopped.signal, onState);
+      whole = await fetchLevel(`t=0&pixels=${WHOLE_PIXELS}&bits=8`, 0, stopped.signal, onState, file.seconds >= JOB_FROM);
       scale = scaleFor(whole.values);
       onState({ state: 'ready' });
       onData();
@@ -51,8 +53,8 @@ export function createPeaks(file, { onData, onState }) {
     }
   })();
 
-  async function fetchLevel(query, first, signal, tell) {
-    const response = await ask(`${base}?${query}`, { signal, tell });
+  async function fetchLevel(query, first, signal, tell, background = false) {
+    const response = await ask(`${base}?${query}`, { signal, tell, background });
     const data = await response.arrayBuffer();
     const view = new DataView(data);
     return { first, zoom: view.getInt32(12, true), values: new Int8Array(data, HEADER_BYTES) };

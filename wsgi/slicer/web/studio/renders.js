@@ -22,9 +22,11 @@ const FIELDS = [
   ['join', 'Spans', [['', 'the chosen one'], ['all', 'all, joined']]],
   ['crossfade', 'Cross-fade', 'seconds between spans', /^\d{1,2}(\.\d{1,3})?$/],
 ];
+/** Seconds of audio whose render is better a job, where the server has a queue. */
+const JOB_FROM = 60;
 const WITH_BITRATE = new Set(['mp3', 'ogg', 'opus', 'm4a']);
 
-/** Start the form and the button; {draw(url), stop()}. */
+/** Start the form and the button; {draw(url, seconds)}. */
 export function createRenders(state) {
   const [form, make, stop, status, bar, audio] = ['effects', 'make', 'make-stop', 'render-state', 'render-progress', 'render-audio'].map((id) =>
     document.getElementById(id),
@@ -32,6 +34,7 @@ export function createRenders(state) {
   const { get } = state;
   const inputs = new Map();
   let url = '';
+  let seconds = 0;
   let running = null;
   let job = '';
 
@@ -79,18 +82,18 @@ export function createRenders(state) {
 
   async function start() {
     halt();
-    const asked = url;
+    const [asked, long] = [url, seconds >= JOB_FROM];
     const { signal } = (running = new AbortController());
     audio.hidden = true;
     make.disabled = true;
     stop.hidden = false;
     const began = performance.now();
     try {
-      const response = await ask(asked, { signal, background: true, tell });
+      const response = await ask(asked, { signal, background: long, tell });
       // All of it, so that the player and the download find it in the browser's cache.
       const { size } = await response.blob();
-      const seconds = (performance.now() - began) / 1000;
-      say(`Done: ${(size / 1000).toLocaleString('en', { maximumFractionDigits: 0 })} kB in ${seconds.toFixed(1)} s.`);
+      const took = (performance.now() - began) / 1000;
+      say(`Done: ${(size / 1000).toLocaleString('en', { maximumFractionDigits: 0 })} kB in ${took.toFixed(1)} s.`);
       audio.src = asked;
       audio.hidden = false;
       audio.play().catch(() => {});
@@ -134,7 +137,8 @@ export function createRenders(state) {
 
   return {
     /** Show the effects as they are; forget a result that is another request's. */
-    draw(next) {
+    draw(next, length) {
+      seconds = length;
       const render = get.kind === 'render';
       for (const radio of document.querySelectorAll('input[name=kind]')) radio.checked = radio.value === get.kind;
       form.hidden = make.hidden = !render;
