@@ -1,9 +1,11 @@
 """Jobs on provisioned machines: through the edge, where clients are held, to workers, and what is left of them when something dies."""
 
+import contextlib
 import json
 import re
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from liveserver import until
@@ -64,6 +66,18 @@ def seconds_of(body, tmp_path):
     return len(subprocess.run(command, check=True, capture_output=True, timeout=60).stdout) / 16000
 
 
+@contextlib.contextmanager
+def idle(jobs, site):
+    """While the block runs, those that do the work stand still; who looks after them goes on."""
+    pids = [each.pid for each in jobs.below(unit(site)) if "--lane" in each.arguments]
+    assert pids
+    jobs.kill(*pids, signal="STOP")
+    try:
+        yield
+    finally:
+        jobs.kill(*pids, signal="CONT")
+
+
 def some(sources, suffix, seconds=3):
     """A render that, very likely, nobody asked for before."""
     return sources[0].some(seconds).target.replace("/clips/", "/renders/").replace(".mp3?", f".{suffix}?")
@@ -86,18 +100,16 @@ def test_a_job_is_done_and_its_result_found_by_all(jobs, edge, sources, tmp_path
 
 def test_a_client_that_waits_is_held_by_nginx_alone(fleet, site, jobs, edge, sources):
     """While workers stand still: no request of theirs is under way at Apache."""
-    jobs.run(f"systemctl kill --signal=STOP {unit(site)}")
-    try:
+    with idle(jobs, site):
         url = order(edge, some(sources, "flac"))
         began = time.monotonic()
-        answer = edge.ask(f"{url}/wait")
+        waiting = ThreadPoolExecutor(8)
+        answers = [waiting.submit(edge.ask, f"{url}/wait") for _ in range(8)]
+        time.sleep(2)
+        # Whoever asks Apache what it does is the one that it is busy with.
+        assert {host.apache_says(site)["BusyWorkers"] for host in fleet.slicers} == {"1"}
+        assert {json.loads(answer.result().body)["state"] for answer in answers} <= UNFINISHED
         assert time.monotonic() - began > 5
-        assert json.loads(answer.body)["state"] in UNFINISHED
-        with fleet.counting(site) as count:
-            time.sleep(2)
-        assert count.requests == 0
-    finally:
-        jobs.run(f"systemctl kill --signal=CONT {unit(site)}")
     assert held(edge, url)["state"] == "done"
 
 
@@ -116,15 +128,12 @@ def test_a_killed_redis_forgets_nothing(fleet, site, jobs, edge, sources):
     (queue,) = fleet.queues
     done = order(edge, some(sources, "flac"))
     assert held(edge, done)["state"] == "done"
-    jobs.run(f"systemctl kill --signal=STOP {unit(site)}")
-    try:
+    with idle(jobs, site):
         waiting = order(edge, some(sources, "flac"))
         before = queue.main_pid("redis-server")
         queue.kill(before)
         until(lambda: queue.main_pid("redis-server") not in (0, before), 30, "systemd has started it again")
         until(lambda: edge.ask(waiting).status == 200, 30, "states are known again")
-    finally:
-        jobs.run(f"systemctl kill --signal=CONT {unit(site)}")
     assert state(edge, done)["state"] == "done"
     assert held(edge, waiting)["state"] == "done"
 
