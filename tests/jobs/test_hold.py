@@ -126,7 +126,7 @@ def ended(house: House, target: str, held: Held) -> dict[str, Any]:
 @pytest.fixture
 def fresh() -> Callable[..., str]:
     """A render that no test has asked for."""
-    return lambda form="wav", end=2: f"/renders/hour.{form}?t=1,{end}.{time.monotonic_ns() % 10**9:09d}".rstrip("0")
+    return lambda form="wav", end=2: f"/renders/hour.{form}?t=1,{end}.{time.monotonic_ns() % 10**9 | 1:09d}"
 
 
 def test_who_waits_is_answered_when_the_job_has_ended(house: House, crew: Crew, fresh: Callable[..., str]) -> None:

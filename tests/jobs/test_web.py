@@ -71,7 +71,7 @@ def crew(site: Site) -> Iterator[None]:
 @pytest.fixture
 def fresh(site: Site) -> Callable[[str], str]:
     """A render that no test has asked for."""
-    return lambda form="wav": f"/renders/show.{form}?t=1,2.{time.monotonic_ns() % 10**9:09d}"
+    return lambda form="wav": f"/renders/show.{form}?t=1,2.{time.monotonic_ns() % 10**9 | 1:09d}"
 
 
 def test_a_job_from_the_question_to_the_result(site: Site, crew: None, fresh: Callable[[], str]) -> None:
