@@ -152,3 +152,16 @@ def test_a_server_that_cannot_be_reached_is_said_to_be(visit):
     page.context.set_offline(False)
     page.get_by_role("button", name="Try again").click()
     drawn(page)
+
+
+def test_without_what_the_build_fetches_spans_can_be_typed(visit):
+    page = visit()
+    page.route("**/vendor/*", lambda route: route.fulfill(**problem(404, "there is nothing")))
+    page.goto(page.url + "#file=show.mp3")
+    page.reload()
+    expect(page.get_by_role("alert")).to_contain_text("Spans cannot be drawn with the mouse")
+    page.keyboard.press("n")
+    assert span_of(page, 44100) == (0, 441_000)
+    page.get_by_label("Start", exact=True).fill("2.5")
+    page.get_by_label("Start", exact=True).press("Enter")
+    assert span_of(page, 44100) == (110_250, 441_000)

@@ -193,7 +193,9 @@ def test_what_is_no_path_is_refused(target, server, place):
     assert json.loads(body)["status"] == 400
 
 
-@pytest.mark.parametrize("target", ["/", "/clips", "/clips/", "/info", "/info/", "/nothing", "/Clips/paths/good.mp3"])
+@pytest.mark.parametrize(
+    "target", ["/clips", "/clips/", "/info", "/info/", "/nothing", "/studio", "/studio/", "/Clips/paths/good.mp3"]
+)
 def test_what_is_no_endpoint_is_missing(target, server, missing):
     status, _, body = server.get(target)
     assert (status, body) == (404, missing[1])

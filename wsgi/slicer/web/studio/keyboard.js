@@ -4,6 +4,8 @@
  * Single keys can be turned off (WCAG 2.1.4): who speaks to the computer would press them by accident.
  */
 
+/** What keys are for itself while it has the focus. */
+const FIELDS = 'input:not([type=radio], [type=checkbox]), select, textarea, audio[controls]';
 const STORE = 'slicer.keys';
 
 /** Start the keys. `keys` is a list of {keys: [text…], label, act(event), shift?}; a key is a KeyboardEvent.key. */
@@ -24,8 +26,7 @@ export function createKeyboard(keys) {
   document.addEventListener('keydown', (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || help.open) return;
     if (!switch_.checked) return;
-    const field = event.target.closest?.('input:not([type=radio]):not([type=checkbox]), select, textarea, audio[controls], [contenteditable]');
-    if (field) return;
+    if (event.target.closest?.(FIELDS)) return;
     // Space presses a button or ticks a box that has the focus, and arrows choose among radio buttons.
     if (event.key === ' ' && event.target.closest?.('button, input')) return;
     if (event.key.startsWith('Arrow') && event.target.closest?.('input')) return;

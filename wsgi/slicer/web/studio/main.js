@@ -23,8 +23,9 @@ import { columnsOf, drawWaveform } from './waveform.js';
 const NEW_SPAN = 10;
 const FROM_CURSOR = 600;
 const JUMP = 5;
-/** How much one step zooms. */
+/** How much one step zooms, and which part of the window one page is. */
 const ZOOM = 2;
+const PAGE = 0.9;
 const PHONE = matchMedia('(max-width: 760px)');
 
 const $ = (id) => document.getElementById(id);
@@ -85,7 +86,7 @@ const act = {
     const span = state.selected();
     const { cursor, file } = get;
     if (!span) act.make(...(edge === 'first' ? [Math.min(cursor, file.samples - 1), file.samples] : [0, Math.max(1, cursor)]));
-    else if (edge === 'first') act.change(span.key, Math.min(cursor, file.samples - 1), Math.max(span.last, Math.min(file.samples, cursor + 1)));
+    else if (edge === 'first') act.change(span.key, Math.min(cursor, file.samples - 1), within(cursor + 1, span.last, file.samples));
     else act.change(span.key, Math.min(span.first, Math.max(0, cursor - 1)), Math.max(1, cursor));
     state.set({ edge, cursor });
   },
@@ -126,7 +127,7 @@ const act = {
   play() {
     if (player.playing()) { player.stop(); return; }
     const span = state.selected();
-    if (span) playClip(span.first, span.last, get.loop);
+    if (span) playClip(span.first, span.last, true);
     else act.playHere();
   },
   playHere() {
@@ -148,7 +149,7 @@ const player = createPlayer($('audio'), {
     state.set({ cursor: sample });
     const at = sample / get.file.rate;
     // The window turns over like a page when what is played leaves it.
-    if (player.playing() && at > get.view.end && at < get.view.end + 1) act.pan(0.9);
+    if (player.playing() && at > get.view.end && at < get.view.end + 1) act.pan(PAGE);
   },
   onState(playing) {
     $('play').textContent = playing ? 'Stop' : 'Play';
@@ -157,9 +158,9 @@ const player = createPlayer($('audio'), {
   onError: (text) => notice('player', `This cannot be played. ${text}`),
 });
 
-function playClip(first, last, loop) {
+function playClip(first, last, loops) {
   dismiss('player');
-  player.play({ url: clipUrl(get.file, first, last), first, last, rate: get.file.rate, loop });
+  player.play({ url: clipUrl(get.file, first, last), first, last, rate: get.file.rate, loops, loop: loops && get.loop });
 }
 
 // ----------------------------------------------------------------------------------------------------------------- drawing
@@ -210,7 +211,7 @@ state.listen((names) => {
   if (some('file', 'spans', 'selected', 'kind', 'effects')) drawOutputs();
   if (some('file', 'loop')) {
     $('loop').setAttribute('aria-pressed', String(get.loop));
-    player.loop(get.loop && player.clip()?.loop !== undefined && !!state.selected());
+    if (player.clip()?.loops) player.loop(get.loop);
   }
 });
 
@@ -303,7 +304,10 @@ function show(file) {
     `ends at ${clockText(file.samples, file.rate)}`,
   ].join(' · ');
   if (file.segments.length > 1) {
-    notice('segments', 'In this file the sample rate or the channels change. A span must not reach across such a change; the server says where it is.');
+    notice(
+      'segments',
+      'In this file the sample rate or the channels change. A span must not reach across such a change; the server says where it is.',
+    );
   } else {
     dismiss('segments');
   }
@@ -325,7 +329,11 @@ function startRegions() {
     onPoint: (sample) => state.set({ cursor: sample }),
   }).then(
     (made) => { regions = made; redraw(); },
-    () => notice('wavesurfer', 'Spans cannot be drawn with the mouse: a part of this page is missing. Reload the page to try again; times can be typed and keys work.'),
+    () => notice(
+      'regions',
+      'Spans cannot be drawn with the mouse: a part of this page is missing. ' +
+        'Reload the page to try again; times can be typed, and keys work.',
+    ),
   );
   redraw();
 }
@@ -377,20 +385,27 @@ createKeyboard([
   { keys: ['s', 'S'], show: ['S'], label: 'arrows move the start', act: need(() => state.set({ edge: 'first' })) },
   { keys: ['e', 'E'], show: ['E'], label: 'arrows move the end', act: need(() => state.set({ edge: 'last' })) },
   {
-    keys: ['ArrowLeft', 'ArrowRight'], show: ['←', '→'], shift: false, label: 'move that edge by a frame (about 26 ms); the cursor where there is no span',
+    keys: ['ArrowLeft', 'ArrowRight'], show: ['←', '→'], shift: false,
+    label: 'move that edge by a frame (about 26 ms); the cursor where there is no span',
     act: need((event) => act.nudge(get.edge, 'frame', event.key === 'ArrowLeft' ? -1 : 1)),
   },
   {
     keys: ['ArrowLeft', 'ArrowRight'], show: ['Shift ←', 'Shift →'], shift: true, label: 'by one sample',
     act: need((event) => act.nudge(get.edge, 'sample', event.key === 'ArrowLeft' ? -1 : 1)),
   },
-  { keys: ['ArrowUp', 'ArrowDown'], show: ['↑', '↓'], label: 'choose another span', act: need((event) => act.step(event.key === 'ArrowUp' ? -1 : 1)) },
+  {
+    keys: ['ArrowUp', 'ArrowDown'], show: ['↑', '↓'], label: 'choose another span',
+    act: need((event) => act.step(event.key === 'ArrowUp' ? -1 : 1)),
+  },
   { keys: ['Delete', 'Backspace'], show: ['Delete'], label: 'remove the chosen span', act: need(() => act.remove(get.selected)) },
   { keys: ['+', '='], show: ['+'], label: 'zoom in', act: need(() => act.zoom(1 / ZOOM)) },
   { keys: ['-', '_'], show: ['−'], label: 'zoom out', act: need(() => act.zoom(ZOOM)) },
   { keys: ['z', 'Z'], show: ['Z'], label: 'zoom to the span', act: need(act.zoomSpan) },
   { keys: ['0'], label: 'the whole file', act: need(act.zoomAll) },
-  { keys: ['PageUp', 'PageDown'], show: ['Page ↑', 'Page ↓'], label: 'the part before, the part after', act: need((event) => act.pan(event.key === 'PageUp' ? -0.9 : 0.9)) },
+  {
+    keys: ['PageUp', 'PageDown'], show: ['Page ↑', 'Page ↓'], label: 'the part before, the part after',
+    act: need((event) => act.pan(event.key === 'PageUp' ? -PAGE : PAGE)),
+  },
   { keys: ['Home', 'End'], label: 'the file’s start, its end', act: need((event) => {
     const width = get.view.end - get.view.start;
     const home = event.key === 'Home';

@@ -24,7 +24,9 @@ export function renderUrl(file, spans, effects) {
 
 /** Start the fields; {draw(url)} shows a URL in all its forms. */
 export function createOutputs() {
-  const [url, curl, tag, download, copied] = ['out-url', 'out-curl', 'out-tag', 'download', 'copied'].map((id) => document.getElementById(id));
+  const [url, curl, tag, download, copied] = ['out-url', 'out-curl', 'out-tag', 'download', 'copied'].map((id) =>
+    document.getElementById(id),
+  );
   let timer = 0;
   for (const button of document.querySelectorAll('[data-copy]')) {
     const field = document.getElementById(button.dataset.copy);

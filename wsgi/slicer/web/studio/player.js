@@ -36,7 +36,7 @@ export function createPlayer(audio, { onTime, onState, onError }) {
 
   return {
     playing: () => clip !== null && !audio.paused,
-    /** What is played or was: {url, first, last, rate, loop}. */
+    /** What is played or was: {url, first, last, rate, loop}, and what `play` was given besides. */
     clip: () => clip,
     /** Play a clip from its start. */
     async play(next) {

@@ -15,7 +15,8 @@ const THRESHOLD = 3;
  * `onSelect(key)` and `onPoint(sample)` for clicks. Raises Error where wavesurfer cannot be loaded.
  */
 export async function createRegions(box, state, { onMake, onChange, onSelect, onPoint }) {
-  const [{ default: WaveSurfer }, { default: Regions }] = await Promise.all([import('./vendor/wavesurfer.js'), import('./vendor/regions.js')]);
+  const vendors = await Promise.all([import('./vendor/wavesurfer.js'), import('./vendor/regions.js')]);
+  const [WaveSurfer, Regions] = vendors.map((module) => module.default);
   const plugin = Regions.create();
   const surfer = WaveSurfer.create({
     container: box, height: HEIGHT, interact: false, cursorWidth: 0, hideScrollbar: true, autoScroll: false, renderFunction: () => {},

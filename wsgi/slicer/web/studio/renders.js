@@ -17,20 +17,23 @@ const FIELDS = [
   ]],
   ['speed', 'Speed', [['', 'as it is'], ...['0.5', '0.75', '0.9', '1.1', '1.25', '1.5', '2'].map((factor) => [factor, `${factor} ×`])]],
   ['channels', 'Channels', [['', 'as they are'], ['1', 'mono'], ['2', 'stereo']]],
-  ['rate', 'Sample rate', [['', 'as it is'], ...[8000, 16000, 22050, 24000, 32000, 44100, 48000].map((hertz) => [String(hertz), `${hertz / 1000} kHz`])]],
-  ['trim', 'Cut silence', [['', 'no'], ['-60', 'below −60 dB'], ['-50', 'below −50 dB'], ['-40', 'below −40 dB'], ['-30', 'below −30 dB']]],
+  ['rate', 'Sample rate', [
+    ['', 'as it is'], ...[8000, 16000, 22050, 24000, 32000, 44100, 48000].map((hertz) => [String(hertz), `${hertz / 1000} kHz`]),
+  ]],
+  ['trim', 'Cut silence', [['', 'no'], ...[60, 50, 40, 30].map((level) => [`-${level}`, `below −${level} dB`])]],
   ['join', 'Spans', [['', 'the chosen one'], ['all', 'all, joined']]],
   ['crossfade', 'Cross-fade', 'seconds between spans', /^\d{1,2}(\.\d{1,3})?$/],
 ];
+const NO_RENDERS = ' This server may not make renders; the clip itself is still there.';
 /** Seconds of audio whose render is better a job, where the server has a queue. */
 const JOB_FROM = 60;
 const WITH_BITRATE = new Set(['mp3', 'ogg', 'opus', 'm4a']);
 
 /** Start the form and the button; {draw(url, seconds)}. */
 export function createRenders(state) {
-  const [form, make, stop, status, bar, audio] = ['effects', 'make', 'make-stop', 'render-state', 'render-progress', 'render-audio'].map((id) =>
-    document.getElementById(id),
-  );
+  const [form, make, stop, status, bar, audio] = [
+    'effects', 'make', 'make-stop', 'render-state', 'render-progress', 'render-audio',
+  ].map((id) => document.getElementById(id));
   const { get } = state;
   const inputs = new Map();
   let url = '';
@@ -99,8 +102,8 @@ export function createRenders(state) {
       audio.play().catch(() => {});
     } catch (error) {
       if (error.name === 'AbortError') return;
-      const missing = error.status === 404 && !error.kind.startsWith('job') ? ' This server may not make renders; the clip itself is still there.' : '';
-      say(`Refused: ${error.message}${missing}`, true);
+      const missing = error.status === 404 && !error.kind.startsWith('job');
+      say(`Refused: ${error.message}${missing ? NO_RENDERS : ''}`, true);
     }
     finish();
   }

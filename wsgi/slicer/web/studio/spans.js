@@ -96,7 +96,9 @@ export function createSpans(state, act) {
     choose.className = 'choose';
     choose.dataset.key = span.key;
     choose.setAttribute('aria-pressed', String(chosen));
-    const [mark, times, length] = ['mark', 'times', 'quiet'].map((name) => Object.assign(document.createElement('span'), { className: name }));
+    const [mark, times, length] = ['mark', 'times', 'quiet'].map((className) =>
+      Object.assign(document.createElement('span'), { className }),
+    );
     mark.textContent = number;
     times.textContent = `${roughClock(span.first, rate)} – ${roughClock(span.last, rate)}`;
     length.textContent = `${roughSeconds((span.last - span.first) / rate)}`;
