@@ -21,6 +21,9 @@ def test_from_the_page_to_a_clip_of_exactly_the_span(visit, stream, tmp_path, se
     drag(page, 0.25, 0.6)
     expect(page.locator("#spans li")).to_have_count(1)
     first, last = span_of(page, rate)
+    # The samples that the page shows are those that its URL means.
+    for field, sample in (("start", first), ("end", last)):
+        expect(page.locator(f"#{field}-more")).to_contain_text(f"sample {sample:,}")
     assert abs(first / rate - 5) < 0.1
     assert abs(last / rate - 12) < 0.1
 

@@ -1,0 +1,39 @@
+"""The page before a server with a queue: long work becomes a job, with its state shown until the result is there."""
+
+import os
+import shutil
+
+import pytest
+import streams
+from livebrowser import drawn
+from livejobs import broker_of, place_of
+from liveserver import folder, serving
+from playwright.sync_api import expect
+
+MINUTES = 60
+
+
+@pytest.fixture(scope="module")
+def server(stream_folder):
+    """A server of an hour's file, whose jobs nobody works on yet; `server.place` has workers."""
+    media = folder()
+    with open(streams.make("mpeg1-44-untagged-cbr128", stream_folder, seconds=60), "rb") as minute:
+        data = minute.read()
+    with open(os.path.join(media, "hour.mp3"), "wb") as file:
+        file.writelines(data for _ in range(MINUTES))
+    with broker_of() as broker, place_of(media, broker) as place, serving(media, environ=place.environ) as running:
+        running.place = place
+        yield running
+    shutil.rmtree(media, ignore_errors=True)
+
+
+def test_long_work_is_queued_and_done(visit, server):
+    page = visit("#file=hour.mp3&t=60,300&kind=render&format=opus&fade=1,1")
+    expect(page.locator("#wave-state")).to_contain_text("The waveform is queued")
+    page.get_by_role("button", name="Make and play").click()
+    expect(page.locator("#render-state")).to_contain_text("Queued")
+    server.place.crew("--short", "1", "--long", "1")
+    expect(page.locator("#render-state")).to_contain_text("Done:", timeout=180_000)
+    expect(page.locator("#render-audio")).to_be_visible()
+    expect(page.locator("#wave-state")).to_have_text("", timeout=180_000)
+    drawn(page)
