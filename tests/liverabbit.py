@@ -20,7 +20,8 @@ class Rabbit:
 
     def __init__(self) -> None:
         self.work = tempfile.mkdtemp(prefix="slicer-rabbit-")
-        self.port, distribution = free_port(), free_port()
+        self.port, distribution, mapper = free_port(), free_port(), free_port()
+        self._mapper = f"ERL_EPMD_PORT={mapper}".encode()
         self.url = f"amqp://guest:guest@127.0.0.1:{self.port}//"
         Path(self.work, "rabbitmq.conf").write_text(
             f"listeners.tcp.1 = 127.0.0.1:{self.port}\nloopback_users.guest = true\n"
@@ -40,7 +41,8 @@ class Rabbit:
             "RABBITMQ_ENABLED_PLUGINS_FILE": os.path.join(self.work, "enabled_plugins"),
             "RABBITMQ_PID_FILE": os.path.join(self.work, "pid"),
             "RABBITMQ_FEATURE_FLAGS_FILE": os.path.join(self.work, "flags"),
-            # No port mapper: it would outlive the test.
+            # Erlang's port mapper, which RabbitMQ starts and never ends: one of this node's own, known by this.
+            "ERL_EPMD_PORT": str(mapper),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"-start_epmd false -erl_epmd_port {distribution}",
         }
@@ -77,6 +79,10 @@ class Rabbit:
 
     def stop(self) -> None:
         self.kill()
+        for place in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if self._mapper in (place / "environ").read_bytes().split(b"\0"):
+                    os.kill(int(place.name), 9)
         shutil.rmtree(self.work, ignore_errors=True)
 
 
