@@ -2,7 +2,7 @@
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 .SUFFIXES:
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-hosts vagrant-test lint bench-engine bench-http bench-edge bench-render bench-studio screenshot deploy-tools wheel sample places lock clean
+.PHONY: help serve test test-hosts vagrant-test lint bench-engine bench-http bench-edge bench-jobs bench-render bench-studio screenshot deploy-tools wheel sample places lock clean
 
 HOST ?= 127.0.0.1
 PORT ?= 8000
@@ -58,6 +58,9 @@ bench-http: $(SLICER) $(STAMPS)/bench ## measure the server over HTTP
 
 bench-edge: $(SLICER) $(STAMPS)/bench $(STAMPS)/test $(STAMPS)/deploy ## measure Nginx in front of the server
 	PYTHONPATH=tests $(PYTHON) tests/bench/edge.py
+
+bench-jobs: $(SLICER) $(STAMPS)/bench $(STAMPS)/test $(STAMPS)/deploy ## measure jobs, and clients that wait for them
+	PYTHONPATH=tests $(PYTHON) tests/bench/jobs.py
 
 bench-render: $(SLICER) $(STAMPS)/bench ## measure renders
 	PYTHONPATH=tests $(PYTHON) tests/bench/render.py

@@ -3,21 +3,16 @@
 import contextlib
 import json
 import os
-import selectors
 import signal
-import socket
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from liveedge import Edge, edge_of
-from liveedge import site as site_of
-from livejobs import Broker, Crew, Place, place_of
-from liveserver import Server, children_of, free_port, serving, status, until
+from livehold import MODULE, Held, House, answers, house_of
+from livejobs import Broker, Crew
+from liveserver import children_of, status, until
 
-MODULE = Path("/usr/lib/nginx/modules/ngx_nchan_module.so")
 HELD = 1000
 
 pytestmark = [
@@ -26,76 +21,12 @@ pytestmark = [
 ]
 
 
-class House:
-    """Everything: Nginx, the server behind it, and where its jobs are done."""
-
-    def __init__(self, place: Place, server: Server, edge: Edge) -> None:
-        self.place, self.server, self.edge = place, server, edge
-        self.sockets: list[socket.socket] = []
-
-    def post(self, url: str) -> str:
-        """Ask for a job; its URL."""
-        body = json.dumps({"request": url}).encode()
-        answer = self.edge.get("/jobs", "POST", body=body, Content_Type="application/json")
-        assert answer.status == 202, answer
-        return answer.headers["location"]
-
-    def state(self, target: str) -> str:
-        return json.loads(self.edge.get(target).body)["state"]
-
-    def connections(self) -> int:
-        """Connections that Nginx has to the server."""
-        found = 0
-        for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
-            remote, state = line.split()[2:4]
-            found += state == "01" and int(remote.split(":")[1], 16) == self.server.port
-        return found
-
-
-class Held:
-    """A request that is held, on a socket of its own."""
-
-    def __init__(self, house: House, target: str, accept: str = "application/json") -> None:
-        self.socket = socket.create_connection(("127.0.0.1", house.edge.port), timeout=60)
-        house.sockets.append(self.socket)
-        self.socket.sendall(
-            f"GET {target} HTTP/1.1\r\nHost: x\r\nAccept: {accept}\r\nConnection: close\r\n\r\n".encode()
-        )
-        self.data = b""
-
-    def all(self) -> tuple[int, dict[str, Any]]:
-        """Status and JSON, once it is answered."""
-        with contextlib.suppress(ConnectionResetError):
-            while block := self.socket.recv(65536):
-                self.data += block
-        self.socket.close()
-        return self.parsed()
-
-    def parsed(self) -> tuple[int, dict[str, Any]]:
-        head, _, body = self.data.partition(b"\r\n\r\n")
-        return int(head.split()[1]) if head else 0, json.loads(body) if body.startswith(b"{") else {}
-
-
 @pytest.fixture(scope="module")
-def house(media: str, broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    module = tmp_path_factory.mktemp("nginx") / "nchan.conf"
-    module.write_text(f"load_module {MODULE};\n")
-    publish = free_port()
-    with contextlib.ExitStack() as stack:
-        place = stack.enter_context(place_of(media, broker, SLICER_JOBS_PUBLISH=f"http://127.0.0.1:{publish}/main"))
-        server = stack.enter_context(serving(media, environ=place.environ))
-        edge = stack.enter_context(
-            edge_of(
-                [site_of(server.port)],
-                nginx_hold_clients=True,
-                nginx_hold_ping_seconds=1,
-                nginx_publish_listen=f"127.0.0.1:{publish}",
-                nginx_modules_include=str(module),
-            )
-        )
-        yield House(place, server, edge)
+def house(media: str, broker: Broker) -> Iterator[House]:
+    with house_of(media, broker) as house:
+        yield house
         # Shown where a test fails.
-        print(edge.errors())
+        print(house.edge.errors())
 
 
 @pytest.fixture(autouse=True)
@@ -215,28 +146,6 @@ def test_prefer_wait_leads_to_where_clients_are_held(house: House, crew: Crew, f
     assert ended(house, target, Held(house, target + "/wait"))["state"] == "done"
     plain = house.edge.get(fresh("opus", 200), Prefer="respond-async")
     assert (plain.status, plain.cache) == (202, "BYPASS")
-
-
-def answers(held: list[Held], seconds: float) -> list[float]:
-    """Read what is held until each is answered; when each was, in seconds from now."""
-    began, found = time.monotonic(), []
-    with selectors.DefaultSelector() as selector:
-        for each in held:
-            each.socket.setblocking(False)
-            selector.register(each.socket, selectors.EVENT_READ, each)
-        while selector.get_map():
-            assert time.monotonic() - began < seconds, f"{len(selector.get_map())} are not answered"
-            for key, _ in selector.select(0.5):
-                try:
-                    block = key.data.socket.recv(65536)
-                except ConnectionResetError:
-                    block = b""
-                key.data.data += block
-                if not block:
-                    selector.unregister(key.data.socket)
-                    key.data.socket.close()
-                    found.append(time.monotonic() - began)
-    return found
 
 
 def test_a_thousand_are_held_by_nobody_but_nginx(house: House, fresh: Callable[..., str]) -> None:
