@@ -88,6 +88,11 @@ def drawn(page: Page) -> None:
     expect(page.locator("#wave > div")).to_be_attached()
 
 
+def settled(page: Page) -> None:
+    """Wait until the page has drawn what was done."""
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
 def written(page: Page, pattern: str) -> re.Match[str]:
     """Wait until the page's URL matches, which it does soon after the page has changed."""
     expect(page).to_have_url(re.compile(pattern))
@@ -98,7 +103,7 @@ def written(page: Page, pattern: str) -> re.Match[str]:
 
 def span_of(page: Page, rate: int) -> tuple[int, int]:
     """First sample, and the one behind the last, of the clip whose URL the page shows once it has drawn what was done."""
-    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    settled(page)
     text = re.search(r"[?&]t=([\d.]+),([\d.]+)", unquote(page.locator("#out-url").input_value()))
     assert text
     # Halves up, in decimals: as the API has it.

@@ -18,7 +18,8 @@ def test_from_the_page_to_a_clip_of_exactly_the_span(visit, stream, tmp_path, se
     expect(page.locator("#files a")).to_have_count(1)
     page.locator("#files a").click()
     drawn(page)
-    drag(page, 0.25, 0.6)
+    # Where no whole millisecond is.
+    drag(page, 0.25191, 0.60173)
     expect(page.locator("#spans li")).to_have_count(1)
     first, last = span_of(page, rate)
     # The samples that the page shows are those that its URL means.
