@@ -119,7 +119,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         # Making the servers is bounded by itself, and takes longer than any test.
         if "fleet" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.timeout(900, func_only=True))
+            item.add_marker(pytest.mark.timeout(1800, func_only=True))
 
 
 def _has_fleet(item: pytest.Item) -> bool:

@@ -22,8 +22,8 @@ from liveserver import free_port, until
 ROOT = Path(__file__).parents[2]
 LABEL = "slicer.infra"
 #: Seconds that a playbook may take; compiling mod_wsgi is most of the first run.
-PLAYBOOK_SECONDS = 900
-VAGRANT_SECONDS = 1500
+PLAYBOOK_SECONDS = 1800
+VAGRANT_SECONDS = 2400
 
 #: What systemd needs to run services in their own name spaces and control groups, what root needs to look at the processes of
 #: others, and to come back after a reboot.
