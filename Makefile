@@ -2,12 +2,14 @@
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 .SUFFIXES:
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-hosts vagrant-test lint bench-engine bench-http bench-edge bench-jobs bench-render bench-studio screenshot deploy-tools wheel sample places lock clean
+.PHONY: help serve test test-hosts vagrant-test lint bench-engine bench-http bench-edge bench-jobs bench-render bench-studio bench-contest screenshot deploy-tools wheel sample places lock clean
 
 HOST ?= 127.0.0.1
 PORT ?= 8000
 MEDIA ?=
 PROVIDER ?= docker
+# 1: benchmarks take minutes, and say less.
+QUICK ?=
 # 1: the virtual environment runs this checkout's files, for development.
 EDITABLE ?=
 
@@ -71,6 +73,9 @@ bench-studio: $(SLICER) $(STAMPS)/bench $(STAMPS)/test ## measure the studio pag
 screenshot: $(SLICER) $(SAMPLE) $(STAMPS)/test ## make docs/studio.png anew, the picture of the studio page
 	PYTHONPATH=tests $(PYTHON) scripts/studio-picture "$(SAMPLE)" docs/studio.png
 
+bench-contest: $(SLICER) $(STAMPS)/bench $(STAMPS)/contest ## measure this and other servers side by side (QUICK=1: a short look)
+	PYTHONPATH=tests:tests/bench $(PYTHON) -m contest $(if $(QUICK),--quick)
+
 deploy-tools: $(STAMPS)/deploy ## install Ansible, which sets up servers (docs/deploy.md)
 
 wheel: $(STAMPS)/deploy ## build a wheel of this checkout into dist/
@@ -92,7 +97,7 @@ $(STAMPS)/serve: requirements/build.txt requirements/serve.txt
 	@scripts/bootstrap serve $(VENV)
 	@mkdir -p $(STAMPS) && touch $@
 
-$(STAMPS)/test $(STAMPS)/bench: $(STAMPS)/%: requirements/%.txt $(STAMPS)/serve
+$(STAMPS)/test $(STAMPS)/bench $(STAMPS)/contest: $(STAMPS)/%: requirements/%.txt $(STAMPS)/serve
 	@scripts/bootstrap $* $(VENV)
 	@touch $@
 

@@ -116,9 +116,13 @@ def test_an_exception_from_outside_ends_it(cbr: str, after: float, options) -> N
     began.wait()
     time.sleep(after)
     throw = ctypes.pythonapi.PyThreadState_SetAsyncExc
-    assert throw(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(Aborted)) == 1
-    thrown = time.monotonic()
-    thread.join(30)
+    for _ in range(3):
+        # Python drops what is thrown into a finalizer. Very rarely it hits one, and is thrown again.
+        assert throw(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(Aborted)) == 1
+        thrown = time.monotonic()
+        thread.join(10)
+        if not thread.is_alive():
+            break
     os.close(fd)
     assert not thread.is_alive()
     assert [type(error) for error in ended] == [Aborted]

@@ -1,0 +1,361 @@
+"""The servers: how each is started, with what its own documentation recommends for work that keeps CPUs busy, and why."""
+
+import contextlib
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from liveserver import Server, children_of, free_port, status
+
+CPUS = os.cpu_count() or 1
+HERE = os.path.dirname(__file__)
+START_SECONDS, STOP_SECONDS = 40, 15
+
+
+class Backend:
+    """A running server: the ports Nginx asks, and every process that belongs to it."""
+
+    def __init__(self, ports: list[int], roots: list[int]) -> None:
+        self.ports = ports
+        self._roots = roots
+
+    def processes(self) -> list[int]:
+        """Every process from its own down."""
+        found, todo = [], list(self._roots)
+        while todo:
+            pid = todo.pop()
+            if status(pid):
+                found.append(pid)
+                todo += children_of(pid)
+        return found
+
+    def workers(self) -> list[int]:
+        """Those that answer requests: the ones without children, which for a single process is itself."""
+        return sorted(pid for pid in self.processes() if not children_of(pid))
+
+    def memory(self) -> float:
+        """Mebibytes of all processes together, pages that they share counted once (PSS)."""
+        total = 0
+        for pid in self.processes():
+            with contextlib.suppress(OSError):
+                for line in pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+                    if line.startswith("Pss:"):
+                        total += int(line.split()[1])
+        return total / 1024
+
+
+class Place(NamedTuple):
+    """Where a server finds its things."""
+
+    media: str
+    work: str
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """What the application reads; no result is kept, so that every render is work."""
+        named = {"MEDIA": self.media, "INDEX_DIR": f"{self.work}/index", "SCRATCH_DIR": f"{self.work}/scratch"}
+        named |= {"RESULTS_DIR": f"{self.work}/results", "RESULTS_BYTES": "0"}
+        path = os.pathsep.join(
+            [os.path.dirname(HERE), os.path.dirname(os.path.dirname(HERE)), os.environ.get("PYTHONPATH", "")]
+        )
+        return {**os.environ, **{f"SLICER_{name}": value for name, value in named.items()}, "PYTHONPATH": path}
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """One way to serve."""
+
+    name: str
+    why: str  #: its configuration, and the reason for it
+    start: Callable[[Place], "contextlib.AbstractContextManager[Backend]"]
+    protocol: str = "http"
+    limited: bool = False  #: whether Nginx lets only so many renders through
+    needs: tuple[str, ...] = field(default=())  #: modules without which it cannot run
+
+
+@contextlib.contextmanager
+def _running(commands: list[list[str]], ports: list[int], place: Place) -> Iterator[Backend]:
+    """Programs, each in a process group of its own, until the end of the block."""
+    with open(os.path.join(place.work, "server.log"), "wb") as log:
+        programs = [
+            subprocess.Popen(
+                command,
+                env=place.environ,
+                cwd=place.work,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+            for command in commands
+        ]
+    backend = Backend(ports, [program.pid for program in programs])
+    try:
+        end = time.monotonic() + START_SECONDS
+        for port in ports:
+            while not _listens(port):
+                dead = any(program.poll() is not None for program in programs)
+                if dead or time.monotonic() > end:
+                    text = pathlib.Path(place.work, "server.log").read_text(errors="replace")
+                    raise RuntimeError(f"it does not listen: {text[-1500:]}")
+                time.sleep(0.05)
+        yield backend
+    finally:
+        for program in programs:
+            with contextlib.suppress(ProcessLookupError):
+                program.send_signal(signal.SIGTERM)
+        for program in programs:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                program.wait(STOP_SECONDS)
+            # All that is left of its group: some servers leave children behind.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(program.pid, signal.SIGKILL)
+            program.wait()
+
+
+def _listens(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 5):
+        return True
+    return False
+
+
+def _program(*words: str) -> Callable[[Place], "contextlib.AbstractContextManager[Backend]"]:
+    """A server that is one command; PORT in its words stands for the port, CPUS for the number of them."""
+
+    def start(place: Place) -> "contextlib.AbstractContextManager[Backend]":
+        port = free_port()
+        filled = [word.replace("PORT", str(port)).replace("CPUS", str(CPUS)) for word in words]
+        return _running([filled], [port], place)
+
+    return start
+
+
+def _python(*words: str) -> Callable[[Place], "contextlib.AbstractContextManager[Backend]"]:
+    return _program(sys.executable, "-W", "ignore", *words)
+
+
+def _four(place: Place) -> "contextlib.AbstractContextManager[Backend]":
+    ports = [free_port() for _ in range(4)]
+    command = [sys.executable, "-m", "contest.small_servers", "wsgiref"]
+    return _running([[*command, str(port)] for port in ports], ports, place)
+
+
+@contextlib.contextmanager
+def _ours(place: Place) -> Iterator[Backend]:
+    """`slicer serve`, with every size as it chooses it."""
+    environ = {name: text for name, text in place.environ.items() if name.startswith("SLICER_")}
+    del environ["SLICER_MEDIA"]
+    server = Server(place.media, environ=environ)
+    try:
+        yield Mod(server)
+    finally:
+        server.stop()
+
+
+class Mod(Backend):
+    """Slicer's own server: its daemons are what answers, whatever else Apache runs."""
+
+    def __init__(self, server: Server) -> None:
+        super().__init__([server.port], [server.pid])
+        self._server = server
+
+    def workers(self) -> list[int]:
+        """The daemons."""
+        return self._server.daemons("clips") + self._server.daemons("renders")
+
+
+_EMBEDDED = """
+ServerRoot {work}
+PidFile {work}/apache.pid
+Listen 127.0.0.1:{port}
+ServerName localhost
+ErrorLog {work}/apache.log
+LoadModule mpm_prefork_module {modules}/mod_mpm_prefork.so
+LoadModule authz_core_module {modules}/mod_authz_core.so
+LoadModule wsgi_module {wsgi}
+WSGIPythonHome {home}
+WSGIScriptAlias / {script}
+<Directory />
+  Require all granted
+</Directory>
+{user}
+"""
+
+
+def _embedded(place: Place) -> "contextlib.AbstractContextManager[Backend]":
+    """Apache as it comes: prefork, and the application inside each of its children."""
+    from slicer.server.doctor import mod_wsgi_library
+
+    library, port = mod_wsgi_library(), free_port()
+    assert library, "mod_wsgi is not installed"
+    script = os.path.join(place.work, "embedded.wsgi")
+    path = [os.path.dirname(HERE), os.path.dirname(os.path.dirname(HERE))]
+    environ = {name: text for name, text in place.environ.items() if name.startswith("SLICER_")}
+    pathlib.Path(script).write_text(
+        f"import os, sys\nsys.path[:0] = {path!r}\nos.environ.update({environ!r})\nfrom contest.work import application\n",
+        encoding="utf-8",
+    )
+    user = ""
+    if os.geteuid() == 0:
+        user = "User www-data\nGroup www-data"
+        for name in ("index", "scratch", "results"):
+            os.makedirs(os.path.join(place.work, name), exist_ok=True)
+            shutil.chown(os.path.join(place.work, name), "www-data")
+    conf = os.path.join(place.work, "embedded.conf")
+    known = {"work": place.work, "port": port, "modules": "/usr/lib/apache2/modules", "wsgi": library}
+    pathlib.Path(conf).write_text(
+        _EMBEDDED.format(**known, home=sys.prefix, script=script, user=user), encoding="utf-8"
+    )
+    return _running([["/usr/sbin/apache2", "-f", conf, "-DFOREGROUND"]], [port], place)
+
+
+def _uwsgi(place: Place) -> "contextlib.AbstractContextManager[Backend]":
+    port = free_port()
+    options = {
+        "uwsgi-socket": f"127.0.0.1:{port}",
+        "module": "contest.work",
+        "master": "true",
+        "need-app": "true",
+        "die-on-term": "true",
+        "vacuum": "true",
+        "disable-logging": "true",
+        "processes": str(2 * CPUS),
+        "harakiri": "30",
+        "limit-as": "1024",
+        "max-requests": "5000",
+        "listen": "100",
+        "buffer-size": "16384",
+        "home": sys.prefix,
+    }
+    words = [f"--{name}={text}" if text != "true" else f"--{name}" for name, text in options.items()]
+    return _running([[_tool("uwsgi"), *words]], [port], place)
+
+
+def _tool(name: str) -> str:
+    return os.path.join(os.path.dirname(sys.executable), name)
+
+
+_GUNICORN = ("-m", "gunicorn", "--bind", "127.0.0.1:PORT", "--log-level", "error", "--timeout", "30")
+_GUNICORN += ("--worker-tmp-dir", "/dev/shm")
+
+CONTESTANTS = (
+    Contestant(
+        "mod_wsgi daemon (Slicer)",
+        "`slicer serve`: fixed clips and renders processes; Nginx lets as many renders through as fit into pool and queue",
+        _ours,
+        limited=True,
+    ),
+    Contestant(
+        "mod_wsgi daemon (Slicer), no limit in Nginx", "the same, but every render is let through to Apache", _ours
+    ),
+    Contestant(
+        "mod_wsgi embedded",
+        "Apache's defaults: prefork, up to 256 children, each with the application inside",
+        _embedded,
+    ),
+    Contestant(
+        "gunicorn sync",
+        "2 × CPUs + 1 workers, as its documentation has it; timeout 30 s",
+        _python(*_GUNICORN, "--workers", str(2 * CPUS + 1), "contest.work:application"),
+        needs=("gunicorn",),
+    ),
+    Contestant(
+        "gunicorn gthread",
+        "a worker for each CPU with 4 threads: between 2 and 4 a core, as its documentation has it",
+        _python(*_GUNICORN, "--workers", "CPUS", "--threads", "4", "contest.work:application"),
+        needs=("gunicorn",),
+    ),
+    Contestant(
+        "gunicorn gthread, renders limited",
+        "the same, and Nginx lets as many renders through as Slicer's does",
+        _python(*_GUNICORN, "--workers", "CPUS", "--threads", "4", "contest.work:application"),
+        limited=True,
+        needs=("gunicorn",),
+    ),
+    Contestant(
+        "gunicorn gevent",
+        "2 × CPUs + 1 workers; the worker patches the standard library by itself",
+        _python(*_GUNICORN, "--workers", str(2 * CPUS + 1), "--worker-class", "gevent", "contest.work:application"),
+        needs=("gunicorn", "gevent"),
+    ),
+    Contestant(
+        "uWSGI",
+        "its own protocol; 2 × CPUs processes, harakiri 30 s, limit-as 1 GiB, max-requests 5000, listen 100",
+        _uwsgi,
+        protocol="uwsgi",
+        needs=("pyuwsgi",),
+    ),
+    Contestant(
+        "flup (FastCGI)",
+        "up to 2 × CPUs children that it forks by itself",
+        _python("-m", "contest.small_servers", "flup", "PORT"),
+        protocol="fastcgi",
+        needs=("flup",),
+    ),
+    Contestant("four single processes", "wsgiref, one request at a time each, in turns by Nginx", _four),
+    Contestant(
+        "cheroot",
+        "one process, 10 threads: CherryPy's default",
+        _python("-m", "contest.small_servers", "cheroot", "PORT"),
+        needs=("cheroot",),
+    ),
+    Contestant(
+        "Bjoern",
+        "a process for each CPU on one socket",
+        _python("-m", "contest.small_servers", "bjoern", "PORT"),
+        needs=("bjoern",),
+    ),
+    Contestant(
+        "Tornado, blocking",
+        "WSGIContainer in one process: the handler that does the work itself",
+        _python("-m", "contest.tornado_server", "blocking", "PORT"),
+        needs=("tornado",),
+    ),
+    Contestant(
+        "Tornado, threads",
+        "WSGIContainer with a ThreadPoolExecutor of 2 × CPUs",
+        _python("-m", "contest.tornado_server", "threads", "PORT"),
+        needs=("tornado",),
+    ),
+    Contestant(
+        "Tornado, processes",
+        "fork_processes, one for each CPU",
+        _python("-m", "contest.tornado_server", "processes", "PORT"),
+        needs=("tornado",),
+    ),
+    Contestant(
+        "Tornado, subprocess",
+        "a new process for each request, killed after 30 s",
+        _python("-m", "contest.tornado_server", "subprocess", "PORT"),
+        needs=("tornado",),
+    ),
+    Contestant(
+        "waitress",
+        "one process, 4 threads: its default",
+        _python("-m", "waitress", "--listen=127.0.0.1:PORT", "contest.work:application"),
+        needs=("waitress",),
+    ),
+    Contestant(
+        "granian",
+        "a worker for each CPU, 3 blocking threads each",
+        _python(
+            *("-m", "granian", "--interface", "wsgi", "--workers", "CPUS", "--blocking-threads", "3", "--no-ws"),
+            *("--host", "127.0.0.1", "--port", "PORT", "--log-level", "error", "contest.work:application"),
+        ),
+        needs=("granian",),
+    ),
+    Contestant(
+        "eventlet",
+        "one process of green threads; in place of Spawning, which is for Python 2 and built upon it",
+        _python("-m", "contest.small_servers", "eventlet", "PORT"),
+        needs=("eventlet",),
+    ),
+)
