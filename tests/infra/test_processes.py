@@ -151,7 +151,7 @@ def test_units_are_enabled_and_run_and_nothing_else_does(fleet):
 
 
 # What a process is to be found listening, apart from what the machine itself needs.
-_OURS = re.compile(r'"(nginx|apache2|python[0-9.]*|slicer)"')
+_OURS = re.compile(r'"(nginx|apache2|python[0-9.]*|slicer|redis-server)"')
 
 
 def _listening(host):
@@ -170,6 +170,11 @@ def test_sockets_are_bound_where_they_should_be_and_nowhere_else(fleet):
         expected = set()
         if host in fleet.edges:
             expected |= {("0.0.0.0", 80), ("127.0.0.1", 8081)}
+            # Where workers publish what clients are held for.
+            if fleet.workers:
+                expected.add(("127.0.0.1" if together else host.address, 8082))
+        if host in fleet.queues:
+            expected.add(("127.0.0.1" if together else host.address, 6379))
         if host in fleet.slicers:
             address = "127.0.0.1" if together else host.address
             expected |= {(address, site.port) for site in fleet.sites}
