@@ -22,7 +22,16 @@ print(json.dumps([ask() for _ in range(20)]))
 def wheel(tmp_path_factory):
     """A wheel of another version of Slicer, made from a copy of the checkout."""
     copy = tmp_path_factory.mktemp("copy")
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    built_from = (
+        "pyproject.toml",
+        "README.md",
+        "LICENSE",
+        "hatch_build.py",
+        "package.json",
+        "package-lock.json",
+        ".npmrc",
+    )
+    for name in built_from:
         shutil.copy2(farm.ROOT / name, copy)
     for name in ("wsgi", "apache"):
         shutil.copytree(farm.ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
