@@ -9,11 +9,13 @@ import subprocess
 import sys
 import threading
 import time
+from collections import deque
 from types import FrameType
 
 from slicer.jobs.celery_app import make_app
 from slicer.jobs.desk import open_store, send
 from slicer.jobs.errors import JobsDownError
+from slicer.jobs.job import FINAL
 from slicer.jobs.lanes import LANES, LONG
 from slicer.jobs.publisher import Publisher
 from slicer.settings import Settings
@@ -21,6 +23,9 @@ from slicer.settings import Settings
 _LOG = logging.getLogger("slicer")
 #: Seconds between two looks for jobs that got lost, and between two signs of life to each client that is held.
 _LOOK_SECONDS, _TICK_SECONDS = 2.0, 20.0
+#: What has ended is told once more after so many seconds: Nginx may lose what is published at the moment in which a client comes. Who
+#: comes later is answered by the server. So many ends are remembered for that.
+_REPEAT_SECONDS, _REPEATS = 1.0, 10_000
 #: Seconds before a lane's worker that ended is started again.
 _AGAIN_SECONDS = 1.0
 _PR_SET_PDEATHSIG = 1
@@ -110,6 +115,8 @@ class _Care:
         self._publisher = Publisher(settings.publishers)
         self._looked = 0.0
         self._down = False
+        #: When each is to be told again, by time.monotonic(), and its name.
+        self._ended: deque[tuple[float, str]] = deque(maxlen=_REPEATS)
 
     def round(self, stop: threading.Event) -> None:
         """One round of all there is to do; takes about half a second where there is nothing."""
@@ -130,6 +137,12 @@ class _Care:
         for name in self._store.untold():
             job = self._store.get(name)
             if job is not None:
+                self._publisher.tell(job)
+                if job.state in FINAL:
+                    self._ended.append((time.monotonic() + _REPEAT_SECONDS, name))
+        while self._ended and self._ended[0][0] <= time.monotonic():
+            job = self._store.get(self._ended.popleft()[1])
+            if job is not None and job.state in FINAL:
                 self._publisher.tell(job)
 
     def _look(self) -> None:
