@@ -27,13 +27,13 @@ def all_stopped(fleet, site):
             host.wait_until_ready(site)
 
 
-def assert_refused(answer):
+def assert_refused(answer, *, statuses=(503,)):
     """A refusal as clients are promised it: a problem, with a time to come back."""
-    assert answer.status == 503
+    assert answer.status in statuses
     assert answer.headers["content-type"] == "application/problem+json"
     assert int(answer.headers["retry-after"]) > 0
     assert answer.headers["cache-control"] == "no-store"
-    assert json.loads(answer.body)["status"] == 503
+    assert json.loads(answer.body)["status"] == answer.status
 
 
 def test_a_clip_is_made_once_and_then_comes_from_the_cache(fleet, site, edge, sources):
@@ -154,9 +154,10 @@ def test_a_refusal_of_apache_is_never_kept(fleet, site, edge, sources):
         time.sleep(5)
     thread.join(60)
     refused = [(clip, answer) for clip, answer in zip(clips, asked, strict=True) if answer.status != 200]
-    assert refused
+    assert any(answer.status == 503 for _clip, answer in refused)
     for clip, answer in refused:
-        assert_refused(answer)
+        # Whoever had waited for seconds in a queue may be out of time on a slow machine.
+        assert_refused(answer, statuses=(503, 504))
         again = edge.ask(clip.target)
         assert (again.status, again.cache) == (200, "MISS")
         assert clip.is_in(again.body)
