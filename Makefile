@@ -2,7 +2,7 @@
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 .SUFFIXES:
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-hosts vagrant-test lint bench-engine bench-http bench-edge bench-jobs bench-render bench-studio bench-contest screenshot deploy-tools wheel sample places lock clean
+.PHONY: help serve test test-hosts vagrant-test lint bench-engine bench-http bench-edge bench-jobs bench-render bench-studio bench-contest soak screenshot deploy-tools wheel sample places lock clean
 
 HOST ?= 127.0.0.1
 PORT ?= 8000
@@ -10,6 +10,8 @@ MEDIA ?=
 PROVIDER ?= docker
 # 1: benchmarks take minutes, and say less.
 QUICK ?=
+# Of `make soak`.
+MINUTES ?= 30
 # 1: the virtual environment runs this checkout's files, for development.
 EDITABLE ?=
 
@@ -42,6 +44,9 @@ test-hosts: $(SLICER) $(STAMPS)/test $(STAMPS)/deploy ## of the tests, those on 
 
 vagrant-test: $(SLICER) $(STAMPS)/test $(STAMPS)/deploy ## bring up the Vagrant machine (PROVIDER=docker), test it, destroy it
 	SLICER_SERVERS=one PROVIDER="$(PROVIDER)" $(PYTHON) -m pytest tests/infra
+
+soak: $(SLICER) $(STAMPS)/test $(STAMPS)/deploy ## load a whole stack for MINUTES=30, inject faults, check every body and what is used
+	PYTHONPATH=tests $(PYTHON) -m soak --minutes "$(MINUTES)"
 
 lint: $(SLICER) $(STAMPS)/test $(STAMPS)/deploy
 	$(VENV)/bin/ruff check
