@@ -127,7 +127,7 @@ class Questions:
 
     def _truncated(self) -> Question:
         states = (self._media.steady[0], HALF)
-        return self._of(TRUNCATED, states, "truncated", other=frozenset([404, 416, 422]), may_break=True)
+        return self._of(TRUNCATED, states, "truncated", other=frozenset([400, 404, 422]), may_break=True)
 
     # --------------------------------------------------------------------------------------------------------------- others
 
