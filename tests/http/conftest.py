@@ -27,4 +27,4 @@ def server(media: str) -> Iterator[Server]:
 def start(media: str) -> Iterator[Callable[..., Server]]:
     """start(*options) starts another server; all of them are stopped at the end of the test."""
     with contextlib.ExitStack() as stack:
-        yield lambda *options, **kwargs: stack.enter_context(serving(media, *options, **kwargs))
+        yield lambda *options, folder=media, **kwargs: stack.enter_context(serving(folder, *options, **kwargs))

@@ -200,3 +200,15 @@ def test_lines_can_be_read_in_any_editor(name: str) -> None:
         assert block or line.startswith("|") or len(line) <= 140, line
         assert "\t" not in line
         assert line == line.rstrip()
+
+
+def test_every_fault_has_its_test() -> None:
+    section = text_of(OPERATIONS).partition("## When something fails")[2].partition("\n## ")[0]
+    named = set(re.findall(r"`(test_\w+)`", section))
+    there = {
+        name
+        for path in (ROOT / "tests").rglob("test_*.py")
+        for name in re.findall(r"^def (test_\w+)", text_of(path), re.MULTILINE)
+    }
+    assert len(named) >= 15
+    assert named <= there

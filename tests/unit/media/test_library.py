@@ -127,6 +127,8 @@ def test_an_unreadable_file_is_missing_too(library: Library, media: Path) -> Non
     if os.geteuid() == 0:
         # Root reads everything: become somebody else for the question, as the server does.
         os.chmod(media / "a.mp3", 0o600)
+        for folder in (media, *media.parents[:2]):
+            os.chmod(folder, 0o755)
         child = os.fork()
         if child == 0:
             try:

@@ -128,9 +128,12 @@ def test_memory_and_descriptors_are_bounded(tmp_path: Path, cbr: str, monkeypatc
         room.write(f"{number}.mp3")
         room.shelf.take(b"%d.mp3" % number)
         assert room.descriptors() == min(number + 1, 3)
+    del room
     monkeypatch.setattr(shelf_module, "MAX_OPEN", 2)
-    room.shelf.take(b"0.mp3")
-    assert room.descriptors() == 2
+    room = Room(tmp_path, data, memory=8 * size)
+    for number in range(8):
+        room.shelf.take(b"%d.mp3" % number)
+        assert room.descriptors() == min(number + 1, 2)
     tiny = Room(tmp_path, data, memory=10)
     tiny.shelf.take(b"1.mp3").check_current()
     del room

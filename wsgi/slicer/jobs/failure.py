@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from slicer.media.source import SourceMissingError, SourceTooLargeError
+from slicer.media.source import SourceMissingError, SourceTooLargeError, SourceUnavailableError
 from slicer.media.store import IndexPendingError
 from slicer.mp3 import (
     Mp3Error,
@@ -37,6 +37,7 @@ _KINDS: tuple[tuple[type[Exception], int, str, str | None], ...] = (
     (UnreadableError, 422, "cannot-be-decoded", None),
     (SourceMissingError, 410, "source-gone", "the source is not there any more"),
     (SourceChangedError, 410, "source-gone", "the source is another one by now; ask again"),
+    (SourceUnavailableError, 503, "try-again", "the media cannot be read at the moment; ask again"),
     (SourceTooLargeError, 413, "source-too-large", None),
     (IndexPendingError, 503, "try-again", "the source could not be indexed in time; ask again"),
     (NotMp3Error, 415, "not-an-mp3", None),

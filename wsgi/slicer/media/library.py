@@ -27,7 +27,10 @@ class Library:
         self._root = os.fsencode(root)
 
     def open(self, path: bytes) -> Source:
-        """Open the source at a path from the media folder. Raises SourceMissingError for missing and forbidden alike."""
+        """Open the source at a path from the media folder. Raises SourceMissingError for missing and forbidden alike.
+
+        Raises SourceUnavailableError where nobody can tell.
+        """
         if not is_safe(path) or path[-4:].lower() != _SUFFIX:
             raise SourceMissingError
         return open_source(self._root, path)

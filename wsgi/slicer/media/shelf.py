@@ -4,19 +4,31 @@ Opening, checking and indexing a file costs about as much as cutting a clip out 
 look at the disk, and asked afterwards, once what it gave has been read, whether it still is the file under its path.
 """
 
+import errno
 import os
+import resource
 import threading
 import time
 from collections import OrderedDict
 
 from slicer.media.library import Library
-from slicer.media.source import Source, SourceTooLargeError, real_path
+from slicer.media.source import Source, SourceTooLargeError, SourceUnavailableError, real_path
 from slicer.media.store import IndexStore
 from slicer.mp3 import Index, SourceChangedError, has_grown
 
 #: Sources kept open at most, and the seconds after which one that nobody asks for is closed when another is.
 MAX_OPEN = 128
 IDLE_SECONDS = 30
+#: Descriptors that a process needs for other things: connections, locks, logs, pipes to helpers.
+_OTHER_DESCRIPTORS = 64
+
+
+def most_open() -> int:
+    """How many sources may be kept open where the process may open so few files altogether: at least one."""
+    soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return MAX_OPEN
+    return max(1, min(MAX_OPEN, (soft - _OTHER_DESCRIPTORS) // 2))
 
 
 class Opened:
@@ -60,6 +72,7 @@ class Shelf:
         self._store = store
         self._limit = memory_bytes
         self._largest = largest
+        self._most = most_open()
         self._bytes = 0
         self._lock = threading.Lock()
         self._items: OrderedDict[bytes, Opened] = OrderedDict()
@@ -67,8 +80,8 @@ class Shelf:
     def take(self, path: bytes) -> Opened:
         """The source at a path from the media folder; it was current when it was put here, which `check_current` asks again.
 
-        Raises SourceMissingError, SourceTooLargeError, IndexPendingError while the file is being indexed, and Mp3Error where that
-        cannot be.
+        Raises SourceMissingError, SourceUnavailableError, SourceTooLargeError, IndexPendingError while the file is being indexed,
+        and Mp3Error where that cannot be.
         """
         with self._lock:
             found = self._items.get(path)
@@ -76,13 +89,25 @@ class Shelf:
                 self._items.move_to_end(path)
                 found.used = time.monotonic()
                 return found
-        source = self._library.open(path)
+        source = self._open(path)
         if source.identity.size > self._largest:
             raise SourceTooLargeError(f"the file holds {source.identity.size} bytes and {self._largest} are allowed")
         # Not closed here on errors: the last reference closes it.
         opened = Opened(self._library.full_path(path), source, self._store.get(source))
         self._put(path, opened)
         return opened
+
+    def _open(self, path: bytes) -> Source:
+        """Open a source; those that are at hand make place for it where the process has too many files open."""
+        try:
+            return self._library.open(path)
+        except SourceUnavailableError as error:
+            if error.errno not in (errno.EMFILE, errno.ENFILE):
+                raise
+        with self._lock:
+            self._items.clear()
+            self._bytes = 0
+        return self._library.open(path)
 
     def drop(self, path: bytes, opened: Opened) -> None:
         """Take a source off the shelf, if it is still there: it is not current any more."""
@@ -101,7 +126,9 @@ class Shelf:
             self._items[path] = opened
             self._bytes += size
             while (
-                self._bytes > self._limit or len(self._items) > MAX_OPEN or next(iter(self._items.values())).used < idle
+                self._bytes > self._limit
+                or len(self._items) > self._most
+                or next(iter(self._items.values())).used < idle
             ):
                 _, dropped = self._items.popitem(last=False)
                 self._bytes -= dropped.index.nbytes

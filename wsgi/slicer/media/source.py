@@ -1,5 +1,6 @@
 """A source: an MP3 file in the media folder, opened once for everything that is read of it."""
 
+import errno
 import os
 import stat
 import sys
@@ -10,11 +11,29 @@ from slicer.mp3 import SourceChangedError
 if sys.platform == "darwin":  # pragma: no cover
     import fcntl
 
+#: Errors that say of a path that it names no file which may be given out. All others say that nobody can tell at the moment.
+_MISSING = frozenset(
+    (
+        errno.ENOENT,
+        errno.ENOTDIR,
+        errno.EACCES,
+        errno.EPERM,
+        errno.ELOOP,
+        errno.ENAMETOOLONG,
+        errno.EINVAL,
+        errno.ENXIO,
+        errno.ENODEV,
+    )
+)
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 
 
 class SourceMissingError(LookupError):
     """There is no such file, or it must not be given out: the two are never told apart."""
+
+
+class SourceUnavailableError(OSError):
+    """Nobody can tell whether there is such a file: the folder is away, the disk fails, or the process has too many files open."""
 
 
 class SourceTooLargeError(Exception):
@@ -72,12 +91,19 @@ def open_source(root: bytes, path: bytes) -> Source:
     """Open the regular file `path` below the folder `root`, which must be a real path.
 
     The path that counts is the one the kernel opened, so a symbolic link may point anywhere within the folder and nowhere else,
-    and no rename between check and use helps. Raises SourceMissingError for everything that is not such a file.
+    and no rename between check and use helps. Raises SourceMissingError for everything that is not such a file, and
+    SourceUnavailableError where that cannot be said: a folder that is empty may wait for its disk to be mounted.
     """
     try:
         # Without O_NONBLOCK a pipe would wait here for a writer.
         fd = os.open(root + b"/" + path, _FLAGS)
-    except (OSError, ValueError):
+    except ValueError:
+        raise SourceMissingError from None
+    except OSError as error:
+        if error.errno not in _MISSING:
+            raise SourceUnavailableError(error.errno, f"the file cannot be opened: {error.strerror}") from error
+        if not _holds_anything(root):
+            raise SourceUnavailableError(error.errno, "the media folder is empty or cannot be read") from error
         raise SourceMissingError from None
     try:
         status = os.fstat(fd)
@@ -89,6 +115,14 @@ def open_source(root: bytes, path: bytes) -> Source:
         source.close()
         raise SourceMissingError
     return source
+
+
+def _holds_anything(folder: bytes) -> bool:
+    try:
+        with os.scandir(folder) as entries:
+            return next(entries, None) is not None
+    except OSError:
+        return False
 
 
 def open_file(path: str) -> Source:

@@ -188,6 +188,10 @@ class Slicer:
         except MemoryError:
             make_place(environ)
             answer = busy("the server is short of memory; try again", 2).answer()
+        except OSError:
+            # A disk that fails, a file system that is away: the operator's, not the client's, and it may come back.
+            _LOG.exception("%s %s", environ["REQUEST_METHOD"], environ.get("REQUEST_URI") or environ["PATH_INFO"])
+            answer = busy("the server cannot read or write what it needs at the moment; try again", 5).answer()
         except Exception:
             _LOG.exception("%s %s", environ["REQUEST_METHOD"], environ.get("REQUEST_URI") or environ["PATH_INFO"])
             answer = Problem(500, "internal", "the server made a mistake; it is in its log").answer()

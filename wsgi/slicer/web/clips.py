@@ -1,6 +1,8 @@
 """`/clips/<path>.mp3?t=a,b`: the lossless cut."""
 
 import hashlib
+import logging
+import os
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -9,7 +11,7 @@ from urllib.parse import quote
 from werkzeug.http import http_date
 
 from slicer.media.shelf import Opened, Shelf
-from slicer.media.source import Identity, SourceMissingError, SourceTooLargeError
+from slicer.media.source import Identity, SourceMissingError, SourceTooLargeError, SourceUnavailableError
 from slicer.media.store import IndexPendingError
 from slicer.media.timespan import ALLOWED, TimeSpan, TimeSpanError
 from slicer.mp3 import (
@@ -36,6 +38,7 @@ from slicer.web.problems import Problem, busy, cache_control, not_found
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
+_LOG = logging.getLogger("slicer")
 #: Bodies up to so many bytes are read before the first byte is sent, so that a change meanwhile costs a new try and no half answer.
 _WHOLE = 1 << 20
 #: Bytes of a larger body that are in memory at a time.
@@ -194,12 +197,15 @@ def take_or_problem(shelf: Shelf, path: bytes) -> Opened:
     """The open source at a path, with its index.
 
     Raises Problem: 404 for missing and forbidden alike, 413 for too large, 415 for what is no MP3, 422 for one that cannot be cut,
-    503 while it is being indexed or changed.
+    503 while it is being indexed or changed, or where nobody can tell what is there.
     """
     try:
         return shelf.take(path)
     except SourceMissingError:
         raise not_found() from None
+    except SourceUnavailableError as error:
+        _LOG.error("%s: %s", os.fsdecode(path), error.strerror)
+        raise busy("the media cannot be read at the moment; try again", 5) from None
     except SourceTooLargeError as error:
         raise Problem(413, "source-too-large", str(error)) from None
     except IndexPendingError:
