@@ -156,8 +156,8 @@ class Place:
         self.results = Results(self.settings.results_dir, max_bytes=self.settings.results_bytes)
         self._crews: list[Crew] = []
 
-    def crew(self, *options: str) -> Crew:
-        crew = Crew(self.environ, *options)
+    def crew(self, *options: str, **environ: str) -> Crew:
+        crew = Crew({**self.environ, **environ}, *options)
         self._crews.append(crew)
         return crew
 

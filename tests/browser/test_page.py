@@ -43,6 +43,45 @@ def test_back_leads_to_the_file_before(visit):
     assert span_of(page, 44100) == (44100, 88200)
 
 
+@pytest.mark.parametrize(
+    "fragment",
+    [
+        "#file=show.mp3#';id;'&t=1,2",
+        "#file=./show.mp3&t=1,2",
+        "#file=%73how.mp3&t=1,2",
+        "#file=show.mp3&t=1,2&kind=render&gain=1';id;'&format=wav",
+        "#file=show.mp3&t=1,2&kind=render&fade=%22%3E%3Cscript%3E&speed=1%26t%3D0&format=wav",
+        "#file=show.mp3&t=1,2&kind=render&bitrate=%27%20-o%20x&format=..%2F..%2Fjobs%3F",
+    ],
+)
+def test_a_link_brings_nothing_but_state(fragment, visit):
+    page = visit(fragment)
+    drawn(page)
+    kind = "renders" if "render" in fragment else "clips"
+    form = "wav" if "format=wav" in fragment else "mp3"
+    wanted = f"{page.evaluate('location.origin')}/{kind}/show.{form}?t=1,2"
+    expect(page.locator("#out-url")).to_have_value(wanted)
+    expect(page.locator("#out-curl")).to_have_value(f"curl -OJ '{wanted}&download'")
+    expect(page.locator("#out-tag")).to_have_value(f'<audio controls src="{wanted}"></audio>')
+    written(page, r"#file=show\.mp3&t=1,2")
+
+
+@pytest.mark.parametrize(
+    "name", ["../healthz", "../library", "../openapi.json", "%2e%2e/library", "x%00.mp3", "100%.mp3"]
+)
+def test_a_link_to_what_is_no_file_says_so(name, visit):
+    page = visit(f"#file={name}&t=1,2")
+    expect(page.get_by_role("alert")).to_contain_text("The file cannot be opened.")
+    page.get_by_role("link", name="show.mp3").click()
+    drawn(page)
+
+
+def test_a_link_with_very_many_spans_opens(visit):
+    page = visit("#file=show.mp3" + "".join(f"&t={at / 1000},{at / 1000 + 1}" for at in range(5000)))
+    drawn(page)
+    expect(page.locator("#spans li")).to_have_count(200)
+
+
 def test_all_of_it_with_keys_alone(visit):
     page = visit()
     keys = page.keyboard

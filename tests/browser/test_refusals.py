@@ -1,7 +1,10 @@
 """What the page does when the server refuses, waits, queues, or has no waveforms and renders at all: it says so in words."""
 
 import json
+import os
 import re
+import shutil
+import time
 
 import pytest
 from livebrowser import drag, drawn, span_of
@@ -141,6 +144,57 @@ def test_a_file_that_is_gone_is_said_to_be(visit):
     page.get_by_role("link", name="show.mp3").click()
     drawn(page)
     expect(page.get_by_role("alert")).to_have_text("")
+
+
+def test_a_file_that_goes_while_it_is_open_is_said_to_be_gone(visit, media):
+    path = os.path.join(media, "going.mp3")
+    shutil.copy(os.path.join(media, "show.mp3"), path)
+    page = visit("#file=going.mp3&t=1,2")
+    drawn(page)
+    os.unlink(path)
+    page.get_by_role("button", name="Play", exact=True).click()
+    expect(page.get_by_role("alert")).to_contain_text("cannot be played. There is nothing to cut under this path")
+    make(page)
+    expect(page.locator("#render-state")).to_have_text(
+        re.compile("^Refused: There is nothing to cut under this path[^.]*[.]$")
+    )
+    page.evaluate("location.hash = '#file=show.mp3'")
+    expect(page.locator("#file-name")).to_have_text("show.mp3")
+
+
+def test_a_file_that_cannot_be_opened_now_stays_in_the_url(visit):
+    page = visit("#file=show.mp3&t=1,2")
+    drawn(page)
+    answers = [problem(503, "all processes are busy"), {"status": 200, "content_type": "text/html", "body": "<p>no"}]
+    page.route("**/info/tape*", lambda route: route.fulfill(**answers.pop(0)) if answers else route.continue_())
+    # The change of the old file's state is not yet in the URL.
+    page.get_by_role("button", name="Zoom in").click()
+    page.get_by_role("link", name="tape 003.mp3").click()
+    expect(page.get_by_role("alert")).to_contain_text("The file cannot be opened. All processes are busy.")
+    time.sleep(0.5)
+    assert page.url.endswith("#file=tape%20003.mp3")
+    page.get_by_role("button", name="Try again").click()
+    expect(page.get_by_role("alert")).to_contain_text("The server sent something that is not its own.")
+    page.reload()
+    drawn(page)
+    expect(page.locator("#file-name")).to_have_text("tape 003.mp3")
+
+
+def test_a_job_is_followed_over_a_connection_that_breaks_off(visit_with):
+    job = {"state": "running", "progress": 0.4, "seconds_left": 3}
+    accepted = {
+        "status": 202,
+        "content_type": "application/json",
+        "headers": {"Location": "/jobs/1", "Retry-After": "1"},
+        "body": json.dumps(job),
+    }
+    done = {**accepted, "status": 200, "body": json.dumps({**job, "state": "done"})}
+    page = visit_with({"/renders/": [accepted, None]}, "#file=show.mp3&t=1,2")
+    broken = ["once", "twice"]
+    page.route("**/jobs/1", lambda route: route.abort() if broken and broken.pop() else route.fulfill(**done))
+    make(page)
+    expect(page.locator("#render-state")).to_contain_text("Done:")
+    assert not broken
 
 
 def test_a_server_that_cannot_be_reached_is_said_to_be(visit):

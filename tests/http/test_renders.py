@@ -21,6 +21,7 @@ from cutting import index_of
 from liveserver import Server, raw, status, until
 from unit.render.sounds import bytes_of, decode, lag, mono, whole
 
+from slicer.mp3.header import FrameHeader
 from slicer.render import FORMATS, RenderRequest
 from slicer.server.machine import cpus
 from slicer.server.sizes import compute
@@ -189,6 +190,10 @@ def test_a_source_in_capitals(server, place, show):
     shutil.copy(show, os.path.join(place, "CAPITALS.MP3"))
     assert server.get("/renders/renders/CAPITALS.wav?t=1,2")[2] == server.get(url("wav", "t=1,2"))[2]
     problem(server.get("/renders/renders/CAPITALS.MP3?t=1,2"), 400, "option-refused")
+    for name in ("Mixed.Mp3", "mixed.mP3"):
+        shutil.copy(show, os.path.join(place, name))
+        assert server.get(f"/renders/renders/{name[:-4]}.wav?t=1,2")[2] == server.get(url("wav", "t=1,2"))[2]
+        assert server.get(f"/peaks/renders/{name[:-4]}.json?t=1,2")[0] == 200
 
 
 def test_a_replaced_source_is_another_render(server, place, show):
@@ -509,6 +514,90 @@ def test_a_full_pool_refuses_fast_and_clips_do_not_notice(start, show):
 
 
 # ------------------------------------------------------------------------------------------------------------- accidents
+
+
+def overwrite(path, data):
+    with open(path, "r+b") as file:
+        file.write(data[: os.path.getsize(path)])
+
+
+def refill(path, data):
+    """Every frame stays where it was, and holds something else: only the file's time tells."""
+    frames = bytearray(pathlib.Path(path).read_bytes())
+    for run in index_of(path).segments[0].runs:
+        place = run.anchors[0]
+        while place < run.end and (header := FrameHeader.parse(frames[place : place + 4])):
+            # Behind the header and the side information, which say how to read it.
+            frames[place + 36 : place + header.length] = b"\x5a" * (header.length - 36)
+            place += header.length
+    overwrite(path, bytes(frames))
+
+
+def rewrite(path, data):
+    pathlib.Path(path).write_bytes(data * 2)
+
+
+def truncate(path, data):
+    os.truncate(path, os.path.getsize(path) // 4)
+
+
+def append(path, data):
+    with open(path, "ab") as file:
+        file.write(data)
+
+
+#: What happens to a source, and whether the render that was begun is still one of a state of it.
+CHANGES = [
+    (refill, False),
+    (overwrite, False),
+    (rewrite, False),
+    (truncate, False),
+    (append, True),
+    (publish, True),
+    ("unlink", True),
+]
+
+
+@pytest.mark.parametrize(("change", "right"), CHANGES, ids=lambda each: getattr(each, "__name__", str(each)))
+def test_a_source_that_is_changed_during_a_render(change, right, start, place, show, stream_folder):
+    """The answer is that of the old file, or an error; never of a mixture, and nothing of a mixture is kept."""
+    path = os.path.join(place, "victim.mp3")
+    other = pathlib.Path(streams.make("mpeg1-44-joint-vbr2", stream_folder, seconds=20)).read_bytes() * 12
+    publish(pathlib.Path(show).read_bytes() * 3, path)
+    old = bytes_of(path, "flac", ("t", "0,40"))
+    server = start("--cpus", "1", "--memory", "1G")
+    (daemon,) = server.daemons("renders")
+    target = "/renders/renders/victim.flac?t=0,40"
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(server.get, target)
+        until(lambda: helpers_of(daemon), 20, "ffmpeg works")
+        (helper,) = helpers_of(daemon)
+        # So it takes no more samples than its pipe holds: what follows is read after the change.
+        os.kill(helper, signal.SIGSTOP)
+        if change == "unlink":
+            os.unlink(path)
+        elif change is publish:
+            publish(other, path)
+        else:
+            change(path, other)
+        os.kill(helper, signal.SIGCONT)
+        answer = asked.result()
+    if right:
+        assert (answer[0], answer[2] == old) == (200, True)
+    else:
+        problem(answer, 503, "try-again")
+        assert (answer[1]["cache-control"], answer[1]["retry-after"]) == ("no-store", "1")
+        assert kept(server) == []
+    nothing_is_left(server)
+    # Who asks now is answered from what is there now.
+    if change == "unlink":
+        problem(server.get(target), 404, "not-found")
+    elif change is truncate:
+        assert server.get("/renders/renders/victim.flac?t=0,10")[2] == bytes_of(path, "flac", ("t", "0,10"))
+    else:
+        again = server.get(target)
+        assert again[2] == bytes_of(path, "flac", ("t", "0,40"))
+        assert again[1]["etag"] != answer[1].get("etag") or change is append
 
 
 def test_a_daemon_that_is_killed_leaves_nothing(start, show):

@@ -44,6 +44,13 @@ def test_jobs_are_listed_shown_and_cancelled(place: Place) -> None:
     assert slicer(place, "jobs", "cancel", first.id)[:2] == (1, f"{first.id}  done\n")
 
 
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_a_worker_works_on_the_folder_that_is_its_argument(place: Place, elsewhere: bool) -> None:
+    job = place.desk.ask(place.order("wav", ("t", "2,3")))
+    place.crew(place.media, "--short", "1", "--long", "0", SLICER_MEDIA=place.work if elsewhere else "")
+    assert place.ended(job.id).state == "done"
+
+
 @pytest.mark.parametrize(
     ("words", "environ", "says"),
     [

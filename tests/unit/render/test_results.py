@@ -1,5 +1,6 @@
 """The store of results: whole or not there, bounded, shared by threads and processes, readable while it is emptied."""
 
+import errno
 import hashlib
 import os
 import random
@@ -126,6 +127,36 @@ def test_an_error_while_it_is_written_leaves_nothing(store: Results) -> None:
     with pytest.raises(ValueError, match="too much"):
         store.put(key(1), {"title": "x" * 5000}, [b"1"])
     assert names(store) == []
+
+
+def test_what_is_half_written_has_no_name(store: Results) -> None:
+    def watched() -> Iterator[bytes]:
+        yield b"beginning"
+        # A process that is killed here leaves nothing.
+        assert names(store) == []
+        yield b"end"
+
+    with store.put(key(1), FACTS, watched()) as found:
+        assert found.read() == b"beginningend"
+    assert names(store) == [key(1)]
+
+
+@pytest.mark.parametrize("number", [errno.EOPNOTSUPP, errno.EISDIR])
+def test_where_every_file_has_a_name_results_are_kept_too(
+    store: Results, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.open
+
+    def refusing(path: str, flags: int, mode: int = 0o777) -> int:
+        if flags & os.O_TMPFILE == os.O_TMPFILE:
+            raise OSError(number, os.strerror(number))
+        return real(path, flags, mode)
+
+    monkeypatch.setattr(os, "open", refusing)
+    put(store, 1)
+    with store.get(key(1)) as found:
+        assert found.read() == body(1)
+    assert names(store) == [key(1)]
 
 
 def test_without_a_place_nothing_is_kept_and_nothing_breaks(store: Results, tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def run(settings: Settings, processes: dict[str, int], grace: float, user: str |
 
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, stopping)
-    lanes = [_Lane(lane, processes[lane], user) for lane in LANES if processes[lane]]
+    lanes = [_Lane(lane, processes[lane], user, settings) for lane in LANES if processes[lane]]
     care = _Care(settings)
     try:
         while not stop.is_set():
@@ -62,10 +62,12 @@ def run(settings: Settings, processes: dict[str, int], grace: float, user: str |
 class _Lane:
     """The worker of one lane, a process of its own."""
 
-    def __init__(self, lane: str, processes: int, user: str | None) -> None:
+    def __init__(self, lane: str, processes: int, user: str | None, settings: Settings) -> None:
         self._lane = lane
         self._processes = processes
         self._user = user
+        # As they were read here: from the command line too, and with the folders of who started this, not those of `user`.
+        self._environ = {**os.environ, **settings.to_environ()}
         self.process: subprocess.Popen[bytes] | None = None
         self._not_before = 0.0
 
@@ -92,6 +94,7 @@ class _Lane:
             words = ["-m", "slicer", "worker", "--lane", self._lane, f"--{self._lane}", str(self._processes)]
             self.process = subprocess.Popen(  # noqa: S603
                 [sys.executable, *words],
+                env=self._environ,
                 stdin=subprocess.DEVNULL,
                 user=self._user,
                 group=self._user,

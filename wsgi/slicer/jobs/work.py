@@ -93,7 +93,8 @@ class Workshop:
                 progress(pause.progress)
             rounds += 1
             if rounds % _KEEP_EVERY == 0:
-                # Whoever takes over, should this process be killed, goes on from here.
+                # Whoever takes over, should this process be killed, goes on from here: not from pixels of a file half overwritten.
+                source.check()
                 kept = self._results.put(key, {}, [partial])
                 if kept is not None:
                     kept.close()

@@ -1,15 +1,18 @@
 """Finished results on disk, by the hash of what was asked: found again after a restart, by other processes, and by jobs.
 
-One file for each result, written under another name, synced and renamed: it is whole or not there. Its first line says what it is, and
-its length is checked when it is opened. What was used last stays: the time of a file's modification is that of its last use. Whoever
-has opened a result reads it to the end, even if it is taken away meanwhile.
+One file for each result, written without a name, synced, named and renamed: it is whole or not there, and of a process that is killed
+nothing is left. Its first line says what it is, and its length is checked when it is opened. What was used last stays: the time of a
+file's modification is that of its last use. Whoever has opened a result reads it to the end, even if it is taken away meanwhile.
 """
 
+import errno
 import fcntl
 import itertools
 import json
 import os
 import re
+import secrets
+import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -64,6 +67,13 @@ class Stored:
         if not self._closed:
             self._closed = True
             os.close(self._fd)
+
+    def name(self, folder: str, key: str) -> str:
+        """Give a file that has none a name in its folder, which nobody else has, and return its path. Raises OSError."""
+        path = os.path.join(folder, f"{key}.{secrets.token_hex(8)}{_TEMPORARY}")
+        # Naming a folder makes Python follow the link in /proc; it says nothing else, as the path is absolute.
+        os.link(f"/proc/self/fd/{self._fd}", path, src_dir_fd=self._fd, follow_symlinks=True)
+        return path
 
     def read(self) -> bytes:
         """All bytes of it."""
@@ -127,10 +137,10 @@ class Results:
         Raises ValueError where `key` is no name or the facts are too many, and what comes out of `pieces`.
         """
         path = self._path(key)
-        temporary = None
+        fd = temporary = None
         try:
             try:
-                fd, temporary = tempfile.mkstemp(prefix=f"{key}.", suffix=_TEMPORARY, dir=self._folder)
+                fd, temporary = _new_file(self._folder, key)
             except OSError:
                 return None
             # What comes out of `pieces` may be an OSError of another disk, and is the caller's.
@@ -138,8 +148,13 @@ class Results:
             if size is None:
                 return None
             try:
-                found = _open_again(temporary)
+                found = _opened(fd)
+                if found is None:
+                    return None
+                fd = None  # it is closed with what was found
                 with self._locked() as account:
+                    if temporary is None:
+                        temporary = found.name(self._folder, key)
                     before = _size(path)
                     os.replace(temporary, path)
                     temporary = None
@@ -149,6 +164,8 @@ class Results:
                 return None
             return found
         finally:
+            if fd is not None:
+                os.close(fd)
             if temporary is not None:
                 with suppress(OSError):
                     os.unlink(temporary)
@@ -216,30 +233,39 @@ class Results:
         _write_account(account, total, number)
 
 
-def _write(fd: int, facts: Facts, pieces: Iterable[bytes], largest: int) -> int | None:
-    """Fill and close a new file. Returns its length, or None where it would be larger than `largest` or the disk is full."""
-    line = json.dumps(dict(facts), separators=(",", ":"), sort_keys=True).encode() + b"\n"
-    try:
-        if len(line) + 20 > _MAX_LINE:
-            raise ValueError("there is too much to say of this result")
-        # The length goes in front when it is known; so many digits are enough for any.
-        place = 20 + len(line)
-        for piece in pieces:
-            if place + len(piece) > largest:
-                return None
-            if not _written(fd, piece, place):
-                return None
-            place += len(piece)
-        if not _written(fd, b"%019d\n" % (place - 20 - len(line)) + line, 0):
-            return None
+def _new_file(folder: str, key: str) -> tuple[int, str | None]:
+    """A new file, open, and its path: None where the file system knows files without a name. Raises OSError."""
+    if sys.platform == "linux":
         try:
-            os.fchmod(fd, 0o644)
-            os.fsync(fd)
-        except OSError:
+            return os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600), None
+        except OSError as error:
+            # What those say that know none: open(2).
+            if error.errno not in {errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL}:
+                raise
+    return tempfile.mkstemp(prefix=f"{key}.", suffix=_TEMPORARY, dir=folder)
+
+
+def _write(fd: int, facts: Facts, pieces: Iterable[bytes], largest: int) -> int | None:
+    """Fill a new file. Returns its length, or None where it would be larger than `largest` or the disk is full."""
+    line = json.dumps(dict(facts), separators=(",", ":"), sort_keys=True).encode() + b"\n"
+    if len(line) + 20 > _MAX_LINE:
+        raise ValueError("there is too much to say of this result")
+    # The length goes in front when it is known; so many digits are enough for any.
+    place = 20 + len(line)
+    for piece in pieces:
+        if place + len(piece) > largest:
             return None
-        return place
-    finally:
-        os.close(fd)
+        if not _written(fd, piece, place):
+            return None
+        place += len(piece)
+    if not _written(fd, b"%019d\n" % (place - 20 - len(line)) + line, 0):
+        return None
+    try:
+        os.fchmod(fd, 0o644)
+        os.fsync(fd)
+    except OSError:
+        return None
+    return place
 
 
 def _written(fd: int, data: bytes, place: int) -> bool:
@@ -268,18 +294,6 @@ def _opened(fd: int) -> Stored | None:
     except ValueError:
         return None
     return Stored(fd, end + 1, length, facts) if isinstance(facts, dict) else None
-
-
-def _open_again(path: str) -> Stored | None:
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        found = _opened(fd)
-    except BaseException:
-        os.close(fd)
-        raise
-    if found is None:
-        os.close(fd)
-    return found
 
 
 def _size(path: str) -> int:

@@ -7,11 +7,12 @@ from urllib.parse import quote
 from slicer.media.shelf import Opened
 from slicer.mp3 import SECOND
 from slicer.render import PeaksRequest, PeaksTimeoutError, Version, peaks
+from slicer.render.digest import etag_of
 from slicer.web.answer import Answer
 from slicer.web.elsewhere import can_be_sent, elsewhere
 from slicer.web.kept import Finished, InMemory, answer_of
 from slicer.web.problems import busy, cache_control, overstayed
-from slicer.web.workshop import Workshop, etag_of, problems_of_work, split_suffix
+from slicer.web.workshop import Workshop, problems_of_work, split_suffix
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -75,7 +76,7 @@ class Waveforms:
         opened.check_unchanged()
         data = drawn.encode(request.form, request.bits)
         made = InMemory(data)
-        etag = etag_of(made)
+        etag = etag_of([data])
         stored = self._workshop.keep(key, {"content_type": request.content_type}, etag, [data])
         self._workshop.results.drop(partial_key)
         return stored or made, etag

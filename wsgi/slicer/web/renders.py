@@ -7,12 +7,13 @@ from urllib.parse import quote
 from slicer.media.shelf import Opened
 from slicer.mp3 import SECOND
 from slicer.render import RenderRequest, Version, render
+from slicer.render.digest import etag_of
 from slicer.web.answer import Answer
 from slicer.web.disposition import attachment
 from slicer.web.elsewhere import can_be_sent, elsewhere
 from slicer.web.kept import Finished, answer_of
 from slicer.web.problems import cache_control
-from slicer.web.workshop import Workshop, etag_of, problems_of_work, split_suffix
+from slicer.web.workshop import Workshop, problems_of_work, split_suffix
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -61,7 +62,7 @@ class Renders:
         try:
             # Written to while it was read: then nobody knows what this is of. A file that was renamed over is still the old one.
             opened.check_unchanged()
-            etag = etag_of(made)
+            etag = etag_of(made.pieces())
             stored = self._workshop.keep(key, made.facts, etag, made.pieces())
         except BaseException:
             made.close()

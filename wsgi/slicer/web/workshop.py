@@ -1,6 +1,5 @@
 """What renders and waveforms are made with: sources, limits, the results that are kept; and what each failure is to a client."""
 
-import hashlib
 import logging
 import time
 from collections.abc import Iterable, Iterator
@@ -31,12 +30,11 @@ from slicer.render import (
 from slicer.render.scratch import prepare
 from slicer.settings import Settings
 from slicer.web.clips import take_or_problem
-from slicer.web.kept import Finished
 from slicer.web.problems import Problem, busy, overstayed
 
 _LOG = logging.getLogger("slicer")
 #: What a source's name ends in, in the order in which they are looked for.
-_SUFFIXES = (b".mp3", b".MP3")
+_SUFFIXES = (b".mp3", b".MP3", b".Mp3", b".mP3")
 _TRIES = 3
 #: Seconds below which there is no use in beginning.
 _LEAST_SECONDS = 0.5
@@ -121,14 +119,6 @@ class _Missing(Problem):
     @classmethod
     def of(cls, problem: Problem) -> "_Missing":
         return cls(problem.status, problem.kind, problem.detail, problem.members, problem.headers)
-
-
-def etag_of(finished: Finished) -> str:
-    """A strong ETag, in quotes: of the bytes themselves, since other versions of an encoder make others of the same request."""
-    digest = hashlib.blake2b(digest_size=15)
-    for piece in finished.pieces():
-        digest.update(piece)
-    return f'"{digest.hexdigest()}"'
 
 
 def split_suffix(path: bytes) -> tuple[bytes, str]:

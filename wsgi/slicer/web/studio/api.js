@@ -67,7 +67,13 @@ export async function request(url, options = {}) {
 export async function json(url, signal) {
   const response = await request(url, { signal });
   if (!response.ok) throw await refusalOf(response);
-  return response.json();
+  try {
+    return await response.json();
+  } catch (error) {
+    if (error.name === 'AbortError') throw error;
+    if (!(error instanceof SyntaxError)) throw new Refusal(0, ADVICE[0]);
+    throw new Refusal(response.status, 'The server sent something that is not its own. Try again in a moment.');
+  }
 }
 
 /**
@@ -122,7 +128,17 @@ async function follow(accepted, signal, tell) {
       tell({ state: job.state, progress: job.progress, seconds: job.seconds_left, job: place });
     }
     await pause(retrySeconds(response), signal);
-    response = await request(place, { signal });
+    for (let answer = null; !answer;) {
+      try {
+        answer = await request(place, { signal });
+      } catch (error) {
+        // A connection that breaks off says nothing of the work.
+        lost += 1;
+        if (error.status !== 0 || lost > TRIES) throw error;
+        await pause(WAIT.usual, signal);
+      }
+      response = answer;
+    }
   }
 }
 

@@ -2,7 +2,7 @@
  * The studio: puts the parts together, and says what each action does.
  */
 
-import { json } from './api.js';
+import { Refusal, json } from './api.js';
 import { sizeOf } from './canvas.js';
 import { createKeyboard } from './keyboard.js';
 import { createLibrary } from './library.js';
@@ -240,11 +240,16 @@ function tellWave({ state: now, progress, seconds, error }) {
     waiting: `The waveform is being computed${percent}. Spans work already.`,
     queued: 'The waveform is queued: other work is done first. Spans work already.',
     running: `The waveform is being computed${percent}${seconds ? `, about ${Math.ceil(seconds)} s left` : ''}. Spans work already.`,
-    failed: error && [404, 501].includes(error.status)
-      ? 'This server draws no waveforms. Spans work all the same: drag, or type times.'
-      : `There is no waveform. ${error?.message ?? ''} Spans work all the same; reload the page to try again.`,
+    failed: noWaveform(error),
   }[now];
   if ($('wave-state').textContent !== words) $('wave-state').textContent = words;
+}
+
+/** Why there is no waveform, in words. */
+function noWaveform(error) {
+  if (error?.kind === 'not-found') return 'The file is not there any more. Choose another one, or reload the page to try again.';
+  if ([404, 501].includes(error?.status)) return 'This server draws no waveforms. Spans work all the same: drag, or type times.';
+  return `There is no waveform. ${error?.message ?? ''} Spans work all the same; reload the page to try again.`;
 }
 
 /** Open what the URL names. */
@@ -257,6 +262,7 @@ async function open(hash) {
     if (view) state.look(view.start, view.end);
     return;
   }
+  state.hold();
   opening?.abort();
   const { signal } = (opening = new AbortController());
   dismiss('file');
@@ -276,6 +282,10 @@ async function open(hash) {
   let info;
   try {
     info = await json(`/info/${id}`, signal);
+    // A link may name what is no file here, but another of the server's documents.
+    if (!info?.clips?.startsWith?.('/clips/')) {
+      throw new Refusal(404, 'There is no file under this name. Choose one from the library.');
+    }
   } catch (error) {
     if (error.name === 'AbortError') return;
     get.file = null;
@@ -285,12 +295,15 @@ async function open(hash) {
     return;
   }
   if (signal.aborted) return;
+  // Its path as the server writes it, whatever the link looked like: this becomes part of what is copied and run elsewhere.
   const file = {
-    ...info, id, rate: info.sample_rate, seconds: info.samples / info.sample_rate, frame: info.mpeg_version === '1' ? 1152 : 576,
+    ...info, id: info.clips.slice('/clips/'.length), rate: info.sample_rate, seconds: info.samples / info.sample_rate,
+    frame: info.mpeg_version === '1' ? 1152 : 576,
   };
   const { view, ...values } = fill(file);
   state.set({ file, edge: 'first', ...values });
   state.look(view?.start ?? 0, view?.end ?? file.seconds);
+  library.mark(file.id);
   show(file);
 }
 

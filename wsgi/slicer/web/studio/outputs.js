@@ -42,7 +42,8 @@ export function createOutputs() {
   }
   return {
     draw(path) {
-      const whole = location.origin + path;
+      // Nothing in it may end the quotes around it.
+      const whole = (location.origin + path).replaceAll("'", '%27').replaceAll('"', '%22');
       url.value = whole;
       curl.value = `curl -OJ '${whole}&download'`;
       tag.value = `<audio controls src="${whole.replaceAll('&', '&amp;')}"></audio>`;

@@ -102,7 +102,7 @@ export function createRenders(state) {
       audio.play().catch(() => {});
     } catch (error) {
       if (error.name === 'AbortError') return;
-      const missing = error.status === 404 && !error.kind.startsWith('job');
+      const missing = error.status === 404 && error.kind !== 'not-found' && !error.kind.startsWith('job');
       say(`Refused: ${error.message}${missing ? NO_RENDERS : ''}`, true);
     }
     finish();

@@ -15,6 +15,9 @@ export const EFFECTS = {
 /** Shortest window, in seconds. */
 export const LEAST_VIEW = 0.02;
 const WRITE_EVERY = 250;
+/** Spans that a URL may bring; and what an effect's value may look like, so that nothing else gets from a link into what is copied. */
+const MOST_SPANS = 200;
+const VALUE = /^[a-z0-9.,:-]{1,24}$/i;
 
 /** The state, with ways to change it and to be told of changes. */
 export function createState() {
@@ -22,6 +25,7 @@ export function createState() {
   const changed = new Set();
   let timer = 0;
   let written = location.hash;
+  let held = false;
   const state = {
     /** The source: {id, path, rate, samples, seconds, frame, …}; `id` is its path as it stands in URLs. */
     file: null,
@@ -40,6 +44,7 @@ export function createState() {
 
   /** Change some of it; who listens is told once, before the next frame is drawn. */
   function set(values) {
+    if (values.file) held = false;
     Object.assign(state, values);
     if (!changed.size) requestAnimationFrame(tell);
     for (const name of Object.keys(values)) changed.add(name);
@@ -56,6 +61,7 @@ export function createState() {
   /** Write the URL. Browsers allow only so many changes a minute, so it is done after a pause. */
   function write() {
     clearTimeout(timer);
+    if (held || !state.file) return;
     const hash = format(state);
     if (hash === written) return;
     written = hash;
@@ -77,7 +83,10 @@ export function createState() {
     },
     /** Whether the URL was changed by somebody else: a link, or the Back button. */
     foreign: () => location.hash !== written,
+    /** Take the URL for what is shown. */
     adopt() { written = location.hash; },
+    /** Leave the URL alone until there is another file: it names that one already, and a reload is to open it. */
+    hold() { held = true; },
   };
 }
 
@@ -109,7 +118,7 @@ export function parse(hash) {
     fill(file) {
       const spans = [];
       for (const [name, text] of pairs) {
-        if (name !== 't') continue;
+        if (name !== 't' || spans.length === MOST_SPANS) continue;
         const pair = attempt(() => parsePair(decode(text)));
         if (!pair) continue;
         const [first, last] = pair.map((time) => Math.min(file.samples, sampleAt(time, file.rate)));
@@ -120,7 +129,7 @@ export function parse(hash) {
       const at = attempt(() => parseTime(one('at')));
       const place = Number(one('span') || 1) - 1;
       const effects = Object.fromEntries(
-        Object.entries(EFFECTS).map(([name, usual]) => [name, pairs.some(([key]) => key === name) ? decode(one(name)) : usual]),
+        Object.entries(EFFECTS).map(([name, usual]) => [name, VALUE.test(decode(one(name))) ? decode(one(name)) : usual]),
       );
       return {
         spans,
