@@ -86,3 +86,20 @@ def test_missing_packages_are_named(place: Place, package: str) -> None:
     assert code == 2
     assert "pip install 'slicer[jobs,renders]'" in errors
     assert package.split(".")[0] in errors
+
+
+def test_celery_s_own_commands_look_into_the_workers(place: Place) -> None:
+    place.crew("--short", "1", "--long", "0")
+    done = place.desk.ask(place.order("wav", ("t", "1,3")))
+    place.ended(done.id)
+    looked = subprocess.run(
+        [sys.executable, "-m", "celery", "-A", "slicer.jobs.console", "inspect", "stats", "--json", "--timeout", "20"],
+        env={**os.environ, **place.environ},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    (stats,) = json.loads(looked.stdout).values()
+    assert stats["total"] == {"slicer.job": 1}
+    assert stats["prefetch_count"] == 1

@@ -4,20 +4,23 @@ import contextlib
 import json
 import os
 import signal
+import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 from livehold import MODULE, Held, House, answers, house_of
-from livejobs import Broker, Crew
+from livejobs import Broker, Crew, place_of
 from liveserver import children_of, status, until
 
 HELD = 1000
 
 pytestmark = [
     pytest.mark.skipif(not MODULE.exists(), reason="needs Debian's package libnginx-mod-nchan"),
-    pytest.mark.timeout(120),
+    pytest.mark.timeout(240),
 ]
 
 
@@ -174,6 +177,59 @@ def test_a_thousand_are_held_by_nobody_but_nginx(house: House, fresh: Callable[.
     states = [each.parsed()[1].get("state") for each in held]
     assert states.count("cancelled") == HELD
     crew.stop()
+
+
+def test_an_end_that_comes_just_after_a_sign_of_life_reaches_who_has_come_again(
+    house: House, fresh: Callable[..., str]
+) -> None:
+    """Nobody works, so each thing is published once, and by this test: nothing but Nginx itself keeps it for who comes."""
+    for _ in range(10):
+        name = house.post(fresh("m4a", 3000)).rpartition("/")[2]
+        job = house.place.job(name)
+        held = [Held(house, f"/jobs/{name}/wait") for _ in range(15)]
+        until(lambda: house.connections() == 0, 10, "they are held")
+        # All of it in one second of Nginx's clock, as long as the machine is not too busy for that.
+        time.sleep(1.01 - time.time() % 1)
+        publish(house, "tick", job.channel, b'{"state": "queued"}')
+        assert [each.all()[1]["state"] for each in held] == ["queued"] * 15
+        held = [Held(house, f"/jobs/{name}/wait") for _ in range(15)]
+        publish(house, "end", job.channel, b'{"state": "done"}')
+        answers(held, 10)
+        assert [each.parsed()[1]["state"] for each in held] == ["done"] * 15
+        house.edge.get(f"/jobs/{name}", "DELETE")
+
+
+def publish(house: House, what: str, channel: str, data: bytes) -> None:
+    """Tell Nginx something, as workers do."""
+    url = house.place.environ["SLICER_JOBS_PUBLISH"]
+    with urllib.request.urlopen(urllib.request.Request(f"{url}/{what}/{channel}", data), timeout=10) as answer:
+        assert answer.status < 300
+
+
+def test_an_end_is_told_twice(media: str, broker: Broker) -> None:
+    """In two seconds of Nginx's clock."""
+    told: list[tuple[float, str]] = []
+
+    class Listener(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            state = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["state"]
+            if self.path.startswith("/end/"):
+                told.append((time.monotonic(), state))
+            self.send_response(201)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(ThreadingHTTPServer(("127.0.0.1", 0), Listener))
+        stack.callback(listener.shutdown)
+        threading.Thread(target=listener.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{listener.server_port}"
+        place = stack.enter_context(place_of(media, broker, SLICER_JOBS_PUBLISH=url))
+        place.crew("--short", "1", "--long", "0", "--grace", "1")
+        place.desk.ask(place.order("wav", ("t", "0,1")))
+        until(lambda: len(told) == 2, 30, "its end is told twice")
+        assert [state for _, state in told] == ["done", "done"]
+        assert 1 <= told[1][0] - told[0][0] < 3
 
 
 @pytest.mark.parametrize("how", ["reloaded", "killed"])

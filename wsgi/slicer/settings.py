@@ -106,6 +106,9 @@ class Settings:
     jobs_publish: str = _variable(
         "", "URLs at which Nginx takes what clients that are held wait for, with commas. Empty: nobody is held."
     )
+    jobs_life_seconds: int = _variable(
+        20, "Seconds between two signs of life to clients that are held, each of which then asks again.", 5, 300
+    )
     job_span_seconds: Fraction = _variable(
         Fraction(14_400), "All spans of a job's render together, in seconds.", Fraction(1), Fraction(360_000)
     )

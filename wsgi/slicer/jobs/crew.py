@@ -21,10 +21,10 @@ from slicer.jobs.publisher import Publisher
 from slicer.settings import Settings
 
 _LOG = logging.getLogger("slicer")
-#: Seconds between two looks for jobs that got lost, and between two signs of life to each client that is held.
-_LOOK_SECONDS, _TICK_SECONDS = 2.0, 20.0
-#: What has ended is told once more after so many seconds: Nginx may lose what is published at the moment in which a client comes. Who
-#: comes later is answered by the server. So many ends are remembered for that.
+#: Seconds between two looks for jobs that got lost.
+_LOOK_SECONDS = 2.0
+#: What has ended is told once more after so many seconds, should an Nginx have lost it: nchan knows messages by the second in which they
+#: came, so what two of them share is safe in the next one. Who comes later is answered by the server. So many ends are remembered.
 _REPEAT_SECONDS, _REPEATS = 1.0, 10_000
 #: Seconds before a lane's worker that ended is started again.
 _AGAIN_SECONDS = 1.0
@@ -116,6 +116,7 @@ class _Care:
         self._app = make_app(settings)
         self._name = settings.jobs_name
         self._publisher = Publisher(settings.publishers)
+        self._life_seconds = settings.jobs_life_seconds
         self._looked = 0.0
         self._down = False
         #: When each is to be told again, by time.monotonic(), and its name.
@@ -152,7 +153,7 @@ class _Care:
         for name, lane in self._store.overdue():
             send(self._app, self._name, name, lane)
             self._store.sent(name)
-        if self._store.turn("tick", _TICK_SECONDS):
+        if self._store.turn("tick", self._life_seconds):
             for name in self._store.active():
                 job = self._store.get(name)
                 if job is not None:

@@ -1,7 +1,7 @@
 """The jobs in Redis: every change is one of the scripts in `transitions`, so any number of servers and workers may make them at once."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
@@ -81,15 +81,15 @@ class JobStore:
         """
         name = order.id
         with _down():
-            became = self._open(
+            became, now, flat = self._open(
                 keys=self._keys(name),
                 args=[name, order.to_json(), lane, self._most, _ACTIVE_SECONDS, "1" if again else "0"],
             )
         if became == "full":
             raise JobsBusyError(f"{self._most} jobs are waiting already; try again later")
-        job = self.get(name)
-        if job is None:  # it expired in between
-            raise JobsDownError("the job was forgotten while it was read; try again")
+        job = _job(name, dict(zip(flat[::2], flat[1::2], strict=True)), int(now) / 1000)
+        if job is None:  # of another version, or a foreign hand
+            raise JobsDownError("what Redis has of the job cannot be read")
         return became, job
 
     def sent(self, name: str) -> None:
@@ -106,13 +106,7 @@ class JobStore:
             pipe.hgetall(self._prefix + name)
             pipe.time()
             fields, (seconds, micros) = pipe.execute()
-        if not fields:
-            return None
-        try:
-            return Job.from_fields(name, fields, seconds + micros / 1e6)
-        except (ValueError, TypeError, KeyError):
-            # Of another version, or a foreign hand.
-            return None
+        return _job(name, fields, seconds + micros / 1e6)
 
     def claim(self, name: str, token: str) -> Order | None:
         """Take a job for the worker called `token`; None where it needs no work, or not from this one. Raises JobsDownError."""
@@ -196,6 +190,16 @@ class JobStore:
 
     def _keys(self, name: str) -> list[str]:
         return [self._prefix + name, self._active, self._outbox]
+
+
+def _job(name: str, fields: Mapping[str, str], now: float) -> Job | None:
+    """A job from what Redis has of it; None where that is nothing, of another version, or of a foreign hand."""
+    if not fields:
+        return None
+    try:
+        return Job.from_fields(name, fields, now)
+    except (ValueError, TypeError, KeyError):
+        return None
 
 
 @contextmanager

@@ -11,32 +11,36 @@ local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 """
 
 #: KEYS job, active, outbox. ARGV id, order, lane, most active, seconds to keep, "1" to do again what is done.
-#: Returns what became of it: "new" (it must be sent), "unsent" (it was accepted before and must be sent), "known" or "full".
+#: Returns what became of it: "new" (it must be sent), "unsent" (it was accepted before and must be sent), "known" or "full"; when that
+#: was, in milliseconds; and the fields of the job, names and values in turns.
 OPEN = (
     _NOW
     + """
+local function became(what)
+    return {what, now, redis.call('HGETALL', KEYS[1])}
+end
 local state = redis.call('HGET', KEYS[1], 'state')
 if state == 'queued' then
-    return redis.call('HGET', KEYS[1], 'sent') == '1' and 'known' or 'unsent'
+    return became(redis.call('HGET', KEYS[1], 'sent') == '1' and 'known' or 'unsent')
 end
 if state == 'running' then
-    return 'known'
+    return became('known')
 end
 if state == 'done' and ARGV[6] ~= '1' then
-    return 'known'
+    return became('known')
 end
 -- What failed for a reason that lies in the request fails again; what failed for one of the server's may not.
 if state == 'failed' and redis.call('HGET', KEYS[1], 'hopeless') == '1' then
-    return 'known'
+    return became('known')
 end
 if redis.call('ZCARD', KEYS[2]) >= tonumber(ARGV[4]) then
-    return 'full'
+    return became('full')
 end
 redis.call('DEL', KEYS[1])
 redis.call('HSET', KEYS[1], 'order', ARGV[2], 'lane', ARGV[3], 'state', 'queued', 'asked', now, 'sent', '0', 'sends', '0', 'attempts', '0')
 redis.call('EXPIRE', KEYS[1], ARGV[5])
 redis.call('ZADD', KEYS[2], now + 2000, ARGV[1])
-return 'new'
+return became('new')
 """
 )
 
