@@ -15,7 +15,7 @@ def check(work: Path, workers: list[str], **variables: bool) -> subprocess.Compl
     """Run the role's checks for a server on the host one, and these workers."""
     hosts = {
         "slicers": {"hosts": {"one": {}}},
-        "workers": {"hosts": dict.fromkeys(workers, {})},
+        "workers": {"hosts": {name: {} for name in workers}},
         "all": {
             "vars": {
                 "ansible_connection": "local",
