@@ -20,6 +20,8 @@ from soak.watch import Use, Watch
 #: Nginx keeps what it reads from its cache open for a while.
 MEMORY, MORE_MIB = 1.15, 24
 DESCRIPTORS, MORE_DESCRIPTORS = 1.5, 32
+#: The main process, two workers, and those that look after the cache.
+NGINX_PROCESSES = 5
 #: Seconds after the last request until all is as it was.
 QUIET_SECONDS = 60
 FOLDER = Path("build", "soak")
@@ -73,7 +75,7 @@ def _plain(uses: dict[str, Use]) -> dict[str, dict[str, float]]:
 def soak(seconds: float, *, clients: int = 6, pause: float = 0.02, every: float = 8.0, seed: int = 1) -> Verdict:
     """Load the stack for so long, with a fault every so many seconds, and look at what came of it."""
     with stack() as running:
-        calm = {name: len(pids) for name, pids in running.processes().items() if name != "workers"}
+        calm = {"slicer": len(running.processes()["slicer"]), "nginx": NGINX_PROCESSES}
         began = time.monotonic()
         watch = Watch(running, every=max(0.5, min(10.0, seconds / 50)))
         faults = Faults(running, every, seed)

@@ -17,6 +17,8 @@ from soak.stack import Stack
 PATIENCE = 100.0
 #: What a server may say to a request that is right, when it has too much to do or something is broken; with a time to come back.
 REFUSALS = frozenset([429, 503, 504])
+#: What it says where the process that worked on a POST was killed: such a request is not made twice by Nginx.
+LOST = frozenset([502])
 #: Seconds that a job may take, faults included.
 JOB_SECONDS = 300
 
@@ -137,7 +139,7 @@ class Traffic:
                     outcome, detail = judge(question, status, headers, data)
                     if outcome != "refused":
                         return Result(began, time.monotonic(), question.kind, question.target, outcome, detail)
-                elif status != 202 and status not in REFUSALS:
+                elif status != 202 and status not in REFUSALS | LOST:
                     break
                 elif status == 202 and self._failed(headers["location"]):
                     said = "a job failed"
