@@ -2,7 +2,7 @@
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 .SUFFIXES:
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-hosts vagrant-test lint bench-engine bench-http bench-edge bench-jobs bench-render bench-studio bench-contest soak screenshot deploy-tools wheel sample places lock clean
+.PHONY: help serve test test-hosts vagrant-test lint bench-engine bench-http bench-growth bench-edge bench-jobs bench-render bench-studio bench-contest soak screenshot deploy-tools wheel sample places lock clean
 
 HOST ?= 127.0.0.1
 PORT ?= 8000
@@ -62,6 +62,9 @@ bench-engine: $(SLICER) $(STAMPS)/bench ## measure cutting alone
 
 bench-http: $(SLICER) $(STAMPS)/bench ## measure the server over HTTP
 	PYTHONPATH=tests $(PYTHON) tests/bench/serving.py
+
+bench-growth: $(SLICER) $(STAMPS)/bench $(STAMPS)/test $(STAMPS)/deploy ## measure what grows with files, clips and clients (QUICK=1: a short look)
+	PYTHONPATH=tests $(PYTHON) tests/bench/growth.py $(if $(QUICK),--quick)
 
 bench-edge: $(SLICER) $(STAMPS)/bench $(STAMPS)/test $(STAMPS)/deploy ## measure Nginx in front of the server
 	PYTHONPATH=tests $(PYTHON) tests/bench/edge.py
