@@ -568,7 +568,7 @@ def _plan(options: argparse.Namespace) -> int:
         demand, assumed, open_files=MAX_OPEN, most_results=_most_results() if demand.renders_per_second else 0
     )
     if options.json:
-        print(json.dumps(plan_report.values(found), indent=2))
+        print(json.dumps(plan_report.values(found), indent=2, allow_nan=False))
     else:
         print(plan_report.text(found))
     return 0

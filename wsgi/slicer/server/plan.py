@@ -126,8 +126,9 @@ def plan(demand: Demand, costs: Costs, *, open_files: int, most_results: int) ->
     fleet = fleet_for(work, open_files=open_files)
     # Renders run at a lower priority, so clips do not wait for them; Nginx on the same machine has the priority of clips.
     load = work.clips_load / fleet.slicers + (0 if fleet.edges else work.edges_load)
+    requests = work.misses / fleet.slicers if fleet.edges else demand.clips_per_second
     cpus = fleet.sizes.cpus
-    wait = queueing.wait(load, cpus, load * fleet.slicers / work.misses, WAIT_SHARE) if load < cpus else math.inf
+    wait = queueing.wait(load, cpus, load / requests, WAIT_SHARE) if load < cpus else math.inf
     sizes, refused = _with_queue(work, fleet, load)
     return Plan(
         work=work,
