@@ -53,6 +53,7 @@ lint: $(SLICER) $(STAMPS)/test $(STAMPS)/deploy
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy --strict
 	$(VENV)/bin/mypy --strict ansible/plugins/filter scripts/role-readme
+	$(VENV)/bin/mypy --strict scripts/capacity-examples
 	$(VENV)/bin/yamllint --strict ansible
 	cd ansible && PATH="$(VENV)/bin:$$PATH" ansible-lint --offline --profile production --strict
 	$(PYTHON) scripts/role-readme --check

@@ -224,7 +224,8 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="costs of this machine: what a benchmark keeps, build/bench/growth.json for instance",
     )
-    planning.add_argument("--json", action="store_true", help="the same as JSON")
+    planning.add_argument("--brief", action="store_true", help="without what was assumed")
+    planning.add_argument("--json", action="store_true", help="all of it as JSON")
     planning.set_defaults(command=_plan)
     return parser
 
@@ -570,7 +571,7 @@ def _plan(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(plan_report.values(found), indent=2, allow_nan=False))
     else:
-        print(plan_report.text(found))
+        print(plan_report.text(found, brief=options.brief))
     return 0
 
 

@@ -25,41 +25,41 @@ class Costs:
     """Milliseconds are of one CPU; a MB is a million bytes."""
 
     clip_cpu: float = _cost(
-        0.8,
+        0.7,
         "ms",
         "Apache and the application, for a clip beside its bytes",
         "make bench-growth",
         "a clip beside its bytes: CPU of the server",
     )
     clip_mb_cpu: float = _cost(
-        1.5, "ms", "the same, for each MB of clips", "make bench-growth", "each MB of clips: CPU of the server"
+        2, "ms", "the same, for each MB of clips", "make bench-growth", "each MB of clips: CPU of the server"
     )
     clip_extra: float = _cost(
-        1700,
+        2050,
         "bytes",
         "what a clip has beside its audio, with its header",
         "make bench-growth",
         "a clip of 10 s beside its audio, with its header",
     )
     hit_cpu: float = _cost(
-        0.1,
+        0.04,
         "ms",
         "Nginx, for an answer from its cache beside its bytes",
         "make bench-growth",
         "a cached clip beside its bytes: CPU of Nginx",
     )
     hit_mb_cpu: float = _cost(
-        0.3, "ms", "the same, for each MB", "make bench-growth", "each MB of cached clips: CPU of Nginx"
+        0.1, "ms", "the same, for each MB", "make bench-growth", "each MB of cached clips: CPU of Nginx"
     )
     fetch_cpu: float = _cost(
-        0.4,
+        0.3,
         "ms",
         "Nginx, for a clip that it fetches and keeps, beside its bytes",
         "make bench-growth",
         "a fetched clip beside its bytes: CPU of Nginx",
     )
     fetch_mb_cpu: float = _cost(
-        1, "ms", "the same, for each MB", "make bench-growth", "each MB of fetched clips: CPU of Nginx"
+        1.5, "ms", "the same, for each MB", "make bench-growth", "each MB of fetched clips: CPU of Nginx"
     )
     render_cpu: float = _cost(
         22,
@@ -77,21 +77,21 @@ class Costs:
         "index of 1 h, 128 kbit/s",
     )
     index_file_cpu: float = _cost(
-        2, "ms", "a file that is indexed, beside its audio", "make bench-growth", "a short file that is indexed: CPU"
+        2.3, "ms", "a file that is indexed, beside its audio", "make bench-growth", "a short file that is indexed: CPU"
     )
     index_size: float = _cost(69.5, "KB", "the index of an hour", "make bench-growth", "the index of an hour")
     clips_memory: float = _cost(
-        40,
+        26,
         "MiB",
         "a clips process, without its indexes",
         "make bench-growth",
         "memory of a clips process after that",
     )
     renders_memory: float = _cost(
-        35, "MiB", "a renders process at rest", "make bench-growth", "memory of a renders process at rest"
+        20, "MiB", "a renders process at rest", "make bench-growth", "memory of a renders process at rest"
     )
     apache_memory: float = _cost(
-        3, "MiB", "each of Apache's processes", "make bench-growth", "memory of an Apache process"
+        0.42, "MiB", "each of Apache's processes", "make bench-growth", "memory of an Apache process"
     )
     read_ahead: float = _cost(
         128, "KiB", "what Linux reads from a disk beyond what it is asked for", "/sys/block/*/queue/read_ahead_kb"

@@ -11,14 +11,15 @@ from slicer.server.workload import MB
 _Row = tuple[str, str, str]
 
 
-def text(plan: Plan) -> str:
-    """The plan as tables: what it takes, how full that is, what to set, and what was assumed."""
+def text(plan: Plan, *, brief: bool = False) -> str:
+    """The plan as tables: what it takes, how full that is, what to set, and, unless `brief`, what was assumed."""
     parts = [_table([*_machines(plan), *_each(plan), *_disks(plan), *_queues(plan)])]
     parts.append(_section("How full, at the busiest time", _table(_full(plan))))
     parts.append(_section("What to set", "\n".join(_set(plan))))
     if plan.warnings:
         parts.append(_section("Not as it should be", "\n".join(plan.warnings)))
-    parts.append(_section("What was assumed", _table(_assumed(plan))))
+    if not brief:
+        parts.append(_section("What was assumed", _table(_assumed(plan))))
     return "\n\n".join(parts)
 
 
@@ -73,39 +74,31 @@ def _machines(plan: Plan) -> list[_Row]:
     work, fleet, demand = plan.work, plan.fleet, plan.demand
     spare = f", {demand.spare} of them spare" if demand.spare else ""
     if not fleet.edges:
-        return [("machines", "1", f"slicer and edge on one, {plan.sizes.cpus} CPUs")]
+        return [("machines", "1", f"slicer and edge on one, of {_cpus(plan.sizes.cpus)}")]
     return [
-        ("slicers", str(plan.slicers), f"{plan.sizes.cpus} CPUs each{spare}"),
-        ("edges", str(plan.edges), f"{fleet.edge_cpus} CPUs each{spare}; each has a cache of its own"),
+        ("slicers", str(plan.slicers), f"{_cpus(plan.sizes.cpus)} each{spare}"),
+        ("edges", str(plan.edges), f"{_cpus(fleet.edge_cpus)} each{spare}; each has a cache of its own"),
         ("from slicers to edges", f"{_bits(work.fetched_bits)}", "all together"),
     ]
 
 
 def _each(plan: Plan) -> list[_Row]:
     work, sizes, demand = plan.work, plan.sizes, plan.demand
-    return [
-        (
-            "to clients",
-            _bits(work.sent_bits),
-            f"{_number(demand.clips_per_second)} clips/s of {_size(work.clip_bytes)}",
-        ),
-        (
-            "load of clips",
-            f"{_number(work.clips_load)} CPUs",
-            f"{_number(work.misses)} clips/s are cut; {_number(work.hits)} are in the cache",
-        ),
-        (
-            "load of renders",
-            f"{_number(work.renders_load)} CPUs",
-            f"{_number(demand.renders_per_second)} renders/s, {_number(work.render_seconds)} s each",
-        ),
+    clips = f"{_number(demand.clips_per_second)} clips/s of {_size(work.clip_bytes)}"
+    cut = f"{_number(work.misses)} clips/s are cut; {_number(work.hits)} are in the cache"
+    made = f"{_number(demand.renders_per_second)} renders/s, {_number(work.render_seconds)} s each"
+    rows = [
+        ("to clients", _bits(work.sent_bits), clips),
+        ("load of clips", f"{_number(work.clips_load)} CPUs", cut),
+        ("load of renders", f"{_number(work.renders_load)} CPUs", made),
         ("load of edges", f"{_number(work.edges_load)} CPUs", "Nginx, all together"),
         ("clips", f"{sizes.clips_processes} × {sizes.clips_threads}", "processes × threads, of each slicer"),
-        ("renders", f"{sizes.renders_processes} × {sizes.renders_threads}", "the same; one for each CPU"),
+        ("renders", f"{sizes.renders_processes} × {sizes.renders_threads}", "the same"),
         ("Apache workers", str(sizes.max_request_workers), "of each slicer"),
         ("memory", _size(sizes.memory_bytes, 1024), f"for Slicer on each; {_size(plan.memory, 1024)} with all at work"),
         ("page cache", _size(max(0, plan.fleet.page_cache), 1024), f"left of {_size(demand.machine_memory, 1024)}"),
     ]
+    return [row for row in rows if demand.renders_per_second or row[0] != "load of renders"]
 
 
 def _disks(plan: Plan) -> list[_Row]:
@@ -147,11 +140,9 @@ def _full(plan: Plan) -> list[_Row]:
         (name, f"{share:.0%}", f"the first to be full, at {_number(plan.most)} clips/s" if name == bound else "")
         for name, share in plan.fleet.full.items()
     ]
-    if plan.fleet.slicers > 1:
-        away = plan.fleet.full["CPUs of slicers"] * plan.fleet.slicers / (plan.fleet.slicers - 1 + plan.demand.spare)
-        rows.append(
-            ("CPUs of slicers, one away", f"{away:.0%}", "with --spare" if plan.demand.spare else "without --spare")
-        )
+    if plan.slicers > 1:
+        away = plan.fleet.full["CPUs of slicers"] * plan.fleet.slicers / (plan.slicers - 1)
+        rows.append(("the same, one slicer away", f"{away:.0%}", "of the CPUs of the others"))
     return rows
 
 
@@ -205,6 +196,10 @@ def _section(title: str, body: str) -> str:
 def _table(rows: list[_Row]) -> str:
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
     return "\n".join(f"{name:<{widths[0]}}  {value:<{widths[1]}}  {why}".rstrip() for name, value, why in rows)
+
+
+def _cpus(number: int) -> str:
+    return "1 CPU" if number == 1 else f"{number} CPUs"
 
 
 def _number(value: float) -> str:
