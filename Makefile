@@ -2,7 +2,7 @@
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 .SUFFIXES:
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-hosts vagrant-test lint bench-engine bench-http bench-edge bench-jobs bench-render bench-studio bench-contest soak screenshot deploy-tools wheel sample places lock clean
+.PHONY: help serve test test-hosts vagrant-test lint bench-engine bench-http bench-growth bench-edge bench-jobs bench-render bench-studio bench-contest soak screenshot deploy-tools wheel sample places lock clean
 
 HOST ?= 127.0.0.1
 PORT ?= 8000
@@ -53,6 +53,7 @@ lint: $(SLICER) $(STAMPS)/test $(STAMPS)/deploy
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy --strict
 	$(VENV)/bin/mypy --strict ansible/plugins/filter scripts/role-readme
+	$(VENV)/bin/mypy --strict scripts/capacity-examples
 	$(VENV)/bin/yamllint --strict ansible
 	cd ansible && PATH="$(VENV)/bin:$$PATH" ansible-lint --offline --profile production --strict
 	$(PYTHON) scripts/role-readme --check
@@ -62,6 +63,9 @@ bench-engine: $(SLICER) $(STAMPS)/bench ## measure cutting alone
 
 bench-http: $(SLICER) $(STAMPS)/bench ## measure the server over HTTP
 	PYTHONPATH=tests $(PYTHON) tests/bench/serving.py
+
+bench-growth: $(SLICER) $(STAMPS)/bench $(STAMPS)/test $(STAMPS)/deploy ## measure what grows with files, clips and clients (QUICK=1: a short look)
+	PYTHONPATH=tests $(PYTHON) tests/bench/growth.py $(if $(QUICK),--quick)
 
 bench-edge: $(SLICER) $(STAMPS)/bench $(STAMPS)/test $(STAMPS)/deploy ## measure Nginx in front of the server
 	PYTHONPATH=tests $(PYTHON) tests/bench/edge.py

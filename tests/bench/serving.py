@@ -17,17 +17,24 @@ SECONDS = 4
 WARM_UP = 2
 FILES = 100
 CLIPS = 100_000
+#: Where the files are, by their number, and where the constant body is.
+CLIPS_PATH, CONSTANT = "/clips/%03d.mp3", "/constant"
 
-# Every request another clip: a random file, a random second, ten seconds. The seed is fixed; each thread has its own.
+# Every request another clip: a random file, a random second, ten seconds unless told otherwise. The seed is fixed; each thread has its
+# own. A fresh one has a start that is asked for once, written as Slicer writes it.
 RANDOM = """
-local files, constant = {files}, {constant}
+local files, first, last, length, fresh = {files}, {first}, {last}, {length}, {fresh}
 local number = 0
-function setup(thread) number = number + 1; thread:set("seed", number) end
+function setup(thread) number = number + 1; thread:set("seed", {seed} + number) end
 function init(arguments) math.randomseed(seed) end
 function request()
-  local start = math.random(0, 3580)
-  local path = constant and "/constant" or string.format("/clips/%03d.mp3", math.random(0, files - 1))
-  return wrk.format("GET", string.format("%s?t=%d,%d", path, start, start + 10))
+  local start = math.random(first, last)
+  local span = string.format("%d,%.7g", start, start + length)
+  if fresh then
+    start = string.format("%d.%06d1", start, math.random(0, 999999))
+    span = string.format("%s,%.7f", start, start + length)
+  end
+  return wrk.format("GET", string.format("{path}", math.random(0, files - 1)) .. "?t=" .. span)
 end
 function done(summary, latency, requests)
   io.write(string.format("RESULT %d %f %f %f %d\\n", summary.requests, summary.duration / 1e6, latency.mean / 1e3,
@@ -38,15 +45,29 @@ end
 
 
 class Load:
-    """What wrk says of one run."""
+    """What wrk says of one run against `url`. Starts are from `first` to `last`, and `length` is that of the clips, in seconds."""
 
     def __init__(
-        self, server: Server, work: str, *, connections: int, seconds: float, files: int = 1, constant: bool = False
+        self,
+        url: str,
+        work: str,
+        *,
+        connections: int,
+        seconds: float,
+        path: str = CLIPS_PATH,
+        files: int = 1,
+        first: int = 0,
+        last: int = 3580,
+        length: float = 10,
+        fresh: bool = False,
+        seed: int = 0,
     ) -> None:
         script = os.path.join(work, "load.lua")
+        told = {"path": path, "files": files, "first": first, "last": last, "length": length, "seed": seed}
+        told["fresh"] = "true" if fresh else "false"
         with open(script, "w", encoding="ascii") as file:
-            file.write(RANDOM.replace("{files}", str(files)).replace("{constant}", "true" if constant else "false"))
-        command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "--timeout", "10s", "-s", script, server.url]
+            file.write(re.sub(r"\{([a-z]+)\}", lambda name: str(told[name[1]]), RANDOM))
+        command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "--timeout", "10s", "-s", script, url]
         out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         found = re.search(r"RESULT (\S+) (\S+) (\S+) (\S+) (\S+)", out)
         assert found, out
@@ -85,19 +106,19 @@ def main() -> None:
 
 
 def run(report: Report, server: Server, work: str) -> None:
-    for constant in (False, True):
-        Load(server, work, connections=16, seconds=WARM_UP, constant=constant)
+    for path in (CLIPS_PATH, CONSTANT):
+        Load(server.url, work, connections=16, seconds=WARM_UP, path=path)
     pairs = []
     for _ in range(ROUNDS):
-        clips = Load(server, work, connections=16, seconds=SECONDS)
-        constants = Load(server, work, connections=16, seconds=SECONDS, constant=True)
+        clips = Load(server.url, work, connections=16, seconds=SECONDS)
+        constants = Load(server.url, work, connections=16, seconds=SECONDS, path=CONSTANT)
         pairs.append((clips.rate, constants.rate))
     report.row("clips, uncached and random, 16 connections", [clips for clips, _ in pairs], "/s")
     report.row("a constant body of their length, 16 connections", [constant for _, constant in pairs], "/s")
     report.row("clips against the constant body", [clips / constant for clips, constant in pairs], "×", "≥ 0.85")
 
     before = processes(server)
-    runs = [Load(server, work, connections=200, seconds=SECONDS) for _ in range(ROUNDS)]
+    runs = [Load(server.url, work, connections=200, seconds=SECONDS) for _ in range(ROUNDS)]
     report.row("clips, 200 connections", [each.rate for each in runs], "/s", "> 1,200")
     report.row("p95 at 200 connections", [each.p95 for each in runs], "ms", "< 300")
     report.row("mean at 200 connections", [each.mean for each in runs], "ms", "< 160")
@@ -108,7 +129,7 @@ def run(report: Report, server: Server, work: str) -> None:
     served = 0
     peaks = []
     while served < CLIPS:
-        served += Load(server, work, connections=16, seconds=8, files=FILES).requests
+        served += Load(server.url, work, connections=16, seconds=8, files=FILES).requests
         peaks.append(max(memory(server)))
     report.row("memory of a clips process before", [first], "MiB")
     report.row(f"memory after {served:,} clips of {FILES} files, whole run", peaks, "MiB", "< 60")

@@ -1,4 +1,4 @@
-"""The command `slicer`: serve, drain, worker, jobs, cut, info, index, doctor. Errors are one line on stderr and exit status 2."""
+"""The command `slicer`: serve, drain, worker, jobs, cut, info, index, doctor, plan. Errors are one line on stderr and exit status 2."""
 
 import argparse
 import importlib
@@ -6,16 +6,18 @@ import io
 import json
 import os
 import pwd
+import re
 import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager, suppress
+from dataclasses import fields
 from itertools import islice
 from multiprocessing import get_context
 from types import FrameType, ModuleType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from tqdm import tqdm
 
@@ -24,11 +26,13 @@ from slicer.jobs.errors import JobsError
 from slicer.jobs.lanes import LANES
 from slicer.media.describe import describe
 from slicer.media.library import Library
+from slicer.media.shelf import MAX_OPEN
 from slicer.media.source import Source, SourceMissingError, open_file
 from slicer.media.store import IndexPendingError, IndexStore
 from slicer.media.timespan import ALLOWED, TimeSpan, TimeSpanError
 from slicer.mp3 import Mp3Error, UnsupportedMp3Error, build_whole_index, cut
-from slicer.server import doctor, drain, express, machine, preflight, reach, run
+from slicer.server import costs, doctor, drain, express, machine, plan, plan_report, preflight, reach, run
+from slicer.server.demand import Demand
 from slicer.server.drain import DrainError
 from slicer.server.preflight import PreflightError
 from slicer.settings import CACHES, PREFIX, Settings, SettingsError, default_dir
@@ -37,6 +41,10 @@ _PIECE = 1 << 20
 _BATCH = 64
 _TRY_SECONDS, _TRIES = 3600, 24
 _MAX_BYTES = 1 << 50
+#: Plain decimals, as for settings.
+_NUMBER = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,9})?", re.ASCII)
+#: A file of measures has a few thousand.
+_MAX_MEASURES = 1 << 20
 
 
 class _UsageError(Exception):
@@ -187,7 +195,59 @@ def _parser() -> argparse.ArgumentParser:
     check = commands.add_parser("doctor", help="look for what would keep the server from working, and say what to do")
     check.add_argument("folder", nargs="?", metavar="FOLDER", help=f"the media folder (or {PREFIX}MEDIA)")
     check.set_defaults(command=_doctor)
+
+    planning = commands.add_parser("plan", help="say what machines a load takes, and what to set there")
+    for item in fields(Demand):
+        kind = {"machine_memory": _bytes, "machines": _whole, "machine_cpus": _whole, "spare": _whole}.get(item.name)
+        default: Any = item.default
+        shown = f"{default >> 30}G" if kind is _bytes else default
+        planning.add_argument(
+            f"--{item.name.replace('_', '-')}",
+            type=kind or _number,
+            default=default,
+            required=item.name == "clips_per_second",
+            metavar="BYTES" if kind is _bytes else "N",
+            help=item.metadata["doc"] + ("" if default is None else f" (default: {shown})"),
+        )
+    planning.add_argument(
+        "--assume",
+        type=_assumption,
+        action="append",
+        default=[],
+        metavar="NAME=N",
+        help="another cost than the one measured; the plan names all of them",
+    )
+    planning.add_argument(
+        "--measured",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="costs of this machine: what a benchmark keeps, build/bench/growth.json for instance",
+    )
+    planning.add_argument("--brief", action="store_true", help="without what was assumed")
+    planning.add_argument("--json", action="store_true", help="all of it as JSON")
+    planning.set_defaults(command=_plan)
     return parser
+
+
+def _number(text: str) -> float:
+    """A plain decimal."""
+    if not _NUMBER.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a number, like 0.5")
+    return float(text)
+
+
+def _whole(text: str) -> int:
+    """A whole number."""
+    if not (text.isascii() and text.isdigit() and len(text) <= 12):
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a whole number")
+    return int(text)
+
+
+def _assumption(text: str) -> tuple[str, float]:
+    """A cost and its value: clip-cpu=0.7."""
+    name, _, value = text.partition("=")
+    return name, _number(value)
 
 
 def _processes(text: str) -> int:
@@ -492,3 +552,34 @@ def _doctor(options: argparse.Namespace) -> int:
         PREFIX + name.upper(): os.environ.get(PREFIX + name.upper()) or default_dir(name, os.environ) for name in CACHES
     }
     return doctor.report(doctor.checks(media=media, folders=folders, environ=os.environ))
+
+
+def _plan(options: argparse.Namespace) -> int:
+    demand = Demand(**{item.name: getattr(options, item.name) for item in fields(Demand)})
+    assumed = costs.Costs()
+    for path in options.measured:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            text = file.read(_MAX_MEASURES + 1)
+        try:
+            assumed = assumed.with_measured(text)
+        except ValueError as error:
+            raise _UsageError(f"--measured {path}: {error}") from None
+    assumed = costs.with_assumed(assumed, options.assume)
+    found = plan.plan(
+        demand, assumed, open_files=MAX_OPEN, most_results=_most_results() if demand.renders_per_second else 0
+    )
+    if options.json:
+        print(json.dumps(plan_report.values(found), indent=2, allow_nan=False))
+    else:
+        print(plan_report.text(found, brief=options.brief))
+    return 0
+
+
+def _most_results() -> int:
+    """How many renders are kept. Only where renders are made are their packages there."""
+    try:
+        return int(importlib.import_module("slicer.render.results").MAX_RESULTS)
+    except ImportError as error:
+        raise _UsageError(
+            f"renders need packages that are missing ({error.name}): pip install 'slicer[renders]'"
+        ) from None

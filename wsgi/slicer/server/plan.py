@@ -1,0 +1,162 @@
+"""`slicer plan`: what a demand takes, by measured costs and by the sizes that `slicer serve` would choose. It looks at no machine."""
+
+import math
+from dataclasses import dataclass, replace
+
+from slicer.server import queueing
+from slicer.server.costs import Costs
+from slicer.server.demand import Demand
+from slicer.server.fleet import Fleet, fleet_for, in_memory, memory_at_work
+from slicer.server.sizes import DEFAULT_BACKLOG, MIB, MOST_BACKLOG, Sizes
+from slicer.server.workload import MB, Workload, blocks
+from slicer.settings import PREFIX, Settings
+
+#: Renders that may be refused for want of a place in the queue.
+REFUSED_SHARE = 0.01
+#: Of requests, the share that waits at most as long as is said.
+WAIT_SHARE = 0.95
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a demand takes."""
+
+    work: Workload
+    fleet: Fleet
+    sizes: Sizes  #: of each slicer, with a queue as long as it has to be
+    wait: float  #: seconds that 95 of 100 clips wait at most for a CPU; infinite where there are too few
+    refused: float  #: share of renders that find no place in the queue
+    results: float  #: renders that are kept
+
+    @property
+    def demand(self) -> Demand:
+        """What was asked."""
+        return self.work.demand
+
+    @property
+    def slicers(self) -> int:
+        """With the spare ones."""
+        return self.fleet.slicers + self.demand.spare
+
+    @property
+    def edges(self) -> int:
+        """With the spare ones; 0 where the one slicer is the edge too."""
+        return self.fleet.edges + self.demand.spare if self.fleet.edges else 0
+
+    @property
+    def most(self) -> float:
+        """Clips a second at which the first resource is full, if renders grow alike."""
+        return self.demand.clips_per_second / self.fleet.full[self.fleet.bound]
+
+    @property
+    def memory(self) -> float:
+        """Bytes that a slicer's processes have when all are busy."""
+        return memory_at_work(self.work, self.sizes, self.fleet.index_memory)
+
+    @property
+    def in_memory(self) -> float:
+        """The share of the library that is in slicers' memory."""
+        return in_memory(self.work, self.fleet.slicers, self.fleet.page_cache)
+
+    @property
+    def reads(self) -> float:
+        """Spans a second that each slicer reads from its disk, if all of the library is asked for alike."""
+        return self.work.reads * (1 - self.in_memory) / self.fleet.slicers
+
+    @property
+    def index_seconds(self) -> float:
+        """Until a slicer has indexed the library: as fast as its CPUs walk, or its disk reads."""
+        disk = self.work.library_bytes / (self.demand.disk_megabytes * MB)
+        return max(disk, self.work.index_cpu(self.work.files) / self.sizes.cpus)
+
+    @property
+    def results_bytes(self) -> float:
+        """Of each slicer's renders, on its disk."""
+        return self.results * blocks(self.work.render_bytes)
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """Variables that must be other than they are by themselves."""
+        now = Settings()
+        wanted = {
+            "index_memory_bytes": self.fleet.index_memory,
+            "results_bytes": math.ceil(self.results_bytes),
+            "max_clip_seconds": math.ceil(self.demand.clip_seconds),
+            "max_source_bytes": math.ceil(self.work.file_bytes),
+            "max_render_seconds": math.ceil(self.demand.render_seconds) if self.demand.renders_per_second else 0,
+        }
+        return {PREFIX + name.upper(): str(value) for name, value in wanted.items() if value > getattr(now, name)}
+
+    @property
+    def warnings(self) -> list[str]:
+        """What is not as it should be."""
+        now, demand = Settings(), self.demand
+        found = [
+            f"{name}: {share:.0%} in use, more than --utilisation {demand.utilisation:g}"
+            for name, share in self.fleet.full.items()
+            if share > demand.utilisation + 1e-9
+        ]
+        if self.refused > REFUSED_SHARE:
+            found.append(f"renders: {self.refused:.0%} are refused, however many may wait")
+        if demand.renders_per_second and self.work.render_seconds > float(
+            min(now.render_seconds, self.sizes.work_seconds)
+        ):
+            found.append(
+                f"a render takes {self.work.render_seconds:.0f} s of CPU, too long for a request: make it a job"
+            )
+        if self.work.first_seconds > float(now.index_seconds):
+            found.append(
+                f"the first index of a file takes {self.work.first_seconds:.0f} s, longer than a request waits for it: "
+                "run slicer index before"
+            )
+        if self.fleet.page_cache <= 0:
+            found.append(
+                f"--machine-memory: Slicer takes {self.sizes.memory_bytes // MIB} MiB of "
+                f"{demand.machine_memory // MIB}, which leaves nothing for pages of media"
+            )
+        return found
+
+
+def plan(demand: Demand, costs: Costs, *, open_files: int, most_results: int) -> Plan:
+    """Work it out. `open_files` is how many files a process keeps open, `most_results` how many renders are kept.
+
+    Raises FleetError where no number of machines would do.
+    """
+    work = Workload(demand, costs)
+    fleet = fleet_for(work, open_files=open_files)
+    # Renders run at a lower priority, so clips do not wait for them; Nginx on the same machine has the priority of clips.
+    load = work.clips_load / fleet.slicers + (0 if fleet.edges else work.edges_load)
+    requests = work.misses / fleet.slicers if fleet.edges else demand.clips_per_second
+    cpus = fleet.sizes.cpus
+    wait = queueing.wait(load, cpus, load / requests, WAIT_SHARE) if load < cpus else math.inf
+    sizes, refused = _with_queue(work, fleet, load)
+    return Plan(
+        work=work,
+        fleet=fleet,
+        sizes=sizes,
+        wait=wait,
+        refused=refused,
+        results=min(work.kept(demand.renders_per_second), most_results),
+    )
+
+
+def _with_queue(work: Workload, fleet: Fleet, ahead: float) -> tuple[Sizes, float]:
+    """The sizes with the shortest queue in which enough renders find a place and none waits too long, and the share that does not.
+
+    Renders have what clips leave of the CPUs.
+    """
+    sizes = fleet.sizes
+    if not work.demand.renders_per_second:
+        return sizes, 0.0
+    left = 1 - ahead / sizes.cpus
+    if left <= 0:
+        return sizes, 1.0
+    seconds = work.render_seconds / left
+    load = work.demand.renders_per_second / fleet.slicers * seconds
+    servers = sizes.renders_processes
+    longest = int(min(MOST_BACKLOG, sizes.queue_timeout * servers / seconds))
+    for places in range(DEFAULT_BACKLOG, max(DEFAULT_BACKLOG, longest) + 1):
+        refused = queueing.refused(load, servers, places)
+        if refused <= REFUSED_SHARE:
+            break
+    return replace(sizes, backlog=places, renders_backlog=places), refused
