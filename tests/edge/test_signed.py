@@ -230,9 +230,7 @@ def test_the_list_has_nothing_of_what_is_guarded(edge):
 
 def place_of(members, url):
     """Where Nginx keeps the answer to a signed URL, as the slicer tells it."""
-    status, headers, _ = members.get(
-        signed(url), headers={"X-Sendfile-Type": "X-Accel-Redirect", "X-Slicer-Checks": "1"}
-    )
+    status, headers, _ = members.get(signed(url), X_Sendfile_Type="X-Accel-Redirect", X_Slicer_Checks="1")
     assert status == 200
     return headers["x-accel-redirect"]
 
@@ -281,7 +279,7 @@ def test_no_header_opens_anything(edge, members, secret, fields):
     assert edge.get(signed(url)).status == 200
     named = {name.replace("-", "_"): text for name, text in fields.items()}
     assert edge.get(url, **named).status == 403
-    assert members.get(url, headers=fields)[0] == 403
+    assert members.get(url, **named)[0] == 403
 
 
 def test_a_stale_entry_is_asked_about_by_who_may(media, keys, fresh):

@@ -57,6 +57,7 @@ def test_an_edge_is_told_what_the_sizes_say() -> None:
             "read_timeout": sizes.edge_read_timeout,
             "retry_after": sizes.retry_after,
             "cache_mib": 2048,
+            "signed": False,
             "tls_certificate": "",
             "tls_certificate_key": "",
         }
