@@ -1,4 +1,4 @@
-"""What one client can do to the others: many fills, slow reading, odd framing, and paths that mean something else to one of the two servers."""
+"""What one client can do to the others: many fills, slow reading, odd framing, paths that two servers may read differently."""
 
 import contextlib
 import json

@@ -34,7 +34,14 @@ _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 # The role gives these itself.
 _RESERVED = frozenset(
-    {"SLICER_MEDIA", "SLICER_INDEX_DIR", "SLICER_RESULTS_DIR", "SLICER_SCRATCH_DIR", "SLICER_SIGNING_KEYS", "SLICER_SIGNED"}
+    {
+        "SLICER_MEDIA",
+        "SLICER_INDEX_DIR",
+        "SLICER_RESULTS_DIR",
+        "SLICER_SCRATCH_DIR",
+        "SLICER_SIGNING_KEYS",
+        "SLICER_SIGNED",
+    }
 )
 # Threads that mod_wsgi 6.1 runs in a daemon beside those that take requests (measured).
 _DAEMON_THREADS = 4
@@ -112,7 +119,12 @@ def _check(instances: Sequence[Mapping[str, Any]]) -> None:
         if any(_CONTROL.search(str(text)) for text in (media, *settings.values())):
             raise AnsibleFilterError(f"{site}: its media folder or a setting holds a control character")
         for folder in map(str, each.get("signed", [])):
-            if not folder.startswith("/") or "," in folder or {".", ".."} & set(folder.split("/")) or _CONTROL.search(folder):
+            if (
+                not folder.startswith("/")
+                or "," in folder
+                or {".", ".."} & set(folder.split("/"))
+                or _CONTROL.search(folder)
+            ):
                 raise AnsibleFilterError(
                     f"{site}: signed has {folder!r}, and a folder is like /members, from the top of media; / stands for all"
                 )
