@@ -459,3 +459,55 @@ def test_help_names_every_command(slicer) -> None:
         assert f"\n    {command} " in done.stdout
         assert slicer(command, "--help").returncode == 0
     assert slicer("--version").stdout.startswith("slicer ")
+
+
+# ------------------------------------------------------------------------------------------------------------------ sign
+
+
+def test_a_key_is_made_and_signs_what_it_is_given(slicer, tmp_path: Path) -> None:
+    keys = tmp_path / "keys"
+    assert slicer("sign", "--new-key", "one", "--key-file", keys).returncode == 0
+    url = "http://localhost:8000/clips/s%68ow.mp3?t=50:00,50:10&download=x"
+    done = slicer("sign", url, "--expires", "1h", "--key-file", keys)
+    assert (done.returncode, done.stderr) == (0, "")
+    head, _, rest = done.stdout.partition("?")
+    options = dict(part.split("=") for part in rest.strip().split("&"))
+    assert head == "http://localhost:8000/clips/show.mp3"
+    assert (options["t"], options["download"], options["key"], len(options["signature"])) == (
+        "3000,3010",
+        "x",
+        "one",
+        64,
+    )
+    assert 3500 < int(options["expires"]) - time.time() <= 3600
+    assert slicer("sign", "--new-key", "two", "--key-file", keys).returncode == 0
+    assert "key=two&" in slicer("sign", "/info/show.mp3", "--key-file", keys).stdout
+    assert "key=one&" in slicer("sign", "/info/show.mp3", "--key", "one", "--key-file", keys).stdout
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["/clips/show.mp3"],
+        ["--key-file", "nowhere", "/clips/show.mp3"],
+        ["--key-file", "keys"],
+        ["--key-file", "keys", "/clips/show.mp3", "--new-key", "x"],
+        ["--key-file", "keys", "/library"],
+        ["--key-file", "keys", "clips/show.mp3"],
+        ["--key-file", "keys", "http://[/clips/show.mp3"],
+        ["--key-file", "keys", "/clips/show.mp3?t=x"],
+        ["--key-file", "keys", "/clips/show.mp3?download=a&download=b"],
+        ["--key-file", "keys", "/clips/show.mp3", "--key", "nobody"],
+        ["--key-file", "keys", "/clips/show.mp3", "--expires", "0"],
+        ["--key-file", "keys", "/clips/show.mp3", "--expires", "1w"],
+        ["--key-file", "keys", "/clips/show.mp3", "--expires", "99999d"],
+        ["--key-file", "keys", "--new-key", "one"],
+        ["--key-file", "nowhere/keys", "--new-key", "one"],
+    ],
+)
+def test_what_cannot_be_signed_is_one_line(slicer, tmp_path: Path, words: list[str]) -> None:
+    slicer("sign", "--new-key", "one", "--key-file", "keys")
+    done = slicer("sign", *words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("slicer: ")
+    assert done.stderr.count("\n") == 1

@@ -14,15 +14,16 @@ ALLOWED = {
     "media": {"media", "mp3"},
     "render": {"render", "media", "mp3"},
     "jobs": {"jobs", "render", "media", "mp3", "settings"},
-    "web": {"web", "jobs", "render", "media", "mp3", "settings", "slicer"},
-    "server": {"server", "settings", "slicer"},
+    "signing": {"signing", "media"},
+    "web": {"web", "jobs", "render", "media", "mp3", "signing", "settings", "slicer"},
+    "server": {"server", "signing", "settings", "slicer"},
     "settings": set(),
-    "cli": {"web", "jobs", "render", "media", "mp3", "server", "settings", "slicer"},
+    "cli": {"web", "jobs", "render", "media", "mp3", "server", "signing", "settings", "slicer"},
     "slicer": set(),
     "__main__": {"cli"},
 }
 #: What the engine and what starts the server are made with: neither needs a package to be installed.
-STANDARD_LIBRARY_ONLY = {"mp3", "media", "server", "settings"}
+STANDARD_LIBRARY_ONLY = {"mp3", "media", "server", "settings", "signing"}
 #: mod_wsgi is asked where its Apache is, if it is there.
 EVERYWHERE = sys.stdlib_module_names | {"mod_wsgi"}
 MODULES = sorted(PACKAGE.rglob("*.py"))

@@ -1,4 +1,7 @@
-"""The command `slicer`: serve, drain, worker, jobs, cut, info, index, doctor, plan. Errors are one line on stderr and exit status 2."""
+"""The command `slicer`: serve, drain, worker, jobs, cut, info, index, sign, doctor, plan.
+
+Errors are one line on stderr and exit status 2.
+"""
 
 import argparse
 import importlib
@@ -10,6 +13,7 @@ import re
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager, suppress
@@ -18,6 +22,7 @@ from itertools import islice
 from multiprocessing import get_context
 from types import FrameType, ModuleType
 from typing import Any, NoReturn
+from urllib.parse import parse_qsl, unquote_to_bytes, urlsplit
 
 from tqdm import tqdm
 
@@ -36,6 +41,8 @@ from slicer.server.demand import Demand
 from slicer.server.drain import DrainError
 from slicer.server.preflight import PreflightError
 from slicer.settings import CACHES, PREFIX, Settings, SettingsError, default_dir
+from slicer.signing import add_key, read_keys, signed_url
+from slicer.signing.signature import MOST_EXPIRES
 
 _PIECE = 1 << 20
 _BATCH = 64
@@ -45,6 +52,9 @@ _MAX_BYTES = 1 << 50
 _NUMBER = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,9})?", re.ASCII)
 #: A file of measures has a few thousand.
 _MAX_MEASURES = 1 << 20
+_TEN_YEARS = 3650 * 86_400
+#: What needs a signature where anything does.
+_SIGNED_ROOMS = ("/clips/", "/renders/", "/peaks/", "/info/")
 
 
 class _UsageError(Exception):
@@ -192,6 +202,22 @@ def _parser() -> argparse.ArgumentParser:
     index.add_argument("--jobs", type=int, metavar="N", help="files at a time (default: one per CPU)")
     index.set_defaults(command=_index)
 
+    sign = commands.add_parser("sign", help="sign a URL, or make a key to sign with")
+    sign.add_argument("url", nargs="?", metavar="URL", help="the URL, or its path and query, to sign")
+    sign.add_argument(
+        "--key-file", required=True, metavar="FILE", help="the keys that the server has in " + PREFIX + "SIGNING_KEYS"
+    )
+    sign.add_argument(
+        "--expires",
+        type=_seconds,
+        default=3600,
+        metavar="TIME",
+        help="until when, like 90s, 30m, 1h or 7d (default: 1h)",
+    )
+    sign.add_argument("--key", metavar="NAME", help="the key to sign with (default: the last in the file)")
+    sign.add_argument("--new-key", metavar="NAME", help="add a new key to the file, which is made if missing")
+    sign.set_defaults(command=_sign)
+
     check = commands.add_parser("doctor", help="look for what would keep the server from working, and say what to do")
     check.add_argument("folder", nargs="?", metavar="FOLDER", help=f"the media folder (or {PREFIX}MEDIA)")
     check.set_defaults(command=_doctor)
@@ -268,6 +294,15 @@ def _bytes(text: str) -> int:
     if value > _MAX_BYTES:
         raise argparse.ArgumentTypeError(f"{text!r} is more memory than there is")
     return value
+
+
+def _seconds(text: str) -> int:
+    """A number of seconds with a unit: 90s, 30m, 1h, 7d."""
+    unit = {"s": 1, "m": 60, "h": 3600, "d": 86_400}.get(text[-1:])
+    digits = text[:-1] if unit else text
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= 9 and 0 < int(digits) * (unit or 1) <= _TEN_YEARS):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time from 1s to 3650d, like 1h")
+    return int(digits) * (unit or 1)
 
 
 def _settings(folder: str | None) -> Settings:
@@ -353,6 +388,39 @@ def _job_commands() -> ModuleType:
 
 def _missing(error: ImportError) -> _UsageError:
     return _UsageError(f"jobs need packages that are missing ({error.name}): pip install 'slicer[jobs,renders]'")
+
+
+def _sign(options: argparse.Namespace) -> int:
+    if (options.new_key is None) == (options.url is None):
+        raise _UsageError("slicer sign names a URL to sign, or --new-key and the name of a key to make")
+    if options.new_key is not None:
+        add_key(options.key_file, options.new_key)
+        return 0
+    try:
+        parts = urlsplit(options.url)
+    except ValueError as error:
+        raise _UsageError(f"{options.url[:100]!r} is no URL: {error}") from None
+    path = unquote_to_bytes(parts.path)
+    if not path.startswith(tuple(room.encode() for room in _SIGNED_ROOMS)):
+        raise _UsageError(
+            f"{options.url[:100]!r} is no URL below {', '.join(_SIGNED_ROOMS)}: nothing else needs a signature"
+        )
+    pairs = parse_qsl(parts.query, keep_blank_values=True, errors="surrogateescape")
+    for text in (value for name, value in pairs if name == "t"):
+        try:
+            TimeSpan.parse(text)
+        except TimeSpanError as error:
+            raise _UsageError(f"t={text[:100]!r}: {error} (allowed: {ALLOWED})") from None
+    for name in {name for name, _ in pairs} - {"t"}:
+        if sum(name == each for each, _ in pairs) > 1:
+            raise _UsageError(f"the option {name[:50]!r} is given more than once")
+    keys = read_keys(options.key_file)
+    key = keys.newest if options.key is None else keys.get(options.key)
+    if key is None:
+        raise _UsageError(f"{options.key_file} has no key {options.key[:40]!r}")
+    host = f"{parts.scheme}://{parts.netloc}" if parts.netloc else ""
+    print(host + signed_url(path, pairs, key, min(int(time.time()) + options.expires, MOST_EXPIRES)))
+    return 0
 
 
 def _cut(options: argparse.Namespace) -> int:

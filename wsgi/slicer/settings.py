@@ -96,6 +96,9 @@ class Settings:
     cors_origins: str = _variable(
         "", "Origins whose pages may read answers: empty for none, * for all, or a list with commas."
     )
+    list_library: int = _variable(1, "1: /library lists what there is. 0: nobody gets a list.", 0, 1)
+    signing_keys: str = _variable("", "File with the keys of signed URLs. Empty: no URL needs a signature.")
+    signed: str = _variable("/", "With keys: folders whose files need signed URLs, with commas; / for all.")
     jobs_broker: str = _variable(
         "", "URL of the broker of jobs, redis://, rediss://, unix:// or amqp://. Empty: there are no jobs."
     )
@@ -149,12 +152,15 @@ class Settings:
         if not os.path.isdir(media):
             raise SettingsError(f"{PREFIX}MEDIA={media!r} is not a folder that can be read")
         values["media"] = os.path.realpath(media)
+        if values.get("signing_keys"):
+            values["signing_keys"] = os.path.abspath(values["signing_keys"])
         for name in CACHES:
             values[name] = os.path.abspath(values.get(name) or default_dir(name, environ))
         settings = cls(**values)
         if settings.min_clip_seconds > settings.max_clip_seconds:
             raise SettingsError(f"{PREFIX}MIN_CLIP_SECONDS is larger than {PREFIX}MAX_CLIP_SECONDS")
         _check_jobs(settings)
+        _check_signed(settings)
         for origin in settings.origins:
             if origin != "*" and not _ORIGIN.fullmatch(origin):
                 raise SettingsError(
@@ -166,6 +172,11 @@ class Settings:
     def origins(self) -> tuple[str, ...]:
         """The allowed CORS origins, in the order given."""
         return tuple(part.strip() for part in self.cors_origins.split(",") if part.strip())
+
+    @property
+    def signed_folders(self) -> tuple[bytes, ...]:
+        """Folders of media, from its top, whose files need signed URLs, as bytes like paths; b"/" is the top itself."""
+        return tuple(os.fsencode(part.strip()) for part in self.signed.split(",") if part.strip())
 
     @property
     def jobs_state(self) -> str:
@@ -180,6 +191,17 @@ class Settings:
     def to_environ(self) -> dict[str, str]:
         """The variables that `from_environ` reads back as this object; seconds to the nanosecond."""
         return {PREFIX + item.name.upper(): _text(getattr(self, item.name)) for item in fields(self)}
+
+
+def _check_signed(settings: Settings) -> None:
+    """Raise SettingsError where the folders that need signed URLs are not what they must be."""
+    if not settings.signed_folders:
+        raise SettingsError(f"{PREFIX}SIGNED={settings.signed[:80]!r} names no folder; / stands for all")
+    for folder in settings.signed_folders:
+        if {b".", b".."} & set(folder.split(b"/")):
+            raise SettingsError(
+                f"{PREFIX}SIGNED holds {os.fsdecode(folder)[:80]!r}: a folder is like /members, without . and .."
+            )
 
 
 def _check_jobs(settings: Settings) -> None:

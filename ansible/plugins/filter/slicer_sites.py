@@ -20,6 +20,7 @@ _PACKAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), *[os.pardir]
 DEFAULTS: Mapping[str, Any] = {
     "server_names": ["_"],
     "settings": {},
+    "signed": [],
     "cache_mib": 2048,
     "tls_certificate": "",
     "tls_certificate_key": "",
@@ -32,7 +33,16 @@ _MIB = 1 << 20
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 # The role gives these itself.
-_RESERVED = frozenset({"SLICER_MEDIA", "SLICER_INDEX_DIR", "SLICER_RESULTS_DIR", "SLICER_SCRATCH_DIR"})
+_RESERVED = frozenset(
+    {
+        "SLICER_MEDIA",
+        "SLICER_INDEX_DIR",
+        "SLICER_RESULTS_DIR",
+        "SLICER_SCRATCH_DIR",
+        "SLICER_SIGNING_KEYS",
+        "SLICER_SIGNED",
+    }
+)
 # Threads that mod_wsgi 6.1 runs in a daemon beside those that take requests (measured).
 _DAEMON_THREADS = 4
 
@@ -108,6 +118,16 @@ def _check(instances: Sequence[Mapping[str, Any]]) -> None:
             )
         if any(_CONTROL.search(str(text)) for text in (media, *settings.values())):
             raise AnsibleFilterError(f"{site}: its media folder or a setting holds a control character")
+        for folder in map(str, each.get("signed", [])):
+            if (
+                not folder.startswith("/")
+                or "," in folder
+                or {".", ".."} & set(folder.split("/"))
+                or _CONTROL.search(folder)
+            ):
+                raise AnsibleFilterError(
+                    f"{site}: signed has {folder!r}, and a folder is like /members, from the top of media; / stands for all"
+                )
         if bool(each.get("tls_certificate")) != bool(each.get("tls_certificate_key")):
             raise AnsibleFilterError(f"{site}: tls_certificate and tls_certificate_key go together")
 
@@ -167,6 +187,7 @@ def slicer_sites(
                 "read_timeout": max(sizes.edge_read_timeout for sizes in found),
                 "retry_after": max(sizes.retry_after for sizes in found),
                 "cache_mib": int(complete["cache_mib"]),
+                "signed": bool(complete["signed"]),
                 "tls_certificate": complete["tls_certificate"],
                 "tls_certificate_key": complete["tls_certificate_key"],
             }

@@ -57,6 +57,7 @@ def test_an_edge_is_told_what_the_sizes_say() -> None:
             "read_timeout": sizes.edge_read_timeout,
             "retry_after": sizes.retry_after,
             "cache_mib": 2048,
+            "signed": False,
             "tls_certificate": "",
             "tls_certificate_key": "",
         }
@@ -205,3 +206,21 @@ def test_the_examples_are_sites(name: str) -> None:
     text = yaml.safe_load((ANSIBLE / "inventories" / name).read_text())
     instances = text.get("all", {}).get("vars", text)["slicer_instances"]
     assert [each["name"] for each in sites(*instances)] == [each["name"] for each in units(*instances)]
+
+
+def test_an_edge_is_told_where_every_request_is_checked() -> None:
+    assert [each["signed"] for each in sites(instance(signed=["/members"]))] == [True]
+    assert units(instance())[0]["signed"] == []
+
+
+@pytest.mark.parametrize("folder", ["members", "/a,b", "/a/../b", "/a\nSLICER_MEDIA=/", ""])
+def test_a_folder_that_is_none_is_refused(folder: str) -> None:
+    with pytest.raises(AnsibleFilterError, match="site main: signed has"):
+        units(instance(signed=[folder]))
+
+
+@pytest.mark.parametrize("name", ["SLICER_SIGNED", "SLICER_SIGNING_KEYS"])
+def test_signing_is_set_by_its_own_variables(name: str) -> None:
+    """Or an edge would not be told."""
+    with pytest.raises(AnsibleFilterError, match=name):
+        units(instance(settings={name: "/"}))

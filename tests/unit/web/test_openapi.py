@@ -13,6 +13,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 import slicer.web
 from slicer.render import formats, request
 from slicer.settings import Settings
+from slicer.signing import NAMES
 from slicer.web import app, documents, page
 from slicer.web.cors import Cors
 from slicer.web.problems import MAX_AGE, cache_control
@@ -109,9 +110,10 @@ def test_the_document_has_the_options_of_the_application():
         for path, method, operation in operations()
         if method == "get"
     }
-    assert given.pop("/clips/{path}") == app._CLIP_OPTIONS
-    assert given.pop("/renders/{path}") == app._RENDER_OPTIONS
-    assert given.pop("/peaks/{path}") == app._PEAKS_OPTIONS
+    assert given.pop("/clips/{path}") == app._CLIP_OPTIONS | NAMES
+    assert given.pop("/renders/{path}") == app._RENDER_OPTIONS | NAMES
+    assert given.pop("/peaks/{path}") == app._PEAKS_OPTIONS | NAMES
+    assert given.pop("/info/{path}") == NAMES
     assert given.pop("/library") == app._LIBRARY_OPTIONS
     assert not set().union(*given.values())
 

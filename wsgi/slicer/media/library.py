@@ -1,7 +1,7 @@
 """The media folder: which paths name a source, and the list of what can be cut."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from slicer.media.source import Source, SourceMissingError, open_source
@@ -48,15 +48,21 @@ class Library:
             return False
         return True
 
-    def list(self, prefix: bytes = b"", after: bytes = b"") -> Iterator[Entry]:
-        """Sources whose path starts with `prefix` and comes after `after`, in byte order of their paths.
+    def list(
+        self, prefix: bytes = b"", after: bytes = b"", *, hidden: Callable[[bytes], bool] = lambda _: False
+    ) -> Iterator[Entry]:
+        """Sources whose path starts with `prefix` and comes after `after`, in byte order of their paths, but for `hidden` folders.
 
         Only folders that can hold such paths are read. Folders behind symbolic links are left out, so that there is no way round
         in a circle; files behind links are in if they lie within the folder.
         """
-        yield from self._list(b"", prefix, after, 0)
+        yield from self._list(b"", prefix, after, 0, hidden)
 
-    def _list(self, folder: bytes, prefix: bytes, after: bytes, depth: int) -> Iterator[Entry]:
+    def _list(
+        self, folder: bytes, prefix: bytes, after: bytes, depth: int, hidden: Callable[[bytes], bool]
+    ) -> Iterator[Entry]:
+        if hidden(folder):
+            return
         try:
             with os.scandir(os.path.join(self._root, folder)) as entries:
                 # With its slash a folder sorts where its files do.
@@ -70,7 +76,7 @@ class Library:
         for path, entry in found:
             if path.endswith(b"/"):
                 if depth < _MAX_DEPTH and _overlaps(path, prefix) and (path > after or after.startswith(path)):
-                    yield from self._list(path, prefix, after, depth + 1)
+                    yield from self._list(path, prefix, after, depth + 1, hidden)
             elif path > after and path.startswith(prefix) and path[-4:].lower() == _SUFFIX:
                 listed = self._entry(path, entry)
                 if listed:

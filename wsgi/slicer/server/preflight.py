@@ -9,6 +9,7 @@ import stat
 
 from slicer.server import reach
 from slicer.server.sizes import MIB, RESERVED_CLIPS_MEMORY
+from slicer.signing import KeysError, read_keys
 
 _HOST = re.compile(r"[A-Za-z0-9.:_%-]{1,255}", re.ASCII)
 
@@ -75,6 +76,20 @@ def readable(what: str, path: str, user: str | None) -> None:
         raise PreflightError(
             f"{who} cannot read the {what} {path}: {blocked} is {mode}; "
             f"move it to a folder that {who} can enter, such as one in /srv"
+        )
+
+
+def keys_usable(path: str, user: str | None) -> None:
+    """Raises PreflightError unless the file of keys is one, is closed to others, and `user` (None: the caller) can read it."""
+    try:
+        read_keys(path)
+    except KeysError as error:
+        raise PreflightError(str(error)) from None
+    blocked = reach.obstacle(path, user)
+    if blocked is not None:
+        raise PreflightError(
+            f"{user or 'this user'} cannot read the key file {path}: {blocked} keeps them out; "
+            f"give the file to {user or 'them'}, with mode 600"
         )
 
 

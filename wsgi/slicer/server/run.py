@@ -60,6 +60,8 @@ def run(
     preflight.readable("media folder", settings.media, user)
     for part in reach.interpreter_parts():
         preflight.readable("Python that Slicer runs on,", part, user)
+    if settings.signing_keys:
+        preflight.keys_usable(settings.signing_keys, user)
     for name, what in CACHES.items():
         preflight.own_folder(f"{what} folder", getattr(settings, name), PREFIX + name.upper(), user)
     with _Signals() as signals:

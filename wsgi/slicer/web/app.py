@@ -17,8 +17,9 @@ from slicer.web.clips import Clips
 from slicer.web.cors import Cors
 from slicer.web.documents import Documents
 from slicer.web.extra import Extra
+from slicer.web.gate import Gate, finish
 from slicer.web.memory import make_place
-from slicer.web.options import parse_options, parse_pairs
+from slicer.web.options import parse_options
 from slicer.web.page import Page
 from slicer.web.prefer import preferred
 from slicer.web.problems import Problem, busy, not_found, overstayed
@@ -53,8 +54,10 @@ class Slicer:
         store.prepare()
         shelf = Shelf(library, store, memory_bytes=settings.index_memory_bytes, largest=settings.max_source_bytes)
         self._clips = Clips(settings, shelf)
-        self._extra = Extra(settings, shelf, {"render": _render_pairs, "peaks": _peaks_pairs})
-        self._documents = Documents(library, store, shelf)
+        self._gate = Gate(settings)
+        self._extra = Extra(settings, shelf, {"render": self._render_pairs, "peaks": self._peaks_pairs})
+        self._documents = Documents(library, store, shelf, hidden=self._gate.covers)
+        self._lists = bool(settings.list_library)
         self._page = Page()
         self._cors = Cors(settings.origins)
         self.url_map = Map(
@@ -92,19 +95,28 @@ class Slicer:
     def on_clips(self, environ: "WSGIEnvironment") -> Answer:
         """The lossless cut of a span."""
         path = _path_behind(environ, "/clips/")
-        return self._clips.answer(environ, path, parse_options(environ.get("QUERY_STRING", ""), _CLIP_OPTIONS))
+        pairs = self._gate.pairs(("/clips/", path), environ.get("QUERY_STRING", ""), _CLIP_OPTIONS, environ=environ)
+        return self._clips.answer(environ, path, dict(pairs))
 
     def on_renders(self, environ: "WSGIEnvironment") -> Answer:
         """A span decoded, changed and encoded."""
-        pairs = _render_pairs(environ.get("QUERY_STRING", ""))
         path = _path_behind(environ, "/renders/")
+        pairs = self._render_pairs(path, environ.get("QUERY_STRING", ""), environ)
         return self._as_job(environ, "render", path, pairs) or self._extra.renders.answer(environ, path, pairs)
 
     def on_peaks(self, environ: "WSGIEnvironment") -> Answer:
         """A waveform."""
-        pairs = _peaks_pairs(environ.get("QUERY_STRING", ""))
         path = _path_behind(environ, "/peaks/")
+        pairs = self._peaks_pairs(path, environ.get("QUERY_STRING", ""), environ)
         return self._as_job(environ, "peaks", path, pairs) or self._extra.waveforms.answer(environ, path, pairs)
+
+    def _render_pairs(self, path: bytes, query: str, environ: "WSGIEnvironment | None" = None) -> list[tuple[str, str]]:
+        """The options of a render at a path that is allowed. Raises Problem."""
+        return self._gate.pairs(("/renders/", path), query, _RENDER_OPTIONS, _REPEATABLE, environ)
+
+    def _peaks_pairs(self, path: bytes, query: str, environ: "WSGIEnvironment | None" = None) -> list[tuple[str, str]]:
+        """The options of a waveform at a path that is allowed. Raises Problem."""
+        return self._gate.pairs(("/peaks/", path), query, _PEAKS_OPTIONS, environ=environ)
 
     def _as_job(
         self, environ: "WSGIEnvironment", kind: "Kind", path: bytes, pairs: list[tuple[str, str]]
@@ -145,11 +157,14 @@ class Slicer:
 
     def on_info(self, environ: "WSGIEnvironment") -> Answer:
         """What is known of a source."""
-        parse_options(environ.get("QUERY_STRING", ""), _NO_OPTIONS)
-        return self._documents.info(environ, _path_behind(environ, "/info/"))
+        path = _path_behind(environ, "/info/")
+        self._gate.pairs(("/info/", path), environ.get("QUERY_STRING", ""), _NO_OPTIONS, environ=environ)
+        return self._documents.info(environ, path)
 
     def on_library(self, environ: "WSGIEnvironment") -> Answer:
         """What can be cut, paged."""
+        if not self._lists:
+            raise Problem(403, "not-listed", "this server gives nobody a list of what it has")
         return self._documents.library(environ, parse_options(environ.get("QUERY_STRING", ""), _LIBRARY_OPTIONS))
 
     def on_healthz(self, environ: "WSGIEnvironment") -> Answer:
@@ -218,6 +233,7 @@ class Slicer:
     def wsgi_app(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """The application proper, apart from __call__ so that a wrapper can go around it."""
         answer = self.dispatch(environ)
+        finish(environ, answer)
         answer.headers += self._cors.headers(environ)
         return answer(environ, start_response)
 
@@ -238,14 +254,6 @@ def _job_of(environ: "WSGIEnvironment") -> str:
     return name
 
 
-def _render_pairs(query: str) -> list[tuple[str, str]]:
-    return parse_pairs(query, _RENDER_OPTIONS, _REPEATABLE)
-
-
-def _peaks_pairs(query: str) -> list[tuple[str, str]]:
-    return parse_pairs(query, _PEAKS_OPTIONS)
-
-
 def create_app(settings: Settings) -> Slicer:
-    """An application with these settings. Raises OSError if its index folder cannot be made."""
+    """An application with these settings. Raises OSError if its index folder cannot be made, KeysError if keys cannot be used."""
     return Slicer(settings)

@@ -30,7 +30,7 @@ from slicer.mp3 import (
 from slicer.settings import Settings
 from slicer.web.answer import Answer
 from slicer.web.disposition import attachment
-from slicer.web.elsewhere import can_be_sent, elsewhere
+from slicer.web.elsewhere import elsewhere, is_sent
 from slicer.web.memory import make_place
 from slicer.web.outcome import outcome_of
 from slicer.web.problems import Problem, busy, cache_control, not_found
@@ -60,9 +60,9 @@ class Clips:
     def answer(self, environ: "WSGIEnvironment", path: bytes, options: dict[str, str]) -> Answer:
         """The clip that `options` ask of the source at `path`. Raises Problem."""
         asked = parse_span(options)
-        # As text, not as options: the cache's key is the text.
-        if can_be_sent(environ) and environ.get("QUERY_STRING", "") != _query(asked):
-            return elsewhere(_canonical(path, asked), self._max_age, _disposition(path, options, asked))
+        if is_sent(environ, _query(asked)):
+            disposition = _disposition(path, options, asked)
+            return elsewhere(environ, b"/clips/" + path, _query(asked), self._max_age, disposition)
         for _ in range(_TRIES):
             opened = take_or_problem(self._shelf, path)
             try:

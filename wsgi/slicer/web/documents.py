@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 from importlib import resources
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -34,8 +35,12 @@ _MAX_TEXT = 1024
 class Documents:
     """Answers that are JSON. One object for all threads; it holds nothing that changes but the store."""
 
-    def __init__(self, library: Library, store: IndexStore, shelf: Shelf) -> None:
+    def __init__(
+        self, library: Library, store: IndexStore, shelf: Shelf, *, hidden: Callable[[bytes], bool] = lambda _: False
+    ) -> None:
+        """`hidden` tells of a path, of a folder too, that it is not to be listed."""
         self._library = library
+        self._hidden = hidden
         self._store = store
         self._shelf = shelf
         self._openapi = _openapi()
@@ -59,7 +64,7 @@ class Documents:
             if len(text) > _MAX_TEXT:
                 raise Problem(400, "option-too-long", f"{name} is longer than {_MAX_TEXT} characters", {"option": name})
         limit = _limit(options.get("limit", str(PAGE)))
-        entries = self._library.list(_path_bytes(prefix), _path_bytes(after))
+        entries = self._library.list(_path_bytes(prefix), _path_bytes(after), hidden=self._hidden)
         page = list(islice(entries, limit + 1))
         sources = [
             {

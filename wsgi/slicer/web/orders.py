@@ -18,8 +18,8 @@ from slicer.web.workshop import Workshop, problems_of_work, split_suffix
 
 Kind = Literal["render", "peaks"]
 Pairs = list[tuple[str, str]]
-#: By kind: reads a query. Raises Problem.
-Parsers = Mapping[Kind, Callable[[str], Pairs]]
+#: By kind: reads a path behind the kind's room and a query, once the two are allowed. Raises Problem.
+Parsers = Mapping[Kind, Callable[[bytes, str], Pairs]]
 
 _ROOMS: Mapping[str, Kind] = {"/renders/": "render", "/peaks/": "peaks"}
 _ALLOWED = "the path and query of a render or a waveform, like /renders/show.opus?t=0,7200"
@@ -47,7 +47,8 @@ class Orders:
                     path, _, query = url[len(room) :].partition("?")
                     # Characters that are no part of a URL are taken for what they look like; to WSGI each is a byte (PEP 3333).
                     query = query.partition("#")[0].encode().decode("latin-1")
-                    return self.of(kind, unquote_to_bytes(path), self._parsers[kind](query))
+                    decoded = unquote_to_bytes(path)
+                    return self.of(kind, decoded, self._parsers[kind](decoded, query))
         raise Problem(400, "request-malformed", f"request is not {_ALLOWED}", {"allowed": _ALLOWED})
 
     def of(self, kind: Kind, path: bytes, pairs: Pairs) -> Order:

@@ -9,7 +9,7 @@ from slicer.mp3 import SECOND
 from slicer.render import PeaksRequest, PeaksTimeoutError, Version, peaks
 from slicer.render.digest import etag_of
 from slicer.web.answer import Answer
-from slicer.web.elsewhere import can_be_sent, elsewhere
+from slicer.web.elsewhere import elsewhere, is_sent
 from slicer.web.kept import Finished, InMemory, answer_of
 from slicer.web.problems import busy, cache_control, overstayed
 from slicer.web.workshop import Workshop, problems_of_work, split_suffix
@@ -35,8 +35,10 @@ class Waveforms:
         with problems_of_work():
             request = PeaksRequest.parse(form, pairs)
         url = f"/peaks/{quote(stem)}.{form}?{request.canonical}"
-        if can_be_sent(environ) and (form != suffix or environ.get("QUERY_STRING", "") != request.canonical):
-            return elsewhere(url, self._workshop.max_age, None)
+        # Under another name it is not the canonical one either.
+        if is_sent(environ, request.canonical if form == suffix else ""):
+            place = stem + b"." + form.encode()
+            return elsewhere(environ, b"/peaks/" + place, request.canonical, self._workshop.max_age)
         opened = self._workshop.source(stem)
         with problems_of_work():
             finished, etag = self._finished(request, opened, began)

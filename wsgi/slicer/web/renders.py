@@ -10,7 +10,7 @@ from slicer.render import RenderRequest, Version, render
 from slicer.render.digest import etag_of
 from slicer.web.answer import Answer
 from slicer.web.disposition import attachment
-from slicer.web.elsewhere import can_be_sent, elsewhere
+from slicer.web.elsewhere import elsewhere, is_sent
 from slicer.web.kept import Finished, answer_of
 from slicer.web.problems import cache_control
 from slicer.web.workshop import Workshop, problems_of_work, split_suffix
@@ -35,9 +35,8 @@ class Renders:
             request = RenderRequest.parse(form, [pair for pair in pairs if pair[0] != _DOWNLOAD])
         url = f"/renders/{quote(path)}?{request.canonical}"
         disposition = _disposition(path, request, dict(pairs).get(_DOWNLOAD))
-        # As text, not as options: the cache's key is the text.
-        if can_be_sent(environ) and environ.get("QUERY_STRING", "") != request.canonical:
-            return elsewhere(url, self._workshop.max_age, disposition)
+        if is_sent(environ, request.canonical):
+            return elsewhere(environ, b"/renders/" + path, request.canonical, self._workshop.max_age, disposition)
         opened = self._workshop.source(stem)
         with problems_of_work():
             finished, etag = self._finished(request, opened, began)

@@ -1,0 +1,27 @@
+"""Signed URLs: the keys in their file, what a signature is of, and whether one is right. docs/signing.md has the form."""
+
+from slicer.signing.keys import Key, Keys, KeysError, add_key, read_keys
+from slicer.signing.signature import (
+    NAMES,
+    Signature,
+    SignatureExpiredError,
+    SignatureMissingError,
+    SignatureWrongError,
+    check,
+    signed_url,
+)
+
+__all__ = [
+    "NAMES",
+    "Key",
+    "Keys",
+    "KeysError",
+    "Signature",
+    "SignatureExpiredError",
+    "SignatureMissingError",
+    "SignatureWrongError",
+    "add_key",
+    "check",
+    "read_keys",
+    "signed_url",
+]

@@ -1,0 +1,107 @@
+"""What a signature is of, how one is made, and whether one is right.
+
+A signature is the HMAC-SHA256 (RFC 2104, FIPS 180-4) of the rest of its URL in canonical form, in lower-case hexadecimal. The rest is
+the path and every option, the time of expiry and the key's name among them, so none of it can be changed. Spellings of one URL have
+one signature: percent signs, the order of options and the notation of `t` make no difference.
+"""
+
+import hashlib
+import hmac
+import re
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+from urllib.parse import quote
+
+from slicer.media.timespan import TimeSpan, TimeSpanError
+from slicer.signing.keys import Key, Keys
+
+EXPIRES, KEY, SIGNATURE = "expires", "key", "signature"
+#: The options that a signature consists of.
+NAMES = frozenset({EXPIRES, KEY, SIGNATURE})
+#: The latest expiry, in seconds since 1970: what has no more digits.
+MOST_EXPIRES = 99_999_999_999
+_EXPIRES = re.compile(r"[1-9][0-9]{0,10}", re.ASCII)
+_MAC = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_SPAN = "t"
+#: For names that no key has: comparing takes as long as for one that is.
+_NOBODY = Key("", bytes(32))
+
+Pairs = Sequence[tuple[str, str]]
+
+
+class SignatureMissingError(ValueError):
+    """There is no signature."""
+
+
+class SignatureWrongError(ValueError):
+    """The signature is not right, or not of this; why is nobody's business."""
+
+
+class SignatureExpiredError(ValueError):
+    """The signature is right, and its time is over; `expires` is when that was, in seconds since 1970."""
+
+    def __init__(self, expires: int) -> None:
+        super().__init__(f"it expired at {expires}")
+        self.expires = expires
+
+
+class Signature(NamedTuple):
+    """A signature that was found right."""
+
+    key: Key
+    expires: int  #: seconds since 1970
+
+
+def canonical(path: bytes, pairs: Pairs) -> str:
+    """The one form of a path (decoded, from the first slash on) and its options: what is signed.
+
+    Options are sorted by name, and those of one name keep their order, which means something for spans. Bytes beyond RFC 3986's
+    unreserved ones are percent-encoded, but for the slash in a path and comma and colon in options.
+    """
+    options = sorted(
+        ((name, _span(value) if name == _SPAN else value) for name, value in pairs), key=lambda pair: pair[0]
+    )
+    query = "&".join(f"{_quoted(name)}={_quoted(value)}" for name, value in options)
+    return f"{quote(path)}?{query}"
+
+
+def _span(text: str) -> str:
+    try:
+        return TimeSpan.parse(text).canonical
+    except TimeSpanError:
+        # The application will say what is wrong with it.
+        return text
+
+
+def _quoted(text: str) -> str:
+    return quote(text.encode("utf-8", "surrogateescape"), safe=",:")
+
+
+def _mac(key: Key, message: str) -> str:
+    return hmac.new(key.secret, message.encode(), hashlib.sha256).hexdigest()
+
+
+def signed_url(path: bytes, pairs: Iterable[tuple[str, str]], key: Key, expires: int) -> str:
+    """The canonical URL of a path and its options, signed; a signature among the options is replaced."""
+    rest = [pair for pair in pairs if pair[0] not in NAMES]
+    message = canonical(path, [*rest, (EXPIRES, str(expires)), (KEY, key.name)])
+    return f"{message}&{SIGNATURE}={_mac(key, message)}"
+
+
+def check(path: bytes, pairs: Pairs, keys: Keys, now: float) -> Signature:
+    """The signature among the options of a path, where it is right and its time is not over. `now` is seconds since 1970.
+
+    Raises SignatureMissingError, SignatureWrongError, and SignatureExpiredError only where all else is right.
+    """
+    given = {name: value for name, value in pairs if name in NAMES}
+    if not given:
+        raise SignatureMissingError
+    mac, expires = given.get(SIGNATURE, ""), given.get(EXPIRES, "")
+    key = keys.get(given.get(KEY, "")) or _NOBODY
+    expected = _mac(key, canonical(path, [pair for pair in pairs if pair[0] != SIGNATURE]))
+    same = hmac.compare_digest(expected.encode(), mac.encode("utf-8", "surrogateescape"))
+    if not (same and key is not _NOBODY and _EXPIRES.fullmatch(expires) and _MAC.fullmatch(mac)):
+        raise SignatureWrongError
+    if now >= int(expires):
+        raise SignatureExpiredError(int(expires))
+    return Signature(key, int(expires))
