@@ -13,8 +13,9 @@ ALLOWED = {
     "mp3": {"mp3"},
     "media": {"media", "mp3"},
     "render": {"render", "media", "mp3"},
-    "jobs": {"jobs", "render", "media", "mp3", "settings"},
-    "web": {"web", "jobs", "render", "media", "mp3", "settings", "slicer"},
+    "jobs": {"jobs", "render", "media", "mp3", "counts", "settings"},
+    "counts": {"counts"},
+    "web": {"web", "jobs", "render", "media", "mp3", "counts", "settings", "slicer"},
     "server": {"server", "settings", "slicer"},
     "settings": set(),
     "cli": {"web", "jobs", "render", "media", "mp3", "server", "settings", "slicer"},
@@ -22,7 +23,7 @@ ALLOWED = {
     "__main__": {"cli"},
 }
 #: What the engine and what starts the server are made with: neither needs a package to be installed.
-STANDARD_LIBRARY_ONLY = {"mp3", "media", "server", "settings"}
+STANDARD_LIBRARY_ONLY = {"mp3", "media", "counts", "server", "settings"}
 #: mod_wsgi is asked where its Apache is, if it is there.
 EVERYWHERE = sys.stdlib_module_names | {"mod_wsgi"}
 MODULES = sorted(PACKAGE.rglob("*.py"))

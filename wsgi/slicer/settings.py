@@ -3,6 +3,7 @@
 Each field of `Settings` is one environment variable; `docs/operations.md` has the table, and a test holds the two together.
 """
 
+import ipaddress
 import os
 import re
 from collections.abc import Mapping
@@ -96,6 +97,13 @@ class Settings:
     cors_origins: str = _variable(
         "", "Origins whose pages may read answers: empty for none, * for all, or a list with commas."
     )
+    metrics_from: str = _variable(
+        "127.0.0.0/8,::1",
+        "Addresses and networks that may read /metrics, with commas. Others are answered 404; - is nobody.",
+    )
+    request_log: str = _variable(
+        "", "File that gets a line of JSON for each request, or for each job of a worker. Empty: none."
+    )
     jobs_broker: str = _variable(
         "", "URL of the broker of jobs, redis://, rediss://, unix:// or amqp://. Empty: there are no jobs."
     )
@@ -155,6 +163,7 @@ class Settings:
         if settings.min_clip_seconds > settings.max_clip_seconds:
             raise SettingsError(f"{PREFIX}MIN_CLIP_SECONDS is larger than {PREFIX}MAX_CLIP_SECONDS")
         _check_jobs(settings)
+        _check_watching(settings)
         for origin in settings.origins:
             if origin != "*" and not _ORIGIN.fullmatch(origin):
                 raise SettingsError(
@@ -166,6 +175,11 @@ class Settings:
     def origins(self) -> tuple[str, ...]:
         """The allowed CORS origins, in the order given."""
         return tuple(part.strip() for part in self.cors_origins.split(",") if part.strip())
+
+    @property
+    def metrics_readers(self) -> tuple[str, ...]:
+        """The addresses and networks that may read `/metrics`, in the order given."""
+        return tuple(part.strip() for part in self.metrics_from.split(",") if part.strip() not in {"", "-"})
 
     @property
     def jobs_state(self) -> str:
@@ -197,6 +211,21 @@ def _check_jobs(settings: Settings) -> None:
     for url in settings.publishers:
         if not _PUBLISHER.fullmatch(url):
             raise SettingsError(f"{PREFIX}JOBS_PUBLISH holds {url[:80]!r}: it is like http://127.0.0.1:8082")
+
+
+def _check_watching(settings: Settings) -> None:
+    """Raise SettingsError where who may watch the server, or where its requests are logged, is not what it must be."""
+    for text in settings.metrics_readers:
+        try:
+            ipaddress.ip_network(text)
+        except ValueError:
+            raise SettingsError(
+                f"{PREFIX}METRICS_FROM holds {text[:80]!r}: it is like 192.0.2.1, 192.0.2.0/24 or 2001:db8::/32"
+            ) from None
+    if settings.request_log and not os.path.isabs(settings.request_log):
+        raise SettingsError(f"{PREFIX}REQUEST_LOG={settings.request_log[:80]!r} does not begin with /")
+    if settings.request_log and os.path.isdir(settings.request_log):
+        raise SettingsError(f"{PREFIX}REQUEST_LOG={settings.request_log[:80]!r} is a folder: name a file")
 
 
 def _parse(name: str, text: str, item: Any) -> Any:
