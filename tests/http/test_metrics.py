@@ -15,8 +15,8 @@ from exposition import families, parse, value
 from liveserver import Server, folder, raw, until
 
 from slicer.counts.metrics import ALL, SECONDS
-from slicer.server.sizes import compute
 from slicer.server.machine import cpus, memory_bytes
+from slicer.server.sizes import compute
 
 SIZES = compute(cpus(), memory_bytes())
 
@@ -117,10 +117,9 @@ def test_nothing_is_lost_or_counted_twice_when_processes_go(start, clip: str, nu
         assert value(found, "slicer_request_seconds_count", route="clips") == asked
         assert value(found, "slicer_busy_threads", group="clips") == 1
         until(
-            lambda wanted=len(old) * (turn + 2): value(
-                numbers(server), "slicer_processes_started_total", group="clips"
-            )
-            == wanted,
+            lambda wanted=len(old) * (turn + 2): (
+                value(numbers(server), "slicer_processes_started_total", group="clips") == wanted
+            ),
             20,
             "all have loaded the application",
         )
