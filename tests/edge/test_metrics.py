@@ -144,7 +144,17 @@ def test_no_line_is_counted_twice_or_lost_when_the_log_is_turned_over(tmp_path: 
 
 
 @pytest.mark.parametrize(
-    "line", ["", "no JSON", "[]", '{"status": "2000"}', "[" * 100_000, "\x00\xff", '{"status": 1}']
+    "line",
+    [
+        "",
+        "no JSON",
+        "[]",
+        '{"status": "2000"}',
+        "[" * 100_000,
+        "\x00\xff",
+        '{"status": 1}',
+        json.dumps({**LINE, "seconds": float("nan")}),
+    ],
 )
 def test_what_is_no_line_of_ours_is_told_and_passed_over(tmp_path: pathlib.Path, line: str) -> None:
     log = tmp_path / "slicer-main.access.log"
