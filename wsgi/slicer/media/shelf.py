@@ -31,6 +31,7 @@ def most_open() -> int:
         return MAX_OPEN
     return max(1, min(MAX_OPEN, (soft - _OTHER_DESCRIPTORS) // 2))
 
+
 #: Is told of what, and what came of it.
 Note = Callable[[str, str], None]
 
