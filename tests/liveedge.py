@@ -200,7 +200,7 @@ class Edge:
 
     def __init__(self, sites: Sequence[dict[str, Any]], program: str = NGINX, **variables: Any) -> None:
         self.work = folder()
-        self.port, self.tls_port, self.status_port = free_port(), free_port(), free_port()
+        self.port, self.tls_port, self.status_port, self.metrics_port = (free_port() for _ in range(4))
         self.url = f"http://127.0.0.1:{self.port}"
         self.conf = os.path.join(self.work, "nginx.conf")
         self.cache = os.path.join(self.work, "cache")
@@ -209,6 +209,8 @@ class Edge:
             "nginx_http_listen": [f"127.0.0.1:{self.port}"],
             "nginx_https_listen": [f"127.0.0.1:{self.tls_port}"],
             "nginx_status_listen": f"127.0.0.1:{self.status_port}" if has_status(program) else "",
+            "nginx_metrics_listen": f"127.0.0.1:{self.metrics_port}",
+            "nginx_metrics_path": self.work,
             "nginx_config_path": self.conf,
             "nginx_modules_include": "",
             "nginx_errors_source": str(ROOT / "apache" / "errors"),

@@ -129,3 +129,12 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost"
     subprocess.run([*command.split(), "-keyout", key, "-out", chain], check=True, capture_output=True)
     return {"tls_certificate": str(chain), "tls_certificate_key": str(key)}
+
+
+@pytest.fixture(scope="session")
+def promtool() -> str:
+    """Comes with the distribution's package prometheus."""
+    found = shutil.which("promtool")
+    if found is None:
+        pytest.skip("there is no promtool here: apt-get install --no-install-recommends prometheus")
+    return found

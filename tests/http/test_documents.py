@@ -161,6 +161,7 @@ REQUESTS = [
     ("GET", f"/library?prefix={'x' * 2000}", {}, 400),
     ("GET", "/library?t=1", {}, 400),
     ("GET", "/library", {"If_Match": '"x"'}, 412),
+    *((method, "/metrics", {}, status) for method, status in (("GET", 200), ("HEAD", 200), ("OPTIONS", 204))),
     *((method, f"/{name}", {}, 200) for name in ("healthz", "readyz", "openapi.json") for method in ("GET", "HEAD")),
     *(("OPTIONS", f"/{name}", {}, 204) for name in ("healthz", "readyz", "openapi.json")),
     *(("GET", f"/{name}", {"If_None_Match": "*"}, 304) for name in ("healthz", "readyz", "openapi.json")),

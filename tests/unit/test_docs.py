@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 DOCS = {str(path.relative_to(ROOT)): path for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]}
 OPERATIONS = ROOT / "docs" / "operations.md"
 #: Folders whose files the documents name by their path.
-FOLDERS = ("ansible", "wsgi", "apache", "tests", "docs", "scripts", "requirements")
+FOLDERS = ("ansible", "wsgi", "apache", "tests", "docs", "scripts", "requirements", "monitoring")
 #: The reader's own copy of an example.
 THEIRS = "ansible/inventories/mine"
 #: What ends in a suffix of ours and is somebody else's name.

@@ -13,9 +13,10 @@ ALLOWED = {
     "mp3": {"mp3"},
     "media": {"media", "mp3"},
     "render": {"render", "media", "mp3"},
-    "jobs": {"jobs", "render", "media", "mp3", "settings"},
+    "jobs": {"jobs", "render", "media", "mp3", "counts", "settings"},
+    "counts": {"counts"},
     "signing": {"signing", "media"},
-    "web": {"web", "jobs", "render", "media", "mp3", "signing", "settings", "slicer"},
+    "web": {"web", "jobs", "render", "media", "mp3", "counts", "signing", "settings", "slicer"},
     "server": {"server", "signing", "settings", "slicer"},
     "settings": set(),
     "cli": {"web", "jobs", "render", "media", "mp3", "server", "signing", "settings", "slicer"},
@@ -23,7 +24,7 @@ ALLOWED = {
     "__main__": {"cli"},
 }
 #: What the engine and what starts the server are made with: neither needs a package to be installed.
-STANDARD_LIBRARY_ONLY = {"mp3", "media", "server", "settings", "signing"}
+STANDARD_LIBRARY_ONLY = {"mp3", "media", "counts", "server", "settings", "signing"}
 #: mod_wsgi is asked where its Apache is, if it is there.
 EVERYWHERE = sys.stdlib_module_names | {"mod_wsgi"}
 MODULES = sorted(PACKAGE.rglob("*.py"))

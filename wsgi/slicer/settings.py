@@ -3,6 +3,7 @@
 Each field of `Settings` is one environment variable; `docs/operations.md` has the table, and a test holds the two together.
 """
 
+import ipaddress
 import os
 import re
 from collections.abc import Mapping
@@ -99,6 +100,13 @@ class Settings:
     list_library: int = _variable(1, "1: /library lists what there is. 0: nobody gets a list.", 0, 1)
     signing_keys: str = _variable("", "File with the keys of signed URLs. Empty: no URL needs a signature.")
     signed: str = _variable("/", "With keys: folders whose files need signed URLs, with commas; / for all.")
+    metrics_from: str = _variable(
+        "127.0.0.0/8,::1",
+        "Addresses and networks that may read /metrics, with commas. Others are answered 404; - is nobody.",
+    )
+    request_log: str = _variable(
+        "", "File that gets a line of JSON for each request, or for each job of a worker. Empty: none."
+    )
     jobs_broker: str = _variable(
         "", "URL of the broker of jobs, redis://, rediss://, unix:// or amqp://. Empty: there are no jobs."
     )
@@ -161,6 +169,7 @@ class Settings:
             raise SettingsError(f"{PREFIX}MIN_CLIP_SECONDS is larger than {PREFIX}MAX_CLIP_SECONDS")
         _check_jobs(settings)
         _check_signed(settings)
+        _check_watching(settings)
         for origin in settings.origins:
             if origin != "*" and not _ORIGIN.fullmatch(origin):
                 raise SettingsError(
@@ -177,6 +186,11 @@ class Settings:
     def signed_folders(self) -> tuple[bytes, ...]:
         """Folders of media, from its top, whose files need signed URLs, as bytes like paths; b"/" is the top itself."""
         return tuple(os.fsencode(part.strip()) for part in self.signed.split(",") if part.strip())
+
+    @property
+    def metrics_readers(self) -> tuple[str, ...]:
+        """The addresses and networks that may read `/metrics`, in the order given."""
+        return tuple(part.strip() for part in self.metrics_from.split(",") if part.strip() not in {"", "-"})
 
     @property
     def jobs_state(self) -> str:
@@ -219,6 +233,21 @@ def _check_jobs(settings: Settings) -> None:
     for url in settings.publishers:
         if not _PUBLISHER.fullmatch(url):
             raise SettingsError(f"{PREFIX}JOBS_PUBLISH holds {url[:80]!r}: it is like http://127.0.0.1:8082")
+
+
+def _check_watching(settings: Settings) -> None:
+    """Raise SettingsError where who may watch the server, or where its requests are logged, is not what it must be."""
+    for text in settings.metrics_readers:
+        try:
+            ipaddress.ip_network(text)
+        except ValueError:
+            raise SettingsError(
+                f"{PREFIX}METRICS_FROM holds {text[:80]!r}: it is like 192.0.2.1, 192.0.2.0/24 or 2001:db8::/32"
+            ) from None
+    if settings.request_log and not os.path.isabs(settings.request_log):
+        raise SettingsError(f"{PREFIX}REQUEST_LOG={settings.request_log[:80]!r} does not begin with /")
+    if settings.request_log and os.path.isdir(settings.request_log):
+        raise SettingsError(f"{PREFIX}REQUEST_LOG={settings.request_log[:80]!r} is a folder: name a file")
 
 
 def _parse(name: str, text: str, item: Any) -> Any:

@@ -8,7 +8,7 @@ from slicer.jobs.errors import JobsDownError
 from slicer.jobs.job import Job
 from slicer.jobs.lanes import lane_of
 from slicer.jobs.order import Order
-from slicer.jobs.store import JobStore
+from slicer.jobs.store import Figures, JobStore
 from slicer.settings import Settings
 
 #: A connection that was idle while the broker was away is found dead only when it is used: once more, at once, on a new one.
@@ -24,17 +24,23 @@ class Desk:
         self._name = settings.jobs_name
         self._short = float(settings.job_short_seconds)
 
-    def ask(self, order: Order, *, again: bool = False) -> Job:
+    def ask(self, order: Order, *, again: bool = False, request: str = "") -> Job:
         """The job of an order; where it is returned it will be worked on, or has been. `again` does anew what is done.
+
+        `request` is the name of the request that asks.
 
         Raises JobsBusyError, and JobsDownError where it may or may not be worked on: asking again is then the right thing.
         """
         lane = lane_of(order.work_seconds, self._short)
-        became, job = self.store.open(order, lane, again=again)
+        became, job = self.store.open(order, lane, again=again, request=request)
         if became != "known":
             send(self._app, self._name, job.id, job.lane)
             self.store.sent(job.id)
         return job
+
+    def figures(self) -> Figures:
+        """How many jobs there are and were. Raises JobsDownError."""
+        return self.store.figures()
 
     def get(self, name: str) -> Job | None:
         """A job as it is now, or None. Raises JobsDownError."""

@@ -13,7 +13,7 @@ from redis.retry import Retry
 from slicer.jobs import transitions
 from slicer.jobs.errors import JobsBusyError, JobsDownError
 from slicer.jobs.failure import LOST, Failure
-from slicer.jobs.job import Job, State
+from slicer.jobs.job import FINAL, Job, State
 from slicer.jobs.lanes import LANES
 from slicer.jobs.order import ID, Order
 
@@ -21,6 +21,8 @@ from slicer.jobs.order import ID, Order
 _BATCH = 100
 #: Seconds for which a job that nobody finishes is remembered: longer than any queue.
 _ACTIVE_SECONDS = 7 * 86_400
+#: Jobs that are counted at most: Redis does nothing else meanwhile.
+_MOST_COUNTED = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +32,15 @@ class Patience:
     lease: float = 10.0  #: a running job of which nothing was heard
     queued: float = 60.0  #: a queued one whose message was sent; twice as long with each time it is sent
     again: float = 5.0  #: one that another worker is looking after
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """The jobs of a site as numbers, by lane."""
+
+    now: dict[tuple[str, str], int]  #: queued and running
+    ever: dict[tuple[str, str], int]  #: opened, done, failed, cancelled; never falling
+    seconds: dict[str, float]  #: worked on what is done or failed
 
 
 class JobStore:
@@ -59,6 +70,7 @@ class JobStore:
         self._prefix = f"{name}:job:"
         self._active = f"{name}:active"
         self._outbox = f"{name}:outbox"
+        self._counts = f"{name}:counts"
         self._name = name
         self._keep = keep_seconds
         self._most = most
@@ -73,17 +85,21 @@ class JobStore:
         self._finish = script(transitions.FINISH)
         self._cancel = script(transitions.CANCEL)
         self._overdue = script(transitions.OVERDUE)
+        self._census = script(transitions.CENSUS)
 
-    def open(self, order: Order, lane: str, *, again: bool = False) -> tuple[Literal["new", "unsent", "known"], Job]:
+    def open(
+        self, order: Order, lane: str, *, again: bool = False, request: str = ""
+    ) -> tuple[Literal["new", "unsent", "known"], Job]:
         """The job of an order, made if there is none; `again` has one that is done done anew, for its result is gone.
 
+        `request` is the name of the request that asks; a new job carries it to its worker.
         What is "new" or "unsent" must be sent to a worker, after which `sent` is called. Raises JobsBusyError, JobsDownError.
         """
         name = order.id
         with _down():
             became, now, flat = self._open(
                 keys=self._keys(name),
-                args=[name, order.to_json(), lane, self._most, _ACTIVE_SECONDS, "1" if again else "0"],
+                args=[name, order.to_json(), lane, self._most, _ACTIVE_SECONDS, "1" if again else "0", request],
             )
         if became == "full":
             raise JobsBusyError(f"{self._most} jobs are waiting already; try again later")
@@ -108,14 +124,17 @@ class JobStore:
             fields, (seconds, micros) = pipe.execute()
         return _job(name, fields, seconds + micros / 1e6)
 
-    def claim(self, name: str, token: str) -> Order | None:
-        """Take a job for the worker called `token`; None where it needs no work, or not from this one. Raises JobsDownError."""
+    def claim(self, name: str, token: str) -> tuple[Order, str] | None:
+        """Take a job for the worker called `token`, with the name of the request that asked for it.
+
+        None where it needs no work, or not from this one. Raises JobsDownError.
+        """
         with _down():
-            text = self._claim(
+            found = self._claim(
                 keys=self._keys(name),
                 args=[name, token, self._lease, self._attempts, json.dumps(LOST.problem), self._keep],
             )
-        return Order.from_json(text) if text else None
+        return (Order.from_json(found[0]), found[1]) if found else None
 
     def beat(self, name: str, token: str, progress: float) -> bool:
         """Say that the work goes on; False where it shall not, as the job is cancelled or another worker's. Raises JobsDownError."""
@@ -175,6 +194,22 @@ class JobStore:
         with _down():
             return bool(self._redis.set(f"{self._name}:turn:{what}", "1", nx=True, px=_milliseconds(seconds)))
 
+    def figures(self) -> Figures:
+        """How many jobs there are and were. Raises JobsDownError."""
+        with _down():
+            active = self._census(keys=[self._active], args=[self._prefix, _MOST_COUNTED])
+            counts: dict[str, str] = self._redis.hgetall(self._counts)  # type: ignore[assignment]
+        now = {(lane, state): 0 for lane in LANES for state in (State.QUEUED.value, State.RUNNING.value)}
+        for key in zip(active[::2], active[1::2], strict=True):
+            if key in now:
+                now[key] += 1
+        states = ("opened", *sorted(state.value for state in FINAL))
+        return Figures(
+            now=now,
+            ever={(lane, state): int(counts.get(f"{lane}:{state}", 0)) for lane in LANES for state in states},
+            seconds={lane: int(counts.get(f"{lane}:milliseconds", 0)) / 1000 for lane in LANES},
+        )
+
     def ping(self) -> None:
         """Raise JobsDownError unless Redis answers."""
         with _down():
@@ -189,7 +224,7 @@ class JobStore:
         return _milliseconds(self._patience.lease)
 
     def _keys(self, name: str) -> list[str]:
-        return [self._prefix + name, self._active, self._outbox]
+        return [self._prefix + name, self._active, self._outbox, self._counts]
 
 
 def _job(name: str, fields: Mapping[str, str], now: float) -> Job | None:

@@ -2,7 +2,8 @@
 
 A job is a hash. Every job that is queued or running is also in the sorted set `active`, under the moment in milliseconds when somebody
 must look after it: for a running one the end of its lease, which its worker puts off while it lives. The list `outbox` has the names
-of jobs of which something is to be told.
+of jobs of which something is to be told. The hash `counts` has how many jobs were opened and have ended, by lane and state, and the
+milliseconds that were worked on them: numbers that never fall, for who watches the site.
 """
 
 _NOW = """
@@ -10,7 +11,8 @@ local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 """
 
-#: KEYS job, active, outbox. ARGV id, order, lane, most active, seconds to keep, "1" to do again what is done.
+#: KEYS job, active, outbox, counts. ARGV id, order, lane, most active, seconds to keep, "1" to do again what is done, the name of the
+#: request that asks.
 #: Returns what became of it: "new" (it must be sent), "unsent" (it was accepted before and must be sent), "known" or "full"; when that
 #: was, in milliseconds; and the fields of the job, names and values in turns.
 OPEN = (
@@ -37,7 +39,9 @@ if redis.call('ZCARD', KEYS[2]) >= tonumber(ARGV[4]) then
     return became('full')
 end
 redis.call('DEL', KEYS[1])
+redis.call('HSET', KEYS[1], 'request', ARGV[7])
 redis.call('HSET', KEYS[1], 'order', ARGV[2], 'lane', ARGV[3], 'state', 'queued', 'asked', now, 'sent', '0', 'sends', '0', 'attempts', '0')
+redis.call('HINCRBY', KEYS[4], ARGV[3] .. ':opened', 1)
 redis.call('EXPIRE', KEYS[1], ARGV[5])
 redis.call('ZADD', KEYS[2], now + 2000, ARGV[1])
 return became('new')
@@ -58,8 +62,9 @@ return 1
 """
 )
 
-#: KEYS job, active, outbox. ARGV id, token of the worker, milliseconds of the lease, most attempts, problem, seconds to keep.
-#: Returns the order of a job that is this worker's now, or nothing: it is somebody else's, or needs no work.
+#: KEYS job, active, outbox, counts. ARGV id, token of the worker, milliseconds of the lease, most attempts, problem, seconds to keep.
+#: Returns the order of a job that is this worker's now, and the name of the request that asked for it; or nothing: it is somebody
+#: else's, or needs no work.
 CLAIM = (
     _NOW
     + """
@@ -77,12 +82,13 @@ if attempts > tonumber(ARGV[4]) then
     redis.call('EXPIRE', KEYS[1], ARGV[6])
     redis.call('ZREM', KEYS[2], ARGV[1])
     redis.call('LPUSH', KEYS[3], ARGV[1])
+    redis.call('HINCRBY', KEYS[4], redis.call('HGET', KEYS[1], 'lane') .. ':failed', 1)
     return false
 end
 redis.call('HSET', KEYS[1], 'state', 'running', 'started', now, 'token', ARGV[2], 'lease', now + ARGV[3], 'progress', '0')
 redis.call('ZADD', KEYS[2], now + ARGV[3], ARGV[1])
 redis.call('LPUSH', KEYS[3], ARGV[1])
-return redis.call('HGET', KEYS[1], 'order')
+return {redis.call('HGET', KEYS[1], 'order'), redis.call('HGET', KEYS[1], 'request') or ''}
 """
 )
 
@@ -103,7 +109,7 @@ return 1
 """
 )
 
-#: KEYS job, active, outbox. ARGV id, token, state, problem, "1" where another try would fail too, seconds to keep.
+#: KEYS job, active, outbox, counts. ARGV id, token, state, problem, "1" where another try would fail too, seconds to keep.
 #: Returns 1 where the state is now that, 0 where the job was not this worker's any more.
 FINISH = (
     _NOW
@@ -117,6 +123,9 @@ redis.call('HDEL', KEYS[1], 'token', 'lease')
 if ARGV[3] == 'done' then
     redis.call('HSET', KEYS[1], 'progress', '1')
 end
+local lane = redis.call('HGET', KEYS[1], 'lane')
+redis.call('HINCRBY', KEYS[4], lane .. ':' .. ARGV[3], 1)
+redis.call('HINCRBY', KEYS[4], lane .. ':milliseconds', math.max(0, now - tonumber(redis.call('HGET', KEYS[1], 'started'))))
 redis.call('EXPIRE', KEYS[1], ARGV[6])
 redis.call('ZREM', KEYS[2], ARGV[1])
 redis.call('LPUSH', KEYS[3], ARGV[1])
@@ -125,7 +134,7 @@ return 1
 """
 )
 
-#: KEYS job, active, outbox. ARGV id, seconds to keep. Returns the state before; nothing where there is no such job.
+#: KEYS job, active, outbox, counts. ARGV id, seconds to keep. Returns the state before; nothing where there is no such job.
 CANCEL = (
     _NOW
     + """
@@ -137,6 +146,7 @@ if state == 'queued' or state == 'running' then
     redis.call('ZREM', KEYS[2], ARGV[1])
     redis.call('LPUSH', KEYS[3], ARGV[1])
     redis.call('LTRIM', KEYS[3], 0, 9999)
+    redis.call('HINCRBY', KEYS[4], redis.call('HGET', KEYS[1], 'lane') .. ':cancelled', 1)
 end
 return state
 """
@@ -166,3 +176,16 @@ end
 return found
 """
 )
+
+#: KEYS active. ARGV prefix of the keys of jobs, most jobs that are looked at. Returns lane and state, in turns, of each.
+CENSUS = """
+local found = {}
+for _, id in ipairs(redis.call('ZRANGE', KEYS[1], 0, ARGV[2] - 1)) do
+    local fields = redis.call('HMGET', ARGV[1] .. id, 'lane', 'state')
+    if fields[1] and fields[2] then
+        found[#found + 1] = fields[1]
+        found[#found + 1] = fields[2]
+    end
+end
+return found
+"""

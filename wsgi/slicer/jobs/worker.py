@@ -1,6 +1,7 @@
 """A worker: Celery with a fixed number of processes, each of which does the jobs of one lane, one after another."""
 
 import ctypes
+import json
 import logging
 import os
 import resource
@@ -15,6 +16,7 @@ from celery import Celery
 from celery.exceptions import SoftTimeLimitExceeded
 from celery.signals import setup_logging, worker_process_init
 
+from slicer.counts.log import LineLog, moment
 from slicer.jobs.celery_app import TASK, make_app, queue_name
 from slicer.jobs.desk import open_store
 from slicer.jobs.errors import JobsDownError
@@ -38,7 +40,8 @@ def run(settings: Settings, lane: str, processes: int) -> int:
     app = make_app(settings, worker=True)
     workshop = Workshop(settings)
     workshop.prepare()
-    bench = _Bench(open_store(settings, timeout=2.0), workshop)
+    log = LineLog(settings.request_log) if settings.request_log else None
+    bench = _Bench(open_store(settings, timeout=2.0), workshop, lane, log)
     app.task(bench.do, name=TASK)
     most = _REST_BYTES + settings.render_memory_bytes
     parent = os.getpid()
@@ -82,21 +85,33 @@ def _with_parent(parent: int) -> None:
 class _Bench:
     """What a process does with a message."""
 
-    def __init__(self, store: JobStore, workshop: Workshop) -> None:
+    def __init__(self, store: JobStore, workshop: Workshop, lane: str, log: LineLog | None) -> None:
+        self._lane = lane
+        self._log = log
         self._store = store
         self._workshop = workshop
 
     def do(self, name: str) -> None:
         """Do a job, if it is still to be done. Whatever happens to the work is said of the job, and the message is done with."""
         token = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex}"
-        order = _patiently(lambda: self._store.claim(name, token))
-        if order is None:
+        claimed = _patiently(lambda: self._store.claim(name, token))
+        if claimed is None:
             return
+        order, request = claimed
         failure: Failure | None = None
+        began = time.monotonic()
+
+        def say(event: str, reason: str | None = None) -> None:
+            if self._log is not None:
+                seconds = round(time.monotonic() - began, 3)
+                self._log.write(_line(request, name, self._lane, event, order.url, seconds, reason))
+
+        say("started")
         try:
             with Watch(self._store, name, token) as watch:
                 self._workshop.make(order, watch.progress)
         except UnwantedError:
+            say("left", "cancelled, or another worker has it")
             return
         except SoftTimeLimitExceeded:
             failure = OVERSTAYED
@@ -104,7 +119,28 @@ class _Bench:
             failure = failure_of(error)
             if failure.status >= 500:
                 _LOG.exception("job %s: %s", name, order.url)
-        _patiently(lambda: self._store.finish(name, token, failure))
+        kept = _patiently(lambda: self._store.finish(name, token, failure))
+        if failure is not None:
+            say("failed", str(failure.problem.get("detail", "")))
+        else:
+            say("done" if kept else "left", None if kept else "another worker has it")
+
+
+def _line(request: str, job: str, lane: str, event: str, target: str, seconds: float, reason: str | None) -> str:
+    """One turn of a job as a line of the log, with the same names as a request's."""
+    return json.dumps(
+        {
+            "time": moment(time.time()),
+            "request_id": request or None,
+            "job": job,
+            "lane": lane,
+            "pid": os.getpid(),
+            "event": event,
+            "target": target,
+            "seconds": seconds,
+            "reason": reason,
+        }
+    )
 
 
 def _patiently(ask: Callable[[], _T]) -> _T:

@@ -10,10 +10,11 @@ import resource
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 
 from slicer.media.library import Library
 from slicer.media.source import Source, SourceTooLargeError, SourceUnavailableError, real_path
-from slicer.media.store import IndexStore
+from slicer.media.store import IndexPendingError, IndexStore
 from slicer.mp3 import Index, SourceChangedError, has_grown
 
 #: Sources kept open at most, and the seconds after which one that nobody asks for is closed when another is.
@@ -29,6 +30,14 @@ def most_open() -> int:
     if soft == resource.RLIM_INFINITY:
         return MAX_OPEN
     return max(1, min(MAX_OPEN, (soft - _OTHER_DESCRIPTORS) // 2))
+
+
+#: Is told of what, and what came of it.
+Note = Callable[[str, str], None]
+
+
+def _nobody(what: str, outcome: str) -> None:
+    """Is told and does nothing."""
 
 
 class Opened:
@@ -67,9 +76,13 @@ class Opened:
 class Shelf:
     """The sources used last, up to a number and to so many bytes of indexes. Safe for any number of threads."""
 
-    def __init__(self, library: Library, store: IndexStore, *, memory_bytes: int, largest: int) -> None:
+    def __init__(
+        self, library: Library, store: IndexStore, *, memory_bytes: int, largest: int, note: Note | None = None
+    ) -> None:
+        """`note` is told where each index came from: memory, disk, built, or pending where it is not ready."""
         self._library = library
         self._store = store
+        self._note = note or _nobody
         self._limit = memory_bytes
         self._largest = largest
         self._most = most_open()
@@ -88,12 +101,20 @@ class Shelf:
             if found is not None:
                 self._items.move_to_end(path)
                 found.used = time.monotonic()
-                return found
+        if found is not None:
+            self._note("index", "memory")
+            return found
         source = self._open(path)
         if source.identity.size > self._largest:
             raise SourceTooLargeError(f"the file holds {source.identity.size} bytes and {self._largest} are allowed")
         # Not closed here on errors: the last reference closes it.
-        opened = Opened(self._library.full_path(path), source, self._store.get(source))
+        try:
+            index, origin = self._store.find(source)
+        except IndexPendingError:
+            self._note("index", "pending")
+            raise
+        self._note("index", origin)
+        opened = Opened(self._library.full_path(path), source, index)
         self._put(path, opened)
         return opened
 

@@ -53,6 +53,10 @@ class IndexStore:
 
         Raises Mp3Error where the file cannot be indexed, IndexPendingError when the time for one request is used up.
         """
+        return self.find(source)[0]
+
+    def find(self, source: Source) -> tuple[Index, str]:
+        """The same, and where it came from: "disk" or "built"."""
         identity = source.identity
         known = self._errors.get(identity)
         if known is not None:
@@ -84,17 +88,17 @@ class IndexStore:
                     gone += 1
         return gone
 
-    def _from_disk_or_build(self, source: Source) -> Index:
+    def _from_disk_or_build(self, source: Source) -> tuple[Index, str]:
         deadline = time.monotonic() + self._seconds
         path = self._path(source.identity)
         found = self._read(path)
         if found and found[0] == source.identity and found[1].complete:
-            return found[1]
+            return found[1], "disk"
         with self._lock(path, deadline):
             # Another thread or process may have built it while this one waited.
             found = self._read(path)
             if found and found[0] == source.identity and found[1].complete:
-                return found[1]
+                return found[1], "disk"
             # To go on from: a walk of this very file that ran out of time, or one of the file before it grew.
             fits = found and (found[0] == source.identity or found[0].size < source.identity.size)
             try:
@@ -105,7 +109,7 @@ class IndexStore:
             self._write(path, indexfile.dump(source.identity, index))
         if not index.complete:
             raise IndexPendingError
-        return index
+        return index, "built"
 
     def _path(self, identity: Identity) -> str:
         key = b"%d\0%d\0%d\0%b" % (indexfile.FORMAT_VERSION, identity.device, identity.inode, identity.path)

@@ -5,6 +5,7 @@ and a configuration without quotes, and the run user may not reach a checkout.
 """
 
 import os
+import pwd
 import re
 import shutil
 import tempfile
@@ -17,6 +18,8 @@ LONGEST = 108 - 1 - len("/wsgi.4194304.999.99.sock") - len("/slicer-12345678")
 
 #: The file in a server root that every daemon keeps open which has loaded the application.
 LOADED = "loaded"
+#: The folder in a server root in which daemons keep what they count.
+COUNTS = "counts"
 
 # What survives the unquoted places of express's apachectl and httpd.conf.
 _PLAIN = re.compile(r"/[A-Za-z0-9._/+@:-]*")
@@ -60,6 +63,16 @@ def fill(root: str, files: Files, defines: Mapping[str, str]) -> None:
     os.chmod(loaded, 0o644)
     with open(os.path.join(root, "sizes.conf"), "w", encoding="ascii") as sizes:
         sizes.writelines(f"Define {name} {value}\n" for name, value in defines.items())
+
+
+def own_counts(root: str, user: str | None) -> None:
+    """Make the folder in `root` in which daemons keep what they count, theirs alone: they run as `user` (None: the caller)."""
+    path = os.path.join(root, COUNTS)
+    os.mkdir(path, 0o700)
+    os.chmod(path, 0o700)
+    if user is not None:
+        account = pwd.getpwnam(user)
+        os.chown(path, account.pw_uid, account.pw_gid)
 
 
 def remove(root: str) -> None:

@@ -64,10 +64,14 @@ def run(
         preflight.keys_usable(settings.signing_keys, user)
     for name, what in CACHES.items():
         preflight.own_folder(f"{what} folder", getattr(settings, name), PREFIX + name.upper(), user)
+    if settings.request_log:
+        log_folder = os.path.dirname(settings.request_log)
+        preflight.own_folder("folder of the log of requests", log_folder, PREFIX + "REQUEST_LOG", user)
     with _Signals() as signals:
         server_root = root.make(root.candidates(os.environ))
         try:
             root.fill(server_root, found, sizes.defines())
+            root.own_counts(server_root, user)
             launch = express.Launch(host=host, port=port, root=server_root, sizes=sizes, user=user)
             _print_table(sizes)
             print(f"http://{express.listen_host(host)}:{port}/ serves {settings.media}; Ctrl-C stops it", flush=True)

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 from werkzeug.exceptions import NotFound
 from werkzeug.routing import Map, RequestRedirect, Rule
 
+from slicer.counts.cells import Cells
+from slicer.counts.folder import Folder, in_memory
+from slicer.counts.log import LineLog
 from slicer.media.library import Library
 from slicer.media.shelf import Shelf
 from slicer.media.store import IndexStore
@@ -16,9 +19,11 @@ from slicer.web.answer import Answer
 from slicer.web.clips import Clips
 from slicer.web.cors import Cors
 from slicer.web.documents import Documents
-from slicer.web.extra import Extra
+from slicer.web.extra import Extra, process_group, process_threads
 from slicer.web.gate import Gate, finish
+from slicer.web.ledger import Ledger, Record, Watched
 from slicer.web.memory import make_place
+from slicer.web.metrics import Metrics
 from slicer.web.options import parse_options
 from slicer.web.page import Page
 from slicer.web.prefer import preferred
@@ -48,14 +53,26 @@ _OTHER_METHODS = {"jobs": ("POST", "OPTIONS"), "job": ("GET", "HEAD", "DELETE", 
 class Slicer:
     """The WSGI application. Every thread of a process runs this one object."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, counts: str | None = None) -> None:
+        """`counts` is the folder in which all processes of the server keep their numbers; None for a process by itself."""
         library = Library(settings.media)
+        folder, cells = _numbers(counts)
+        log = LineLog(settings.request_log) if settings.request_log else None
+        self._ledger = Ledger(cells, log, process_group() or "none", process_threads())
         store = IndexStore(settings.index_dir, seconds=settings.index_seconds)
         store.prepare()
-        shelf = Shelf(library, store, memory_bytes=settings.index_memory_bytes, largest=settings.max_source_bytes)
+        shelf = Shelf(
+            library,
+            store,
+            memory_bytes=settings.index_memory_bytes,
+            largest=settings.max_source_bytes,
+            note=self._ledger.note,
+        )
         self._clips = Clips(settings, shelf)
         self._gate = Gate(settings)
-        self._extra = Extra(settings, shelf, {"render": self._render_pairs, "peaks": self._peaks_pairs})
+        pairs = {"render": self._render_pairs, "peaks": self._peaks_pairs}
+        self._extra = Extra(settings, shelf, pairs, self._ledger)
+        self._metrics = Metrics(settings, folder, cells, self._extra)
         self._documents = Documents(library, store, shelf, hidden=self._gate.covers)
         self._lists = bool(settings.list_library)
         self._page = Page()
@@ -75,6 +92,7 @@ class Slicer:
                 Rule("/library", endpoint="library", methods=_METHODS),
                 Rule("/healthz", endpoint="healthz", methods=_METHODS),
                 Rule("/readyz", endpoint="readyz", methods=_METHODS),
+                Rule("/metrics", endpoint="metrics", methods=_METHODS),
                 Rule("/openapi.json", endpoint="openapi", methods=_METHODS),
             ],
             strict_slashes=False,
@@ -175,14 +193,19 @@ class Slicer:
         """Able to serve."""
         return self._documents.readyz(environ)
 
+    def on_metrics(self, environ: "WSGIEnvironment") -> Answer:
+        """The numbers of the server."""
+        return self._metrics.answer(environ)
+
     def on_openapi(self, environ: "WSGIEnvironment") -> Answer:
         """The API's description."""
         return self._documents.openapi(environ)
 
-    def dispatch(self, environ: "WSGIEnvironment") -> Answer:
+    def dispatch(self, environ: "WSGIEnvironment", record: Record) -> Answer:
         """The answer to a request, whatever happens."""
+        problem: Problem | None = None
         try:
-            endpoint = self._endpoint(environ["PATH_INFO"])
+            endpoint = record.route = self._endpoint(environ["PATH_INFO"])
             method = environ["REQUEST_METHOD"]
             methods = _OTHER_METHODS.get(endpoint, _METHODS)
             allow = ", ".join(methods)
@@ -196,25 +219,29 @@ class Slicer:
             if method == "OPTIONS":
                 return Answer(204, [("Allow", allow), ("Cache-Control", "no-store"), *self._cors.preflight(allow)], ())
             answer: Answer = getattr(self, f"on_{endpoint}")(environ)
-        except Problem as problem:
-            answer = problem.answer()
+        except Problem as error:
+            problem = error
         except (NotFound, RequestRedirect):
-            answer = not_found().answer()
+            problem = not_found()
         except MemoryError:
             make_place(environ)
-            answer = busy("the server is short of memory; try again", 2).answer()
+            problem = busy("the server is short of memory; try again", 2)
         except OSError:
             # A disk that fails, a file system that is away: the operator's, not the client's, and it may come back.
             _LOG.exception("%s %s", environ["REQUEST_METHOD"], environ.get("REQUEST_URI") or environ["PATH_INFO"])
-            answer = busy("the server cannot read or write what it needs at the moment; try again", 5).answer()
+            problem = busy("the server cannot read or write what it needs at the moment; try again", 5)
         except Exception:
             _LOG.exception("%s %s", environ["REQUEST_METHOD"], environ.get("REQUEST_URI") or environ["PATH_INFO"])
-            answer = Problem(500, "internal", "the server made a mistake; it is in its log").answer()
+            problem = Problem(500, "internal", "the server made a mistake; it is in its log")
         except BaseException as error:
             # What mod_wsgi interrupts a request with that overstays. Its own answer would have no body and no Retry-After.
             if type(error).__name__ != "RequestTimeout":
                 raise
-            answer = overstayed().answer()
+            problem = overstayed()
+        if problem is not None:
+            record.reason = problem.kind
+            answer = problem.answer()
+        record.status = answer.status
         return answer
 
     def _endpoint(self, path: str) -> str:
@@ -232,10 +259,16 @@ class Slicer:
 
     def wsgi_app(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """The application proper, apart from __call__ so that a wrapper can go around it."""
-        answer = self.dispatch(environ)
-        finish(environ, answer)
-        answer.headers += self._cors.headers(environ)
-        return answer(environ, start_response)
+        record = self._ledger.begin(environ)
+        try:
+            answer = self.dispatch(environ, record)
+            finish(environ, answer)
+            answer.headers += self._cors.headers(environ)
+            answer.headers.append(("X-Request-Id", record.id))
+            return Watched(answer(environ, start_response), record, self._ledger)
+        except BaseException:
+            self._ledger.end(record)
+            raise
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """Answer a WSGI request."""
@@ -254,6 +287,20 @@ def _job_of(environ: "WSGIEnvironment") -> str:
     return name
 
 
-def create_app(settings: Settings) -> Slicer:
-    """An application with these settings. Raises OSError if its index folder cannot be made, KeysError if keys cannot be used."""
-    return Slicer(settings)
+def _numbers(counts: str | None) -> tuple[Folder | None, Cells]:
+    """Where this process counts: in a server's folder of counts, or for itself where there is none, or it cannot be used."""
+    if counts is not None:
+        folder = Folder(counts)
+        try:
+            return folder, folder.begin()
+        except OSError as error:
+            _LOG.error("requests are not counted: %s", error)
+    return None, in_memory()
+
+
+def create_app(settings: Settings, counts: str | None = None) -> Slicer:
+    """An application with these settings, which counts in the folder `counts`.
+
+    Raises OSError if its index folder cannot be made, KeysError if keys cannot be used.
+    """
+    return Slicer(settings, counts)

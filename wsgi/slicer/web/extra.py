@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from slicer.media.shelf import Shelf
 from slicer.settings import Settings
+from slicer.web.ledger import Ledger
 from slicer.web.problems import Problem
 
 if TYPE_CHECKING:
@@ -33,14 +34,15 @@ class _Loaded(NamedTuple):
 class Extra:
     """One object for all threads."""
 
-    def __init__(self, settings: Settings, shelf: Shelf, parsers: "Parsers") -> None:
+    def __init__(self, settings: Settings, shelf: Shelf, parsers: "Parsers", ledger: Ledger) -> None:
         """Loads at once where renders are made, and where jobs are taken, so that no request waits for it."""
         self._settings = settings
         self._parsers = parsers
         self._shelf = shelf
+        self._ledger = ledger
         self._lock = threading.Lock()
         self._loaded: _Loaded | None = None
-        renders = _process_group() == _GROUP
+        renders = process_group() == _GROUP
         if renders:
             _let_others_go_first()
         if renders or settings.jobs_broker:
@@ -64,6 +66,13 @@ class Extra:
         """Answers for jobs, None where there are none. Raises Problem 501 where packages are missing."""
         return self._get().jobs if self._settings.jobs_broker else None
 
+    def jobs_if_there(self) -> "Jobs | None":
+        """Answers for jobs; None where there are none, or packages of theirs are missing."""
+        try:
+            return self.jobs
+        except Problem:
+            return None
+
     def _get(self) -> _Loaded:
         try:
             return self._load()
@@ -79,7 +88,7 @@ class Extra:
                 from slicer.web.renders import Renders
                 from slicer.web.workshop import Workshop
 
-                workshop = Workshop(self._settings, self._shelf)
+                workshop = Workshop(self._settings, self._shelf, self._ledger.note)
                 workshop.prepare()
                 self._loaded = _Loaded(Renders(workshop), Waveforms(workshop), self._jobs(workshop))
             return self._loaded
@@ -91,7 +100,7 @@ class Extra:
             from slicer.web.jobs import Jobs
             from slicer.web.orders import Orders
 
-            return Jobs(self._settings, Orders(self._settings, workshop, self._parsers))
+            return Jobs(self._settings, Orders(self._settings, workshop, self._parsers), self._ledger)
         except ImportError as error:
             _LOG.error("no jobs: %s", error)
             return None
@@ -106,10 +115,19 @@ def _let_others_go_first() -> None:
             os.setpriority(os.PRIO_PROCESS, int(thread), min(own + _NICE, _NICEST))
 
 
-def _process_group() -> str:
+def process_group() -> str:
     """The group of the mod_wsgi daemon that this is; empty for any other process."""
     try:
         import mod_wsgi  # type: ignore[import-not-found, import-untyped, unused-ignore]
     except ImportError:
         return ""
     return str(getattr(mod_wsgi, "process_group", ""))
+
+
+def process_threads() -> int:
+    """How many threads of this process answer requests: as mod_wsgi says, 1 for any other process."""
+    try:
+        import mod_wsgi  # type: ignore[import-not-found, import-untyped, unused-ignore]
+    except ImportError:
+        return 1
+    return int(getattr(mod_wsgi, "threads_per_process", 1))

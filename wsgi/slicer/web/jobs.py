@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from slicer.jobs import FINAL, Job, JobsBusyError, JobsDownError, Order, State
 from slicer.jobs.desk import Desk
+from slicer.jobs.store import Figures
 from slicer.settings import Settings
 from slicer.web.answer import Answer
+from slicer.web.ledger import Ledger
 from slicer.web.orders import Kind, Orders, Pairs
 from slicer.web.prefer import Preferred
 from slicer.web.problems import Problem, busy
@@ -29,7 +31,8 @@ _HOLD_FIELD = "HTTP_X_SLICER_HOLD"
 class Jobs:
     """Answers for jobs. One object for all threads; nothing in it waits for a job."""
 
-    def __init__(self, settings: Settings, orders: Orders) -> None:
+    def __init__(self, settings: Settings, orders: Orders, ledger: Ledger) -> None:
+        self._ledger = ledger
         self._desk = Desk(settings)
         self._orders = orders
         self._from = float(settings.job_from_seconds)
@@ -81,6 +84,7 @@ class Jobs:
             job = self._desk.cancel(name)
         if job is None:
             raise _unknown()
+        self._ledger.name_job(job.id)
         if job.state in {State.DONE, State.FAILED}:
             raise Problem(409, "job-ended", f"the job has ended already: it is {job.state}", {"state": job.state.value})
         return _answer(job, 200)
@@ -107,10 +111,20 @@ class Jobs:
 
     def _ask(self, order: Order) -> Job:
         with _problems():
-            job = self._desk.ask(order)
+            request = self._ledger.request
+            job = self._desk.ask(order, request=request)
             if job.state is State.DONE and not self._orders.is_kept(order):
-                job = self._desk.ask(order, again=True)
+                job = self._desk.ask(order, again=True, request=request)
+            self._ledger.name_job(job.id)
             return job
+
+    def figures(self) -> Figures | None:
+        """How many jobs there are and were; None where nobody can say now."""
+        try:
+            return self._desk.figures()
+        except JobsDownError as error:
+            _LOG.error("jobs: %s", error)
+            return None
 
     def _found(self, name: str) -> Job:
         """A job. Raises Problem: 404 for one that there is not, 410 for one whose result is gone."""
@@ -118,6 +132,7 @@ class Jobs:
             job = self._desk.get(name)
         if job is None:
             raise _unknown()
+        self._ledger.name_job(job.id)
         if job.state is State.DONE and not self._orders.is_kept(job.order):
             raise Problem(
                 410, "result-gone", "the result was not kept for so long; ask for it again", {"request": job.order.url}

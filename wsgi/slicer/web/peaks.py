@@ -54,7 +54,7 @@ class Waveforms:
         """The waveform, as it is kept or as it is made now, and its ETag. Raises Problem 503 with how far it has got."""
         version = Version.of(opened.source.identity, opened.index)
         key, partial_key = request.key(version), request.partial_key(version)
-        kept = self._workshop.kept(key)
+        kept = self._workshop.found("peaks", key)
         if kept is not None:
             return kept
         limits = self._workshop.limits(began)
@@ -64,7 +64,8 @@ class Waveforms:
             with done:
                 partial = done.read()
         try:
-            drawn = peaks(request, opened.source.fd, opened.index, limits, partial=partial)
+            with self._workshop.making("peaks"):
+                drawn = peaks(request, opened.source.fd, opened.index, limits, partial=partial)
         except PeaksTimeoutError as error:
             opened.check_unchanged()
             stored = self._workshop.results.put(partial_key, {}, [error.partial])

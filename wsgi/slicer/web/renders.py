@@ -53,11 +53,12 @@ class Renders:
     def _finished(self, request: RenderRequest, opened: Opened, began: float) -> tuple[Finished, str]:
         """The result, as it is kept or as it is made now, and its ETag."""
         key = request.key(Version.of(opened.source.identity, opened.index))
-        kept = self._workshop.kept(key)
+        kept = self._workshop.found("render", key)
         if kept is not None:
             return kept
         limits = self._workshop.limits(began)
-        made = render(request, opened.source.fd, opened.index, limits, scratch=self._workshop.scratch)
+        with self._workshop.making("render"):
+            made = render(request, opened.source.fd, opened.index, limits, scratch=self._workshop.scratch)
         try:
             # Written to while it was read: then nobody knows what this is of. A file that was renamed over is still the old one.
             opened.check_unchanged()

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from fractions import Fraction
@@ -43,8 +43,10 @@ _LEAST_SECONDS = 0.5
 class Workshop:
     """One object for all threads; it holds nothing that changes but what is on disk."""
 
-    def __init__(self, settings: Settings, shelf: Shelf) -> None:
+    def __init__(self, settings: Settings, shelf: Shelf, note: Callable[[str, str, float], None]) -> None:
+        """`note` is told of each result that was asked for: what it is, what came of it, and the seconds that took."""
         self._shelf = shelf
+        self._note = note
         self._limits = Limits(
             shortest_seconds=settings.min_clip_seconds,
             span_seconds=settings.max_render_seconds,
@@ -100,6 +102,24 @@ class Workshop:
     def keep(self, key: str, facts: dict[str, str | int], etag: str, pieces: Iterable[bytes]) -> Stored | None:
         """Keep a result, and return it as it is kept; None where there is no place for it."""
         return self.results.put(key, {**facts, "etag": etag}, pieces)
+
+    @contextmanager
+    def making(self, kind: str) -> Iterator[None]:
+        """Around the making of a result of a kind, which is noted."""
+        began = time.monotonic()
+        outcome = "failed"
+        try:
+            yield
+            outcome = "made"
+        finally:
+            self._note(kind, outcome, time.monotonic() - began)
+
+    def found(self, kind: str, key: str) -> tuple[Stored, str] | None:
+        """A result of a kind that is kept, with its ETag in quotes, for a request for it, which is noted."""
+        found = self.kept(key)
+        if found is not None:
+            self._note(kind, "kept", 0.0)
+        return found
 
     def kept(self, key: str) -> tuple[Stored, str] | None:
         """A result that is kept, with its ETag in quotes."""

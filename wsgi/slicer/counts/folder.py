@@ -1,0 +1,149 @@
+"""All numbers of a server: a folder with a file for each process that lives, and one with the sums of those that have ended.
+
+A process holds a lock on its file, which the kernel lets go when it ends, however it ends. What it counted is then added to the sums, and
+its file goes, so that the folder is no larger after a thousand new processes. Counters never fall and gauges go with their process.
+"""
+
+import contextlib
+import fcntl
+import json
+import mmap
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from slicer.counts import cells
+from slicer.counts.cells import Cells, Values
+
+_LOCK, _SUMS = "lock", "sums"
+_LOCK_SECONDS = 2.0
+_POLL_SECONDS = 0.002
+
+
+class FolderBusyError(OSError):
+    """Another process has the folder's lock and does not let go."""
+
+
+@dataclass(slots=True)
+class Total:
+    """The numbers of a whole server at one moment."""
+
+    values: Values = field(default_factory=dict)
+    #: By the processes that live.
+    living: dict[int, Values] = field(default_factory=dict)
+
+
+class Folder:
+    """One server's folder. Safe for any number of processes."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._own: int | None = None
+
+    def begin(self) -> Cells:
+        """The numbers of this process, from now until it ends. Raises OSError."""
+        pid = os.getpid()
+        with self._locked():
+            self._gather()
+            path = os.path.join(self._path, f"{pid}-{time.time_ns()}")
+            # Kept open: the lock is the descriptor's.
+            self._own = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            fcntl.flock(self._own, fcntl.LOCK_EX)
+            os.posix_fallocate(self._own, 0, cells.SIZE)
+            return Cells(mmap.mmap(self._own, cells.SIZE), pid)
+
+    def total(self) -> Total:
+        """All that was counted by all processes. Raises OSError."""
+        with self._locked():
+            return self._gather()
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        fd = os.open(os.path.join(self._path, _LOCK), os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            end = time.monotonic() + _LOCK_SECONDS
+            while True:
+                try:
+                    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() > end:
+                        raise FolderBusyError("the folder of counts is busy") from None
+                    time.sleep(_POLL_SECONDS)
+            yield
+        finally:
+            os.close(fd)
+
+    def _gather(self) -> Total:
+        """The numbers now. Those of processes that have ended are put into the sums."""
+        total = Total()
+        before, added = self._sums()
+        ended: dict[str, Values] = {}
+        for name in sorted(os.listdir(self._path)):
+            if "-" not in name or name in added:
+                continue
+            found, lives = _look(os.path.join(self._path, name))
+            if found is None:
+                continue
+            pid, values = found
+            if lives:
+                total.living[pid] = values
+            else:
+                ended[name] = {key: numbers for key, numbers in values.items() if not cells.is_gauge(key)}
+        for values in ended.values():
+            cells.add_up(before, values)
+        if ended:
+            # Once for each file, whatever comes between: the names are written with the sums.
+            self._write_sums(before, sorted({*added, *ended}))
+        for name in {*added, *ended}:
+            with contextlib.suppress(OSError):
+                os.unlink(os.path.join(self._path, name))
+        cells.add_up(total.values, before)
+        for values in total.living.values():
+            cells.add_up(total.values, values)
+        return total
+
+    def _sums(self) -> tuple[Values, list[str]]:
+        """What ended processes have counted, and the files of theirs that may still be here."""
+        try:
+            with open(os.path.join(self._path, _SUMS), encoding="utf-8") as file:
+                document = json.load(file)
+        except FileNotFoundError:
+            return {}, []
+        values = {tuple(key): numbers for key, numbers in document["values"] if cells.fits(tuple(key), len(numbers))}
+        return values, [name for name in document["added"] if os.path.exists(os.path.join(self._path, name))]
+
+    def _write_sums(self, values: Values, added: list[str]) -> None:
+        path = os.path.join(self._path, _SUMS)
+        with open(path + ".new", "w", encoding="utf-8") as file:
+            json.dump({"added": added, "values": [[list(key), numbers] for key, numbers in values.items()]}, file)
+        os.replace(path + ".new", path)
+
+
+def _look(path: str) -> tuple[tuple[int, Values] | None, bool]:
+    """What is in a process's file, None where it cannot be read; and whether that process lives."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None, False
+    try:
+        # Before it is read: what is not locked is not written any more.
+        try:
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            lives = False
+        except BlockingIOError:
+            lives = True
+        data = b"".join(iter(lambda: os.read(fd, cells.SIZE), b""))
+    finally:
+        os.close(fd)
+    try:
+        return cells.read(data), lives
+    except ValueError:
+        # Of a process that was killed before it had written anything.
+        return ((0, {}) if not lives else None), lives
+
+
+def in_memory() -> Cells:
+    """Numbers that nobody else can read: of a process that is not one of a server's."""
+    return Cells(mmap.mmap(-1, cells.SIZE), os.getpid())

@@ -1,0 +1,86 @@
+"""Every number that a server tells: its name, what it means, its labels. `/metrics`, dashboard and alert rules know no others."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+#: Upper ends of the ranges of seconds that are counted apart: from a quick clip to the longest wait.
+SECONDS = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One family of numbers, as Prometheus has them (text format 0.0.4)."""
+
+    name: str
+    kind: Literal["counter", "gauge", "histogram"]
+    doc: str
+    labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = ()  #: of a histogram, rising, without infinity
+
+    @property
+    def size(self) -> int:
+        """How many numbers each combination of labels takes: a histogram's are its buckets, what is above them, and the sum."""
+        return len(self.buckets) + 2 if self.kind == "histogram" else 1
+
+
+REQUESTS = Metric(
+    "slicer_requests_total", "counter", "Requests that the application answered.", ("group", "route", "class")
+)
+REQUEST_SECONDS = Metric(
+    "slicer_request_seconds",
+    "histogram",
+    "Seconds from the first line of Python to the last byte that Apache took.",
+    ("group", "route"),
+    SECONDS,
+)
+QUEUE_SECONDS = Metric(
+    "slicer_queue_seconds",
+    "histogram",
+    "Seconds from when Apache gave a request to the process group to the first line of Python.",
+    ("group",),
+    SECONDS,
+)
+REFUSALS = Metric("slicer_refusals_total", "counter", "Answers that are problems, by kind.", ("group", "reason"))
+INDEX = Metric(
+    "slicer_index_lookups_total",
+    "counter",
+    "Sources taken for a request: with an index in memory, on disk, built just now, or not ready in time (pending).",
+    ("group", "outcome"),
+)
+RESULTS = Metric(
+    "slicer_results_total",
+    "counter",
+    "Renders and waveforms that were asked for: found as they were kept, made, or not made (failed).",
+    ("group", "kind", "outcome"),
+)
+RENDER_SECONDS = Metric(
+    "slicer_render_seconds", "histogram", "Seconds of making a render or a waveform.", ("group", "kind"), SECONDS
+)
+BUSY = Metric("slicer_busy_threads", "gauge", "Threads that work on a request now.", ("group",))
+THREADS = Metric("slicer_threads", "gauge", "Threads that can work on a request.", ("group",))
+STARTED = Metric("slicer_processes_started_total", "counter", "Processes that have loaded the application.", ("group",))
+
+#: What each process counts by itself.
+COUNTED = (
+    *(REQUESTS, REQUEST_SECONDS, QUEUE_SECONDS, REFUSALS, INDEX, RESULTS, RENDER_SECONDS),
+    *(BUSY, THREADS, STARTED),
+)
+
+BUILD = Metric("slicer_build_info", "gauge", "1, with the version of the process that tells this.", ("version",))
+PROCESSES = Metric("slicer_processes", "gauge", "Processes that have the application loaded now.", ("group",))
+RESIDENT = Metric(
+    "slicer_resident_memory_bytes", "gauge", "Memory of these processes, shared pages counted in each.", ("group",)
+)
+LARGEST = Metric("slicer_largest_resident_memory_bytes", "gauge", "Memory of the largest of them.", ("group",))
+JOBS_UP = Metric("slicer_jobs_up", "gauge", "1 where the store of jobs answers, 0 where it does not.")
+JOBS = Metric("slicer_jobs", "gauge", "Jobs that are queued or running, of the whole site.", ("lane", "state"))
+JOBS_TOTAL = Metric(
+    "slicer_jobs_total", "counter", "Jobs of the whole site that were opened, and that have ended.", ("lane", "state")
+)
+JOB_SECONDS = Metric(
+    "slicer_job_seconds_total", "counter", "Seconds that workers took for jobs that are done or failed.", ("lane",)
+)
+
+#: What is found out when it is asked for.
+FOUND = (BUILD, PROCESSES, RESIDENT, LARGEST, JOBS_UP, JOBS, JOBS_TOTAL, JOB_SECONDS)
+ALL = (*COUNTED, *FOUND)

@@ -1,0 +1,208 @@
+"""What becomes of each request: counted for `/metrics`, and written to the log of requests."""
+
+import itertools
+import os
+import re
+import secrets
+import threading
+import time
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from slicer.counts.cells import Cells
+from slicer.counts.log import LineLog, moment, text
+from slicer.counts.metrics import (
+    BUSY,
+    INDEX,
+    QUEUE_SECONDS,
+    REFUSALS,
+    RENDER_SECONDS,
+    REQUEST_SECONDS,
+    REQUESTS,
+    RESULTS,
+    SECONDS,
+    STARTED,
+    THREADS,
+)
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+#: How a name of a request looks that is taken from whoever asks.
+_ID = re.compile(r"[A-Za-z0-9._-]{8,64}", re.ASCII)
+_SIGNATURE = re.compile(r"([?&]signature=)[^&]*")
+_CLASSES = ("", "1xx", "2xx", "3xx", "4xx", "5xx")
+#: When Apache's child turned to the process group with a request, in seconds since 1970.
+_QUEUED = "mod_wsgi.queue_start"
+_MOST_TARGET = 8192
+#: Where in a histogram the sum is.
+_SUM = REQUEST_SECONDS.size - 1
+
+
+class Record:
+    """One request while it is answered."""
+
+    __slots__ = (
+        "asked",
+        "began",
+        "bytes",
+        "id",
+        "job",
+        "method",
+        "notes",
+        "queued",
+        "reason",
+        "route",
+        "status",
+        "target",
+    )
+
+    def __init__(self, environ: "WSGIEnvironment", name: str) -> None:
+        self.id = name
+        self.asked = time.time()
+        self.began = time.monotonic()
+        stamp = environ.get(_QUEUED)
+        #: Seconds; None where nobody says.
+        self.queued = max(0.0, self.asked - float(stamp)) if stamp else None
+        self.method: str = environ["REQUEST_METHOD"]
+        self.target: str = environ.get("REQUEST_URI") or environ["PATH_INFO"]
+        if "signature=" in self.target:
+            # It lets anybody in who reads it, so the log has none.
+            self.target = _SIGNATURE.sub(r"\1-", self.target)
+        self.route = "none"
+        self.reason = ""
+        self.job = ""
+        self.status = 500
+        self.bytes = 0
+        #: What was done, like ("index", "memory"), with seconds where they count.
+        self.notes: list[tuple[str, str, float]] = []
+
+
+class Ledger:
+    """Keeps the records of a process. One object for all threads."""
+
+    def __init__(self, cells: Cells, log: LineLog | None, group: str, threads: int) -> None:
+        """`group` is the process group, `threads` how many of them answer requests."""
+        self._cells = cells
+        self._log = log
+        self._group = group
+        self._labels = (group,)
+        self._local = threading.local()
+        self._first = secrets.token_hex(8)
+        self._count = itertools.count(1)
+        self._pid = os.getpid()
+        #: By route and class of status: where their requests and seconds are counted. As many as there are of these, at most.
+        self._places: dict[tuple[str, int], tuple[int, int]] = {}
+        with cells.lock:
+            cells.add(STARTED, self._labels)
+            cells.add(THREADS, self._labels, threads)
+            self._busy = cells.place(BUSY, self._labels)
+            self._queue = cells.place(QUEUE_SECONDS, self._labels)
+
+    def begin(self, environ: "WSGIEnvironment") -> Record:
+        """The record of a request that this thread begins with."""
+        name = environ.get("HTTP_X_REQUEST_ID", "")
+        if not name or not _ID.fullmatch(name):
+            name = f"{self._first}{next(self._count):016x}"
+        record = Record(environ, name)
+        self._local.record = record
+        with self._cells.lock:
+            self._cells.values[self._busy] += 1
+        return record
+
+    def note(self, what: str, outcome: str, seconds: float = 0.0) -> None:
+        """Note what was done for the request that this thread works on: what it is of, what came of it, and what that took."""
+        record: Record | None = getattr(self._local, "record", None)
+        if record is not None:
+            record.notes.append((what, outcome, seconds))
+
+    def name_job(self, job: str) -> None:
+        """Note the job that the request which this thread works on has to do with."""
+        record: Record | None = getattr(self._local, "record", None)
+        if record is not None:
+            record.job = job
+
+    @property
+    def request(self) -> str:
+        """The name of the request that this thread works on; empty where it works on none."""
+        record: Record | None = getattr(self._local, "record", None)
+        return record.id if record is not None else ""
+
+    def end(self, record: Record) -> None:
+        """The answer is sent, or its client is gone."""
+        self._local.record = None
+        seconds = time.monotonic() - record.began
+        cells, group, queued = self._cells, self._group, record.queued
+        values = cells.values
+        with cells.lock:
+            requests, times = self._places.get((record.route, record.status // 100)) or self._new(record)
+            values[requests] += 1
+            values[times + bisect_left(SECONDS, seconds)] += 1
+            values[times + _SUM] += seconds
+            if queued is not None:
+                values[self._queue + bisect_left(SECONDS, queued)] += 1
+                values[self._queue + _SUM] += queued
+            if record.reason:
+                cells.add(REFUSALS, (group, record.reason))
+            for what, outcome, took in record.notes:
+                if what == "index":
+                    cells.add(INDEX, (group, outcome))
+                else:
+                    cells.add(RESULTS, (group, what, outcome))
+                    if outcome == "made":
+                        cells.observe(RENDER_SECONDS, (group, what), took)
+            # The last: an exception that ends a request which overstays must not count it twice.
+            values[self._busy] -= 1
+        if self._log is not None:
+            self._log.write(self._line(record, seconds))
+
+    def _new(self, record: Record) -> tuple[int, int]:
+        """The places for a route and class of status that come up for the first time."""
+        number = record.status // 100
+        places = (
+            self._cells.place(REQUESTS, (self._group, record.route, _CLASSES[number])),
+            self._cells.place(REQUEST_SECONDS, (self._group, record.route)),
+        )
+        self._places[record.route, number] = places
+        return places
+
+    def _line(self, record: Record, seconds: float) -> str:
+        # By hand: five times as quick as json.dumps, and every request pays for it.
+        queued = "null" if record.queued is None else f"{1000 * record.queued:.3f}"
+        done = ", ".join(f'"{what}:{outcome}"' for what, outcome, _ in record.notes)
+        return (
+            f'{{"time": "{moment(record.asked)}", "request_id": "{record.id}", "group": "{self._group}", "pid": {self._pid}, '
+            f'"method": {text(record.method)}, "target": {text(record.target[:_MOST_TARGET])}, "route": "{record.route}", '
+            f'"status": {record.status}, "bytes": {record.bytes}, "ms": {1000 * seconds:.3f}, "queue_ms": {queued}, '
+            f'"done": [{done}], "reason": {text(record.reason) if record.reason else "null"}, '
+            f'"job": {text(record.job) if record.job else "null"}}}'
+        )
+
+
+class Watched:
+    """A body whose bytes are counted, and whose end is the request's."""
+
+    __slots__ = ("_body", "_ledger", "_record")
+
+    def __init__(self, body: Iterable[bytes], record: Record, ledger: Ledger) -> None:
+        self._body = body
+        self._record = record
+        self._ledger: Ledger | None = ledger
+
+    def __iter__(self) -> Iterator[bytes]:
+        record = self._record
+        for piece in self._body:
+            record.bytes += len(piece)
+            yield piece
+
+    def close(self) -> None:
+        """Whoever sends the body calls this once it is sent, or cannot be sent any further (PEP 3333)."""
+        ledger, self._ledger = self._ledger, None
+        close: Callable[[], Any] | None = getattr(self._body, "close", None)
+        try:
+            if close is not None:
+                close()
+        finally:
+            if ledger is not None:
+                ledger.end(self._record)

@@ -1,0 +1,110 @@
+"""`/metrics`: the numbers of the whole server for Prometheus, for those alone who may read them."""
+
+import ipaddress
+import os
+from typing import TYPE_CHECKING
+
+import slicer
+from slicer.counts.cells import Cells, Values, read
+from slicer.counts.folder import Folder, Total
+from slicer.counts.metrics import (
+    ALL,
+    BUILD,
+    BUSY,
+    JOB_SECONDS,
+    JOBS,
+    JOBS_TOTAL,
+    JOBS_UP,
+    LARGEST,
+    PROCESSES,
+    RESIDENT,
+)
+from slicer.counts.text import CONTENT_TYPE, text_of
+from slicer.settings import Settings
+from slicer.web.answer import Answer
+from slicer.web.extra import Extra
+from slicer.web.problems import busy, not_found
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+class Metrics:
+    """One object for all threads."""
+
+    def __init__(self, settings: Settings, folder: Folder | None, cells: Cells, extra: Extra) -> None:
+        """`folder` has the numbers of all processes; None where there is only this one, whose numbers are `cells`."""
+        self._readers = tuple(ipaddress.ip_network(text) for text in settings.metrics_readers)
+        self._folder = folder
+        self._cells = cells
+        self._extra = extra
+
+    def answer(self, environ: "WSGIEnvironment") -> Answer:
+        """All numbers. Raises Problem: 404 for whom they are not meant, 503 where they cannot be added up now."""
+        if not self._may_read(environ.get("REMOTE_ADDR", "")):
+            raise not_found()
+        try:
+            total = self._total()
+        except (OSError, ValueError):
+            raise busy("the numbers cannot be added up now; try again", 1) from None
+        values = total.values
+        values[BUILD.name, slicer.__version__] = [1]
+        for pid, own in total.living.items():
+            _add_process(values, pid, own)
+        self._add_jobs(values)
+        data = text_of(ALL, values).encode()
+        headers = [
+            ("Content-Type", CONTENT_TYPE),
+            ("Content-Length", str(len(data))),
+            ("Cache-Control", "no-store"),
+        ]
+        return Answer(200, headers, [data])
+
+    def _may_read(self, address: str) -> bool:
+        try:
+            asks = ipaddress.ip_address(address.partition("%")[0])
+        except ValueError:
+            return False
+        # To a socket of both kinds an IPv4 address is one of IPv6.
+        mapped = getattr(asks, "ipv4_mapped", None)
+        return any((mapped or asks) in network for network in self._readers)
+
+    def _total(self) -> Total:
+        if self._folder is not None:
+            return self._folder.total()
+        with self._cells.lock:
+            pid, values = read(self._cells.data())
+        return Total({key: list(numbers) for key, numbers in values.items()}, {pid: values})
+
+    def _add_jobs(self, values: Values) -> None:
+        jobs = self._extra.jobs_if_there()
+        if jobs is None:
+            return
+        found = jobs.figures()
+        values[JOBS_UP.name,] = [found is not None]
+        if found is not None:
+            for (lane, state), count in found.now.items():
+                values[JOBS.name, lane, state] = [count]
+            for (lane, state), count in found.ever.items():
+                values[JOBS_TOTAL.name, lane, state] = [count]
+            for lane, seconds in found.seconds.items():
+                values[JOB_SECONDS.name, lane] = [seconds]
+
+
+def _add_process(values: Values, pid: int, own: Values) -> None:
+    """Add a living process and the memory it takes."""
+    groups = [key[1] for key in own if key[0] == BUSY.name]
+    if not groups:
+        return
+    (group,) = groups
+    values.setdefault((PROCESSES.name, group), [0])[0] += 1
+    try:
+        with open(f"/proc/{pid}/statm", encoding="ascii") as file:
+            resident = int(file.read().split()[1]) * _PAGE
+    except (OSError, IndexError, ValueError):
+        return  # it has just ended
+    values.setdefault((RESIDENT.name, group), [0])[0] += resident
+    largest = values.setdefault((LARGEST.name, group), [0])
+    largest[0] = max(largest[0], resident)
