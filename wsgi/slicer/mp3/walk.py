@@ -54,6 +54,7 @@ class SegmentWalk:
     first: FrameHeader
     bitrate: int | None  #: bits per second, None once there is more than one
     runs: list[RunWalk] = field(default_factory=list)
+    stride: tuple[int | None, re.Pattern[bytes]] | None = None  #: the pattern made for it, and `bitrate` at that time
 
 
 @dataclass(slots=True)
@@ -193,8 +194,11 @@ def _follow(fd: int, position: int, end: int, run: RunWalk, segment: SegmentWalk
         going, seen = _follow_by_hand(fd, end, run, segment, _LEARN_FRAMES)
         if not going:
             return True
-        lengths = sorted(_lengths(segment), key=lambda length: (-seen[length], length))
-        match = _stride(segment.first.kind, tuple(lengths)).match
+        if segment.stride is None or segment.stride[0] != segment.bitrate:
+            # Made once, not for each run: in a damaged file every run has other lengths first, and a pattern costs as much as 1 MB of walking.
+            lengths = sorted(_lengths(segment), key=lambda length: (-seen[length], length))
+            segment.stride = segment.bitrate, _stride(segment.first.kind, tuple(lengths))
+        match = segment.stride[1].match
         position = run.end
         while True:
             if deadline is not None and time.monotonic() > deadline:
