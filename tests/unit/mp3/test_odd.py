@@ -273,6 +273,23 @@ def test_a_damaged_file_costs_few_patterns(write: Write) -> None:
     assert walk._stride.cache_info().misses <= 2
 
 
+def test_the_letters_of_a_tag_within_the_last_frame_are_audio(data: bytes, write: Write) -> None:
+    """A clip may end in a frame that has them by chance; decoders play it, and a clip of that clip has it too."""
+    frames = streams.frames(data)
+    whole = bytearray(data[: frames[200]])
+    whole[-128:-125] = b"TAG"
+    path = write(bytes(whole))
+    index = index_of(path)
+    assert index.segments[0].frames == 199
+    assert index.tags == ()
+    assert index.end == index.size
+    assert len(decoded(path, "ffmpeg")) // 2 == index.segments[0].samples
+    tagged = index_of(write(streams.with_id3v1(bytes(whole))))
+    assert (tagged.tags, tagged.segments) == (("ID3v1",), index.segments)
+    # Where no frame ends behind it, it is a tag.
+    assert index_of(write(bytes(whole[:-417] + whole[-400:]))).tags == ("ID3v1",)
+
+
 def test_a_file_changed_within_and_longer_is_walked_anew(data: bytes, write: Write) -> None:
     """Start and end are as they were, and there is more behind: only samples from within tell that it is another file."""
     path = write(data)

@@ -25,6 +25,8 @@ CONFIRM_FRAMES = 4
 MAX_FALSE_SYNCS = 10_000
 MAX_RUNS = 4096
 MAX_SEGMENTS = 64
+#: Frames, each of 24 bytes at least, within which what was taken for tags must end to be none.
+MAX_FRAMES_IN_TAGS = 400
 #: Bytes without a frame after which the audio has ended, whatever follows.
 MAX_GAP = 16 << 20
 
@@ -150,6 +152,25 @@ def walk(fd: int, position: int, end: int, *, deadline: float | None = None, res
                 )
 
 
+def frames_reach(fd: int, found: Walk, ends: tuple[int, ...]) -> int | None:
+    """To which of these offsets, if to any, the frames that a pass found go on through what was taken for tags.
+
+    A tag begins where a frame ends. What has only its letters is the audio of a last frame, and decoders play it.
+    """
+    segment = found.segments[-1]
+    place = segment.runs[-1].end
+    for _ in range(MAX_FRAMES_IN_TAGS):
+        if not ends or place >= ends[0]:
+            return None
+        header = FrameHeader.parse(os.pread(fd, 4, place))
+        if header is None or header.kind != segment.first.kind:
+            return None
+        place += header.length
+        if place in ends:
+            return place
+    return None
+
+
 def _reopen(segments: list[SegmentWalk]) -> int:
     """Take the last run back to its last anchor, and return that place: what follows it may have been cut short before."""
     run = segments[-1].runs[-1]
@@ -195,7 +216,7 @@ def _follow(fd: int, position: int, end: int, run: RunWalk, segment: SegmentWalk
         if not going:
             return True
         if segment.stride is None or segment.stride[0] != segment.bitrate:
-            # Made once, not for each run: in a damaged file every run has other lengths first, and a pattern costs as much as 1 MB of walking.
+            # Not for each run: in a damaged file each has other lengths first, and a pattern costs as much as walking 1 MB.
             lengths = sorted(_lengths(segment), key=lambda length: (-seen[length], length))
             segment.stride = segment.bitrate, _stride(segment.first.kind, tuple(lengths))
         match = segment.stride[1].match
