@@ -3,11 +3,15 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 .SUFFIXES:
 .DEFAULT_GOAL := help
 .PHONY: help serve test test-hosts vagrant-test lint bench-engine bench-http bench-edge bench-jobs bench-render bench-studio bench-contest soak screenshot deploy-tools wheel sample places lock clean
+.PHONY: help serve test test-hosts vagrant-test lint bench-engine bench-http bench-edge bench-jobs bench-render bench-studio bench-contest screenshot deploy-tools wheel sbom audit fuzz sample places lock clean
 
 HOST ?= 127.0.0.1
 PORT ?= 8000
 MEDIA ?=
 PROVIDER ?= docker
+# How long a round of fuzzing takes for each kind of input, or of how many files it is.
+MINUTES ?= 10
+COUNT ?=
 # 1: benchmarks take minutes, and say less.
 QUICK ?=
 # Of `make soak`.
@@ -53,6 +57,7 @@ lint: $(SLICER) $(STAMPS)/test $(STAMPS)/deploy
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy --strict
 	$(VENV)/bin/mypy --strict ansible/plugins/filter scripts/role-readme
+	$(VENV)/bin/mypy --strict scripts/supply
 	$(VENV)/bin/yamllint --strict ansible
 	cd ansible && PATH="$(VENV)/bin:$$PATH" ansible-lint --offline --profile production --strict
 	$(PYTHON) scripts/role-readme --check
@@ -86,6 +91,15 @@ deploy-tools: $(STAMPS)/deploy ## install Ansible, which sets up servers (docs/d
 wheel: $(STAMPS)/deploy ## build a wheel of this checkout into dist/
 	@scripts/bootstrap dist $(VENV)
 
+sbom: $(STAMPS)/test ## write a bill of materials of what a server runs into dist/, as CycloneDX
+	@mkdir -p dist && $(PYTHON) scripts/supply sbom dist/slicer.cdx.json
+
+audit: $(STAMPS)/audit ## ask PyPI for known vulnerabilities of everything in the locks (docs/security.md)
+	@scripts/audit $(VENV)/audit/bin/pip-audit
+
+fuzz: $(SLICER) $(STAMPS)/test $(STAMPS)/deploy ## fuzz files, parsers and the API for MINUTES=10 each, or COUNT=1000000 files alone
+	PYTHONPATH=tests $(PYTHON) -m fuzz $(if $(COUNT),files --count $(COUNT),--minutes $(MINUTES))
+
 sample: $(SAMPLE)
 
 # For programs that need what this file decides.
@@ -108,6 +122,10 @@ $(STAMPS)/test $(STAMPS)/bench $(STAMPS)/contest: $(STAMPS)/%: requirements/%.tx
 
 $(STAMPS)/deploy: requirements/build.txt requirements/deploy.txt
 	@scripts/bootstrap deploy $(VENV)
+	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/audit: requirements/audit.txt
+	@scripts/bootstrap audit $(VENV)
 	@mkdir -p $(STAMPS) && touch $@
 
 $(STAMPS)/wheel-%: $(STAMPS)/serve
