@@ -2,20 +2,17 @@
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 .SUFFIXES:
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-hosts vagrant-test lint bench-engine bench-http bench-edge bench-jobs bench-render bench-studio bench-contest soak screenshot deploy-tools wheel sample places lock clean
-.PHONY: help serve test test-hosts vagrant-test lint bench-engine bench-http bench-edge bench-jobs bench-render bench-studio bench-contest screenshot deploy-tools wheel sbom audit fuzz sample places lock clean
+.PHONY: help serve test test-hosts vagrant-test lint bench-engine bench-http bench-edge bench-jobs bench-render bench-studio bench-contest soak screenshot deploy-tools wheel sbom audit fuzz sample places lock clean
 
 HOST ?= 127.0.0.1
 PORT ?= 8000
 MEDIA ?=
 PROVIDER ?= docker
-# How long a round of fuzzing takes for each kind of input, or of how many files it is.
-MINUTES ?= 10
-COUNT ?=
 # 1: benchmarks take minutes, and say less.
 QUICK ?=
-# Of `make soak`.
-MINUTES ?= 30
+# How long `make soak` (30) and, for each kind of input, `make fuzz` (10) take; of how many files a round of fuzzing is instead.
+MINUTES ?=
+COUNT ?=
 # 1: the virtual environment runs this checkout's files, for development.
 EDITABLE ?=
 
@@ -50,7 +47,7 @@ vagrant-test: $(SLICER) $(STAMPS)/test $(STAMPS)/deploy ## bring up the Vagrant 
 	SLICER_SERVERS=one PROVIDER="$(PROVIDER)" $(PYTHON) -m pytest tests/infra
 
 soak: $(SLICER) $(STAMPS)/test $(STAMPS)/deploy ## load a whole stack for MINUTES=30, inject faults, check every body and what is used
-	PYTHONPATH=tests $(PYTHON) -m soak --minutes "$(MINUTES)"
+	PYTHONPATH=tests $(PYTHON) -m soak --minutes "$(or $(MINUTES),30)"
 
 lint: $(SLICER) $(STAMPS)/test $(STAMPS)/deploy
 	$(VENV)/bin/ruff check
@@ -98,7 +95,7 @@ audit: $(STAMPS)/audit ## ask PyPI for known vulnerabilities of everything in th
 	@scripts/audit $(VENV)/audit/bin/pip-audit
 
 fuzz: $(SLICER) $(STAMPS)/test $(STAMPS)/deploy ## fuzz files, parsers and the API for MINUTES=10 each, or COUNT=1000000 files alone
-	PYTHONPATH=tests $(PYTHON) -m fuzz $(if $(COUNT),files --count $(COUNT),--minutes $(MINUTES))
+	PYTHONPATH=tests $(PYTHON) -m fuzz $(if $(COUNT),files --count $(COUNT),--minutes $(or $(MINUTES),10))
 
 sample: $(SAMPLE)
 
