@@ -2,7 +2,7 @@
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 .SUFFIXES:
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-hosts vagrant-test lint bench-engine bench-http bench-growth bench-edge bench-jobs bench-render bench-studio bench-contest soak screenshot deploy-tools wheel sample places lock clean
+.PHONY: help serve test test-hosts vagrant-test lint bench-engine bench-http bench-growth bench-edge bench-jobs bench-render bench-studio bench-contest soak screenshot deploy-tools wheel sbom audit fuzz sample places lock clean
 
 HOST ?= 127.0.0.1
 PORT ?= 8000
@@ -10,8 +10,9 @@ MEDIA ?=
 PROVIDER ?= docker
 # 1: benchmarks take minutes, and say less.
 QUICK ?=
-# Of `make soak`.
-MINUTES ?= 30
+# How long `make soak` (30) and, for each kind of input, `make fuzz` (10) take; of how many files a round of fuzzing is instead.
+MINUTES ?=
+COUNT ?=
 # 1: the virtual environment runs this checkout's files, for development.
 EDITABLE ?=
 
@@ -46,7 +47,7 @@ vagrant-test: $(SLICER) $(STAMPS)/test $(STAMPS)/deploy ## bring up the Vagrant 
 	SLICER_SERVERS=one PROVIDER="$(PROVIDER)" $(PYTHON) -m pytest tests/infra
 
 soak: $(SLICER) $(STAMPS)/test $(STAMPS)/deploy ## load a whole stack for MINUTES=30, inject faults, check every body and what is used
-	PYTHONPATH=tests $(PYTHON) -m soak --minutes "$(MINUTES)"
+	PYTHONPATH=tests $(PYTHON) -m soak --minutes "$(or $(MINUTES),30)"
 
 lint: $(SLICER) $(STAMPS)/test $(STAMPS)/deploy
 	$(VENV)/bin/ruff check
@@ -54,6 +55,7 @@ lint: $(SLICER) $(STAMPS)/test $(STAMPS)/deploy
 	$(VENV)/bin/mypy --strict
 	$(VENV)/bin/mypy --strict ansible/plugins/filter scripts/role-readme
 	$(VENV)/bin/mypy --strict scripts/capacity-examples
+	$(VENV)/bin/mypy --strict scripts/supply
 	$(VENV)/bin/yamllint --strict ansible
 	cd ansible && PATH="$(VENV)/bin:$$PATH" ansible-lint --offline --profile production --strict
 	$(PYTHON) scripts/role-readme --check
@@ -90,6 +92,15 @@ deploy-tools: $(STAMPS)/deploy ## install Ansible, which sets up servers (docs/d
 wheel: $(STAMPS)/deploy ## build a wheel of this checkout into dist/
 	@scripts/bootstrap dist $(VENV)
 
+sbom: $(STAMPS)/test ## write a bill of materials of what a server runs into dist/, as CycloneDX
+	@mkdir -p dist && $(PYTHON) scripts/supply sbom dist/slicer.cdx.json
+
+audit: $(STAMPS)/audit ## ask PyPI for known vulnerabilities of everything in the locks (docs/security.md)
+	@scripts/audit $(VENV)/audit/bin/pip-audit
+
+fuzz: $(SLICER) $(STAMPS)/test $(STAMPS)/deploy ## fuzz files, parsers and the API for MINUTES=10 each, or COUNT=1000000 files alone
+	PYTHONPATH=tests $(PYTHON) -m fuzz $(if $(COUNT),files --count $(COUNT),--minutes $(or $(MINUTES),10))
+
 sample: $(SAMPLE)
 
 # For programs that need what this file decides.
@@ -112,6 +123,10 @@ $(STAMPS)/test $(STAMPS)/bench $(STAMPS)/contest: $(STAMPS)/%: requirements/%.tx
 
 $(STAMPS)/deploy: requirements/build.txt requirements/deploy.txt
 	@scripts/bootstrap deploy $(VENV)
+	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/audit: requirements/audit.txt
+	@scripts/bootstrap audit $(VENV)
 	@mkdir -p $(STAMPS) && touch $@
 
 $(STAMPS)/wheel-%: $(STAMPS)/serve

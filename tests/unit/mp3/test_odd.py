@@ -1,5 +1,6 @@
 """Files as they come: tagged, damaged, joined, lying, of other kinds. Each is cut or refused in one clear sentence."""
 
+import itertools
 import random
 import time
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from slicer.mp3 import (
     UnsupportedMp3Error,
     build_index,
     cut,
+    walk,
 )
 
 Write = Callable[..., str]
@@ -237,6 +239,55 @@ def test_growth_of_a_damaged_file_is_walked_anew(data: bytes, write: Write) -> N
             file.write(data[cut_at:])
         with opened(path) as fd:
             assert build_index(fd, previous=before) == index_of(path)
+
+
+@pytest.mark.parametrize("had", [9_000, 20_000, 29_000])
+def test_a_tag_that_was_not_whole_yet_is_no_audio_once_it_is(data: bytes, write: Write, had: int) -> None:
+    """A file that is being copied into the folder: what is there of its tag so far holds what looks like frames."""
+    whole = streams.with_id3v2(data, 30_000)
+    path = write(whole[:had])
+    before = index_of(path)
+    Path(path).write_bytes(whole)
+    with opened(path) as fd:
+        after = build_index(fd, previous=before)
+    assert after == index_of(path)
+    assert after.start > 30_000 > before.start
+
+
+def test_a_damaged_file_costs_few_patterns(write: Write) -> None:
+    """Each of its parts has other lengths of frames first; a pattern for each would cost more than all the walking."""
+
+    def frames(bitrate: int, count: int) -> bytes:
+        head = bytes((0xFF, 0xE3, bitrate << 4 | 8, 0xC0))
+        parsed = streams.header(head)
+        assert parsed
+        return head.ljust(parsed.size, b"\0") * count
+
+    parts = []
+    for order in itertools.islice(itertools.permutations((1, 2, 3, 4, 5)), 30):
+        parts.append(b"".join(frames(bitrate, 30 + 15 * place) for place, bitrate in enumerate(order)))
+        parts[-1] += frames(order[0], 20) + bytes(7)
+    walk._stride.cache_clear()
+    index = index_of(write(b"".join(parts)))
+    assert len(index.segments[0].runs) == 30
+    assert walk._stride.cache_info().misses <= 2
+
+
+def test_the_letters_of_a_tag_within_the_last_frame_are_audio(data: bytes, write: Write) -> None:
+    """A clip may end in a frame that has them by chance; decoders play it, and a clip of that clip has it too."""
+    frames = streams.frames(data)
+    whole = bytearray(data[: frames[200]])
+    whole[-128:-125] = b"TAG"
+    path = write(bytes(whole))
+    index = index_of(path)
+    assert index.segments[0].frames == 199
+    assert index.tags == ()
+    assert index.end == index.size
+    assert len(decoded(path, "ffmpeg")) // 2 == index.segments[0].samples
+    tagged = index_of(write(streams.with_id3v1(bytes(whole))))
+    assert (tagged.tags, tagged.segments) == (("ID3v1",), index.segments)
+    # Where no frame ends behind it, it is a tag.
+    assert index_of(write(bytes(whole[:-417] + whole[-400:]))).tags == ("ID3v1",)
 
 
 def test_a_file_changed_within_and_longer_is_walked_anew(data: bytes, write: Write) -> None:

@@ -54,7 +54,7 @@ def load(data: bytes) -> tuple[Identity, Index] | None:
         return None
     try:
         return _load(data)
-    except (KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
         return None
 
 

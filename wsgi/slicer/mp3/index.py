@@ -26,6 +26,7 @@ from slicer.mp3.walk import (
     SegmentWalk,
     Walk,
     find_frame,
+    frames_reach,
     walk,
 )
 
@@ -153,16 +154,24 @@ def build_index(fd: int, *, previous: Index | None = None, deadline: float | Non
     if previous and not (_can_go_on(previous, size) and _begins_like(fd, previous)):
         previous = None
     bounds = audio_bounds(fd, size)
-    if previous:
-        found = walk(fd, 0, bounds.end, deadline=deadline, resume=_thaw(previous))
+    if previous and previous.size == size:
         start, info = previous.start, previous.info
     else:
         start, info = _first_frame(fd, bounds.start, bounds.end)
+        if previous and (start, info) != (previous.start, previous.info):
+            # A tag that was not whole yet, and what looked like frames within it.
+            previous = None
+    if previous:
+        found = walk(fd, 0, bounds.end, deadline=deadline, resume=_thaw(previous))
+    else:
         found = walk(fd, start, bounds.end, deadline=deadline)
+    end, tags = bounds.end, bounds.tags
+    reached = frames_reach(fd, found, bounds.ends) if found.complete else None
+    if reached is not None:
+        end, tags = reached, bounds.tags[: bounds.ends.index(reached) - len(bounds.ends)]
+        found = walk(fd, start, end, deadline=deadline)
     segments = _freeze(found.segments, info)
-    return Index(
-        size, start, found.walked, found.complete, segments, info, bounds.tags, bounds.end, _proof(fd, start, segments)
-    )
+    return Index(size, start, found.walked, found.complete, segments, info, tags, end, _proof(fd, start, segments))
 
 
 def has_grown(fd: int, index: Index) -> bool:

@@ -14,18 +14,19 @@ _LYRICS3_V1_LIMIT = 5100 + 11 + 9
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """The bytes of a file that may hold frames, and the names of the tags found around them."""
+    """The bytes of a file that may hold frames, and the names of the tags found before and behind them."""
 
     start: int
     end: int
     tags: tuple[str, ...]
+    ends: tuple[int, ...]  #: of each tag behind, the last of the file first: the offset behind it
 
 
 def audio_bounds(fd: int, size: int) -> Bounds:
     """Find tags at both ends of a file of `size` bytes. Reads a few hundred bytes, never moves the file position."""
     start, front = _skip_front(fd, size)
-    end, back = _skip_back(fd, start, size)
-    return Bounds(start, end, (*front, *back))
+    end, back, ends = _skip_back(fd, start, size)
+    return Bounds(start, end, (*front, *back), tuple(ends))
 
 
 def _syncsafe(raw: bytes) -> int | None:
@@ -56,16 +57,18 @@ def _skip_front(fd: int, size: int) -> tuple[int, list[str]]:
     return position, names
 
 
-def _skip_back(fd: int, start: int, end: int) -> tuple[int, list[str]]:
+def _skip_back(fd: int, start: int, end: int) -> tuple[int, list[str], list[int]]:
     names: list[str] = []
+    ends: list[int] = []
     for _ in range(_MAX_TAGS):
         tail = os.pread(fd, min(160, end - start), max(start, end - 160))
         found = _id3v1(fd, tail, start, end) or _apev2(tail, start, end) or _lyrics3(fd, tail, start, end)
         if not found:
             break
+        ends.append(end)
         end, name = found
         names.append(name)
-    return end, names
+    return end, names, ends
 
 
 def _id3v1(fd: int, tail: bytes, start: int, end: int) -> tuple[int, str] | None:

@@ -25,6 +25,8 @@ CONFIRM_FRAMES = 4
 MAX_FALSE_SYNCS = 10_000
 MAX_RUNS = 4096
 MAX_SEGMENTS = 64
+#: Frames, each of 24 bytes at least, within which what was taken for tags must end to be none.
+MAX_FRAMES_IN_TAGS = 400
 #: Bytes without a frame after which the audio has ended, whatever follows.
 MAX_GAP = 16 << 20
 
@@ -54,6 +56,7 @@ class SegmentWalk:
     first: FrameHeader
     bitrate: int | None  #: bits per second, None once there is more than one
     runs: list[RunWalk] = field(default_factory=list)
+    stride: tuple[int | None, re.Pattern[bytes]] | None = None  #: the pattern made for it, and `bitrate` at that time
 
 
 @dataclass(slots=True)
@@ -149,6 +152,25 @@ def walk(fd: int, position: int, end: int, *, deadline: float | None = None, res
                 )
 
 
+def frames_reach(fd: int, found: Walk, ends: tuple[int, ...]) -> int | None:
+    """To which of these offsets, if to any, the frames that a pass found go on through what was taken for tags.
+
+    A tag begins where a frame ends. What has only its letters is the audio of a last frame, and decoders play it.
+    """
+    segment = found.segments[-1]
+    place = segment.runs[-1].end
+    for _ in range(MAX_FRAMES_IN_TAGS):
+        if not ends or place >= ends[0]:
+            return None
+        header = FrameHeader.parse(os.pread(fd, 4, place))
+        if header is None or header.kind != segment.first.kind:
+            return None
+        place += header.length
+        if place in ends:
+            return place
+    return None
+
+
 def _reopen(segments: list[SegmentWalk]) -> int:
     """Take the last run back to its last anchor, and return that place: what follows it may have been cut short before."""
     run = segments[-1].runs[-1]
@@ -193,8 +215,11 @@ def _follow(fd: int, position: int, end: int, run: RunWalk, segment: SegmentWalk
         going, seen = _follow_by_hand(fd, end, run, segment, _LEARN_FRAMES)
         if not going:
             return True
-        lengths = sorted(_lengths(segment), key=lambda length: (-seen[length], length))
-        match = _stride(segment.first.kind, tuple(lengths)).match
+        if segment.stride is None or segment.stride[0] != segment.bitrate:
+            # Not for each run: in a damaged file each has other lengths first, and a pattern costs as much as walking 1 MB.
+            lengths = sorted(_lengths(segment), key=lambda length: (-seen[length], length))
+            segment.stride = segment.bitrate, _stride(segment.first.kind, tuple(lengths))
+        match = segment.stride[1].match
         position = run.end
         while True:
             if deadline is not None and time.monotonic() > deadline:

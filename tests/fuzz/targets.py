@@ -1,0 +1,165 @@
+"""What takes bytes or text from outside, each as a function of bytes: it returns, whatever the bytes, or it has a defect.
+
+To add one, write a function with `@target` here that hands the bytes on, lets the documented errors pass, and asserts what must hold of
+what comes back; and put some files for it into the folder of its name below tests/fuzz/corpus.
+"""
+
+import re
+import zlib
+from collections.abc import Callable
+from contextlib import suppress
+
+from fuzz.memory import file_of
+from slicer.media import indexfile
+from slicer.media.timespan import TimeSpan, TimeSpanError
+from slicer.mp3 import Mp3Error, build_whole_index, infotag
+from slicer.mp3.header import MAX_FRAME_LENGTH, FrameHeader
+from slicer.mp3.tags import audio_bounds
+from slicer.render import OptionError, PeaksRequest, RenderRequest
+from slicer.render.formats import FORMATS
+from slicer.web.conditional import evaluate
+from slicer.web.disposition import attachment
+from slicer.web.options import parse_pairs
+from slicer.web.prefer import preferred
+from slicer.web.problems import Problem
+
+Target = Callable[[bytes], None]
+TARGETS: dict[str, Target] = {}
+_RENDER_OPTIONS = frozenset(
+    {"t", "fade", "gain", "normalize", "channels", "rate", "speed", "trim", "crossfade", "bitrate"}
+)
+_HEADERS = (
+    "HTTP_RANGE",
+    "HTTP_IF_RANGE",
+    "HTTP_IF_MATCH",
+    "HTTP_IF_NONE_MATCH",
+    "HTTP_IF_MODIFIED_SINCE",
+    "HTTP_IF_UNMODIFIED_SINCE",
+)
+
+
+def target(function: Target) -> Target:
+    """Have a function fuzzed under its name."""
+    TARGETS[function.__name__] = function
+    return function
+
+
+@target
+def header(data: bytes) -> None:
+    """The four bytes of a frame."""
+    found = FrameHeader.parse(data[:4])
+    if found:
+        assert 24 <= found.length <= MAX_FRAME_LENGTH
+        assert found.main_data_offset <= found.length
+        assert found.version_name in {"1", "2", "2.5"}
+
+
+@target
+def tag(data: bytes) -> None:
+    """Xing, Info, LAME and VBRI in the first frame."""
+    found = FrameHeader.parse(data[:4])
+    if found:
+        info = infotag.parse(found, data[: found.length])
+        if info:
+            assert info.name in {"Xing", "Info", "VBRI"}
+            assert 0 <= info.skip <= infotag.MAX_TRIM + infotag.DECODER_DELAY
+            assert len(info.encoder) <= 9
+
+
+@target
+def bounds(data: bytes) -> None:
+    """ID3v2, ID3v1, APEv2 and Lyrics3 around the audio."""
+    with file_of(data) as fd:
+        found = audio_bounds(fd, len(data))
+    assert found.start >= 0
+    assert found.end <= len(data)
+    assert len(found.tags) <= 32
+
+
+@target
+def index(data: bytes) -> None:
+    """The walk over a file."""
+    with file_of(data) as fd, suppress(Mp3Error):
+        assert build_whole_index(fd) == build_whole_index(fd)
+
+
+@target
+def index_file(data: bytes) -> None:
+    """An index on disk whose lengths and checksum are right and whose content, a line of JSON and bytes, is not."""
+    text, _, body = data.partition(b"\n")
+    whole = b"slicer index %d\n%d\n" % (indexfile.FORMAT_VERSION, len(text)) + text + body
+    found = indexfile.load(whole + zlib.crc32(whole).to_bytes(4, "big"))
+    if found:
+        assert indexfile.load(indexfile.dump(*found)) == found
+
+
+@target
+def time(data: bytes) -> None:
+    """The `t` of a URL."""
+    with suppress(TimeSpanError):
+        span = TimeSpan.parse(_text(data))
+        assert 0 <= span.start < (span.end or 10**30)
+        assert TimeSpan.parse(span.canonical) == span
+
+
+@target
+def conditions(data: bytes) -> None:
+    """Range, If-Range and the other conditions: a header in each line."""
+    environ = {"REQUEST_METHOD": "GET"}
+    environ.update(zip(_HEADERS, data.decode("latin-1").split("\n"), strict=False))
+    if not environ.get("HTTP_RANGE"):
+        environ.pop("HTTP_RANGE", None)
+    outcome = evaluate(environ, etag='"abc"', modified=1_000_000_000, length=1000)
+    assert outcome.status in {200, 206, 304, 412, 416}
+    assert 0 <= outcome.start <= outcome.stop <= 1000
+
+
+@target
+def query(data: bytes) -> None:
+    """A query string, as WSGI has it."""
+    try:
+        pairs = parse_pairs(data.decode("latin-1"), _RENDER_OPTIONS, frozenset({"t"}))
+    except Problem as problem:
+        assert problem.status == 400
+    else:
+        assert {name for name, _ in pairs} <= _RENDER_OPTIONS
+
+
+@target
+def render(data: bytes) -> None:
+    """The options of a render: the first byte chooses the format, the others are a query."""
+    name = sorted(FORMATS)[data[0] % len(FORMATS)] if data else "ogg"
+    with suppress(OptionError, Problem):
+        request = RenderRequest.parse(name, _pairs(data[1:]))
+        assert RenderRequest.parse(name, _pairs(request.canonical.encode())).canonical == request.canonical
+
+
+@target
+def peaks(data: bytes) -> None:
+    """The options of a waveform."""
+    with suppress(OptionError, Problem):
+        request = PeaksRequest.parse("dat", _pairs(data))
+        assert PeaksRequest.parse("dat", _pairs(request.canonical.encode())) == request
+
+
+@target
+def prefer(data: bytes) -> None:
+    """The Prefer field."""
+    found = preferred({"HTTP_PREFER": data.decode("latin-1")})
+    assert found.wait is None or 0 <= found.wait < 10**6
+    assert re.fullmatch("[a-z0-9=, -]*", found.applied[1])
+
+
+@target
+def download(data: bytes) -> None:
+    """The name of a download, and the header that it becomes."""
+    for value in (attachment(_text(data), b"show.mp3", "1,2"), attachment("", data + b".mp3", "1,2")):
+        assert re.fullmatch(r"attachment; filename=\"[ -!#-\[\]-~]+\"(; filename\*=UTF-8''[!-~]+)?", value), value
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "surrogateescape")
+
+
+def _pairs(data: bytes) -> list[tuple[str, str]]:
+    return parse_pairs(data.decode("latin-1"), _RENDER_OPTIONS | {"pixels", "zoom", "bits"}, frozenset({"t"}))
