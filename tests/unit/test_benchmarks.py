@@ -38,6 +38,7 @@ ROUND = {
     "processes": 50,
     "memory_mib": 140.0,
     "calm_s": 0.0,
+    "before_right": 1.0,
     "killed_failed": 0.01,
     "answers_checked": 500,
     "wrong": 0,
@@ -125,6 +126,10 @@ def test_slicer_otherwise_configured_is_not_another_server() -> None:
         ({}, "No server grew much"),
         ({"processes": 200, "memory_mib": 900.0}, "other from 50 to 200 processes and from 130 to 900 MiB"),
         ({"killed_failed": 1.0}, "Nobody starts other again"),
+        (
+            {"slow_right": 0.0, "killed_failed": 1.0, "before_right": 0.5},
+            "No server grew much under that load.\n- For cheap",
+        ),
         ({"slow_right": 0.0}, "enough to keep clips from other"),
         ({"clips_per_second": 3000.0}, "other gives 3 times as many clips"),
         ({}, "Of 1,000 answers that were compared byte for byte none was wrong"),

@@ -92,13 +92,15 @@ def measure(contestant: Contestant, material: Material, lengths: phases.Lengths)
         limit = compute(cpus(), memory_bytes()).edge_renders_connections if contestant.limited else 0
         with front(place.work, backend.ports, contestant.protocol, limit) as nginx:
             phases.ready(nginx.port, material.clips)
-            phases.clips(nginx.port, material.clips, lengths.warm, place.work)
+            if lengths.warm:
+                phases.clips(nginx.port, material.clips, lengths.warm, place.work)
             found["idle_processes"], found["idle_memory_mib"] = len(backend.processes()), backend.memory()
             add(phases.clips(nginx.port, material.clips, lengths.clips, place.work))
             add(phases.checked(nginx.port, material.clips, lengths))
             add(phases.capacity(nginx.port, material.renders, lengths))
             able = found["renders_per_second"]
             add(phases.overload(nginx.port, backend, able, material.renders, material.clips, lengths))
+            phases.calm_after(nginx.port, material.clips, lengths)
             if contestant.protocol == "http":
                 add(phases.slow_clients(backend, nginx.port, material.long, material.clips, lengths))
             phases.calm_after(nginx.port, material.clips, lengths)
@@ -164,7 +166,7 @@ def main() -> None:
         wrong += corruption.show(
             os.path.join(material.media, "show.mp3"),
             work,
-            *((1, 8_000, 20_000) if options.quick else (10, 20_000, 1_000_000)),
+            *((1, 8_000, 20_000) if options.quick or options.only else (10, 20_000, 1_000_000)),
         )
         for number in range(rounds):
             order = [each for each in chosen if each.name not in left_out]

@@ -60,7 +60,7 @@ class Lengths:
     calm: float  #: for which a server may need to calm down
 
 
-QUICK = Lengths(warm=1, clips=1, checked=0.5, capacity=1.5, overload=3, others=1, patience=1.2, calm=4)
+QUICK = Lengths(warm=0, clips=1, checked=0.5, capacity=1, overload=3, others=1, patience=1.2, calm=2)
 WHOLE = Lengths(warm=2, clips=6, checked=3, capacity=6, overload=20, others=5, patience=8, calm=60)
 
 
@@ -212,8 +212,12 @@ def killed_worker(port: int, backend: Backend, cheap: Sequence[Want], lengths: L
                 os.kill(workers[0], signal.SIGKILL)
 
     together([load], seconds, watch, every=0.1)
-    failed = [each for each in load.samples if not each.right]
-    return {"killed_failed": len(failed) / max(1, len(load.samples))}
+    before = [each for each in load.samples if each.due < seconds / 5]
+    after = [each for each in load.samples if each.due >= seconds / 4]
+    return {
+        "before_right": sum(each.right for each in before) / max(1, len(before)),
+        "killed_failed": sum(not each.right for each in after) / max(1, len(after)),
+    }
 
 
 def slow_clients(

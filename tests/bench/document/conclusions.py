@@ -170,17 +170,21 @@ def _growth(results: Row) -> str:
 
 
 def _killed(results: Row) -> str:
-    found = _where(results, lambda each: each["killed_failed"] > 0.5)
+    found = _where(results, lambda each: each["before_right"] > 0.9 and each["killed_failed"] > 0.5)
     return f"Nobody starts {_list(found)} again when a process is killed: they need a supervisor." if found else ""
 
 
 def _slow(results: Row) -> str:
-    found = [name for name, each in _medians(results).items() if each.get("slow_right", 1) < 0.9]
+    found = [
+        name
+        for name, each in _medians(results).items()
+        if each["before_right"] > 0.9 and each.get("slow_right", 1) < 0.9
+    ]
     if not found:
         return ""
     return (
-        f"Twenty clients who read nothing are enough to keep clips from {_list(found)} where they reach it without Nginx. Through Nginx, "
-        "which takes each answer as a whole, they do not: put something in front that waits for clients."
+        f"Twenty clients who read nothing are enough to keep clips from {_list(found)} where they reach it without Nginx. Nginx takes "
+        "answers as a whole and waits for clients instead: something that does belongs in front."
     )
 
 
