@@ -153,6 +153,7 @@ def test_a_quick_run_and_a_busy_machine_are_marked() -> None:
         found = copy.deepcopy(plain)
         found["contest"][key] = value
         assert mark in page(found).partition("## Who")[0]
+        assert ("choose wrong ones" in page(found)) == (key == "busy")
 
 
 def test_what_did_not_run_is_named_with_its_reason() -> None:

@@ -15,7 +15,7 @@ import subprocess
 import tempfile
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from liveserver import folder
@@ -142,6 +142,67 @@ def reason(error: Exception) -> str:
     return f"{type(error).__name__}: {re.sub(r'/[^ ]*/', '', lines[-1] if lines else '')}"[:200]
 
 
+class Run:
+    """What was found so far, and with what."""
+
+    def __init__(self, chosen: Sequence[Contestant], lengths: phases.Lengths, quick: bool, path: str) -> None:
+        self.began = time.monotonic()
+        self.corruption: list[dict[str, object]] = []
+        self.left_out: dict[str, str] = {}
+        self._chosen = chosen
+        self._lengths = lengths
+        self._quick = quick
+        self._path = path
+        self._rounds: dict[str, list[dict[str, float]]] = {each.name: [] for each in chosen}
+        self._busy = busyness()
+
+    def measure(self, each: Contestant, material: Material) -> None:
+        """One server, once; one that cannot run is left out from then on, with the reason."""
+        if missing := [name for name in each.needs if not importlib.util.find_spec(name)]:
+            self.left_out[each.name] = f"{', '.join(missing)} cannot be installed here"
+            return
+        started = time.monotonic()
+        try:
+            found = measure(each, material, self._lengths)
+        except Exception as error:
+            traceback.print_exc()
+            self.left_out[each.name] = reason(error)
+            return
+        self._rounds[each.name].append(found)
+        print(
+            f"{each.name:36} clips {found['clips_per_second']:6.0f}/s p95 {found['clips_p95_ms']:6.0f} ms | renders "
+            f"{found['renders_per_second']:5.1f}/s | at 10x: {100 * found['goodput_of_capacity']:4.0f} %, clips p95 "
+            f"{found['clips_beside_p95_ms']:6.0f} ms, {found['processes']:3} processes, wrong {found['wrong']:.0f} "
+            f"({time.monotonic() - started:.0f} s)",
+            flush=True,
+        )
+
+    def _server(self, each: Contestant) -> dict[str, object]:
+        rounds = self._rounds[each.name]
+        keys = dict.fromkeys(key for found in rounds for key in found)
+        median = {key: statistics.median(found[key] for found in rounds if key in found) for key in keys}
+        own = {"slicer": each.slicer, "ours": each is CONTESTANTS[0]}
+        return {"name": each.name, **own, "why": each.why, "rounds": rounds, "median": median}
+
+    def keep(self) -> None:
+        """Write all of it as JSON."""
+        results = {
+            "date": datetime.now(UTC).isoformat(timespec="seconds"),
+            "busy": self._busy,
+            "quick": self._quick,
+            "seconds": round(time.monotonic() - self.began),
+            "machine": {"cpus": CPUS, "memory_gib": round(memory_bytes() / 2**30), "machine": platform.machine()},
+            "lengths": dataclasses.asdict(self._lengths),
+            "versions": versions(),
+            "servers": [self._server(each) for each in self._chosen if self._rounds[each.name]],
+            "left_out": self.left_out | GONE,
+            "corruption": self.corruption,
+        }
+        os.makedirs(os.path.dirname(self._path) or ".", exist_ok=True)
+        with open(self._path, "w", encoding="utf-8") as file:
+            json.dump(results, file, indent=1)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="contest", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one short round: numbers to look at, not to quote")
@@ -156,74 +217,26 @@ def main() -> None:
     chosen = [each for each in CONTESTANTS if not options.only or each.name.startswith(tuple(options.only))]
     if not chosen:
         parser.error(f"no server's name begins with that; there are: {'; '.join(each.name for each in CONTESTANTS)}")
-    work, began = tempfile.mkdtemp(prefix="slicer-contest-"), time.monotonic()
-    results: dict[str, list[dict[str, float]]] = {each.name: [] for each in chosen}
-    left_out: dict[str, str] = {}
-    busy = busyness()
+    run = Run(chosen, lengths, options.quick, options.output)
+    work = tempfile.mkdtemp(prefix="slicer-contest-")
     material = Material(work)
-    wrong: list[dict[str, object]] = []
     try:
-        wrong += corruption.show(
+        run.corruption += corruption.show(
             os.path.join(material.media, "show.mp3"),
             work,
             *((1, 8_000, 20_000) if options.quick or options.only else (10, 20_000, 1_000_000)),
         )
         for number in range(rounds):
-            order = [each for each in chosen if each.name not in left_out]
+            order = [each for each in chosen if each.name not in run.left_out]
             random.Random(number).shuffle(order)
             for each in order:
-                missing = [name for name in each.needs if not importlib.util.find_spec(name)]
-                if missing:
-                    left_out[each.name] = f"{', '.join(missing)} cannot be installed here"
-                    continue
-                started = time.monotonic()
-                try:
-                    found = measure(each, material, lengths)
-                except Exception as error:
-                    traceback.print_exc()
-                    left_out[each.name] = reason(error)
-                    continue
-                results[each.name].append(found)
-                print(
-                    f"{each.name:44} clips {found['clips_per_second']:6.0f}/s p95 {found['clips_p95_ms']:6.0f} ms | renders "
-                    f"{found['renders_per_second']:5.1f}/s | at 10x: {100 * found['goodput_of_capacity']:4.0f} %, clips p95 "
-                    f"{found['clips_beside_p95_ms']:6.0f} ms, {found['processes']:3} processes, wrong {found['wrong']:.0f} "
-                    f"({time.monotonic() - started:.0f} s)",
-                    flush=True,
-                )
+                run.measure(each, material)
+                # Each time, so that a run that is interrupted leaves what it found.
+                run.keep()
     finally:
         shutil.rmtree(work, ignore_errors=True)
         shutil.rmtree(material.media, ignore_errors=True)
-    os.makedirs(os.path.dirname(options.output) or ".", exist_ok=True)
-    results_of_all = {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "busy": busy,
-        "quick": options.quick,
-        "seconds": round(time.monotonic() - began),
-        "machine": {"cpus": CPUS, "memory_gib": round(memory_bytes() / 2**30), "machine": platform.machine()},
-        "lengths": dataclasses.asdict(lengths),
-        "versions": versions(),
-        "servers": [
-            {
-                "name": each.name,
-                "slicer": each.slicer,
-                "ours": each is CONTESTANTS[0],
-                "why": each.why,
-                "rounds": results[each.name],
-                "median": {
-                    key: statistics.median(found[key] for found in results[each.name] if key in found)
-                    for key in dict.fromkeys(key for found in results[each.name] for key in found)
-                },
-            }
-            for each in chosen
-            if results[each.name]
-        ],
-        "left_out": left_out | GONE,
-        "corruption": wrong,
-    }
-    with open(options.output, "w", encoding="utf-8") as file:
-        json.dump(results_of_all, file, indent=1)
-    print(f"kept in {options.output}, after {results_of_all['seconds']} s")
+    print(f"kept in {options.output}, after {time.monotonic() - run.began:.0f} s")
 
 
 if __name__ == "__main__":

@@ -170,7 +170,7 @@ def _growth(results: Row) -> str:
 
 
 def _killed(results: Row) -> str:
-    found = _where(results, lambda each: each["before_right"] > 0.9 and each["killed_failed"] > 0.5)
+    found = _where(results, lambda each: each.get("before_right", 0) > 0.9 and each["killed_failed"] > 0.5)
     return f"Nobody starts {_list(found)} again when a process is killed: they need a supervisor." if found else ""
 
 
@@ -178,7 +178,7 @@ def _slow(results: Row) -> str:
     found = [
         name
         for name, each in _medians(results).items()
-        if each["before_right"] > 0.9 and each.get("slow_right", 1) < 0.9
+        if each.get("before_right", 0) > 0.9 and each.get("slow_right", 1) < 0.9
     ]
     if not found:
         return ""

@@ -13,6 +13,9 @@ _QUICK = """
 _BUSY = """
 **The machine was busy with other things meanwhile, so these numbers are worth little.**
 """
+_DOUBT = """These sentences are chosen by the numbers alone, and numbers from a busy machine choose wrong ones.
+
+"""
 #: The part of CPU time that others use from which on numbers say more about them.
 BUSY = 0.2
 
@@ -56,7 +59,7 @@ def page(results: Row) -> str:
             f"It took {contest['seconds'] / 60:.0f} minutes. Versions: {made}."
         ),
         ahead=ahead(results),
-        conclusions=conclusions(results),
+        conclusions=(_DOUBT if contest["busy"] > BUSY else "") + conclusions(results),
         patience=patience,
         overload=f"{lengths['overload']:g} s",
         clips=clips(results),
