@@ -114,9 +114,10 @@ def test_slicer_otherwise_configured_is_not_another_server() -> None:
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({}, "and keeps it."),
+        ({"goodput": 18.0, "clips_beside_p95_ms": 21.0}, "and keeps it."),
+        ({"clips_beside_p95_ms": 21.0}, "misses it in renders made in time"),
         ({"goodput": 30.0}, "misses it in renders made in time"),
-        ({"clips_beside_p95_ms": 10.0}, "misses it in the 95th percentile of clips meanwhile"),
+        ({"clips_beside_p95_ms": 10.0, "goodput": 18.0}, "misses it in the 95th percentile of clips meanwhile"),
         ({}, "No server let clips wait"),
         ({"clips_beside_p95_ms": 900.0}, "With other, clips stand in one queue"),
         ({}, "Every server made at least six in ten"),
@@ -193,3 +194,4 @@ def test_a_chart_is_an_image_in_proportion() -> None:
     widths = [float(each.get("width", 0)) for each in ET.fromstring(text).iter("{http://www.w3.org/2000/svg}rect")]
     assert widths[0] * 2 == pytest.approx(widths[1], abs=0.2)
     assert widths[2] == 1
+    assert 400 < widths[1] < 500
