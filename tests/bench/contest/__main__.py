@@ -137,9 +137,9 @@ def busyness(seconds: float = 2) -> float:
 
 
 def reason(error: Exception) -> str:
-    """The last line that a server or this program said, without the folders of this machine."""
+    """The last line that a server or this program said, without the files of this machine."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {re.sub(r'/[^ ]*/', '', lines[-1] if lines else '')}"[:200]
+    return f"{type(error).__name__}: {re.sub(r'[^ ]*/[^ ]*', '…', lines[-1] if lines else '')}"[:200]
 
 
 class Run:
