@@ -2,7 +2,7 @@
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 .SUFFIXES:
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-hosts vagrant-test lint bench-engine bench-http bench-growth bench-edge bench-jobs bench-render bench-studio bench-contest soak screenshot deploy-tools wheel sbom audit fuzz sample places lock clean
+.PHONY: help serve test test-hosts vagrant-test lint bench bench-engine bench-http bench-growth bench-edge bench-jobs bench-render bench-studio bench-contest soak screenshot deploy-tools wheel sbom audit fuzz sample places lock clean
 
 HOST ?= 127.0.0.1
 PORT ?= 8000
@@ -86,6 +86,9 @@ screenshot: $(SLICER) $(SAMPLE) $(STAMPS)/test ## make docs/studio.png anew, the
 
 bench-contest: $(SLICER) $(STAMPS)/bench $(STAMPS)/contest ## measure this and other servers side by side (QUICK=1: a short look)
 	PYTHONPATH=tests:tests/bench $(PYTHON) -m contest $(if $(QUICK),--quick)
+
+bench: bench-contest ## that, and write docs/benchmarks.md from it and from what the other benchmarks left last (QUICK=1)
+	PYTHONPATH=tests $(PYTHON) -m bench.document
 
 deploy-tools: $(STAMPS)/deploy ## install Ansible, which sets up servers (docs/deploy.md)
 

@@ -1,43 +1,40 @@
-"""Runs the contest: `python -m contest [--quick] [--only NAME …]`. Results go to build/bench/contest.json."""
+"""Runs the contest: `python -m contest [--quick] [--rounds N] [--only NAME …]`. Results go to build/bench/contest.json."""
 
 import argparse
 import contextlib
-import hashlib
+import dataclasses
 import importlib.util
 import json
 import os
 import platform
 import random
+import re
 import shutil
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
+import traceback
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from liveserver import folder
 from material import long_file
 
-from contest import corruption, document, phases
-from contest.contestants import CONTESTANTS, CPUS, Contestant, Place
+from contest import corruption, phases
+from contest.contestants import CONTESTANTS, CPUS, GONE, Contestant, Place
 from contest.front import front
-from contest.load import Want
+from contest.load import Want, digest
 from slicer.mp3 import SECOND, build_whole_index, cut
 from slicer.render import RenderRequest, render
 from slicer.render.limits import Limits
+from slicer.server.machine import cpus, memory_bytes
+from slicer.server.sizes import compute
 
 FILE = os.path.join("build", "bench", "contest.json")
 ROUNDS = 3
 #: Different clips and renders that are asked for.
 CLIPS, RENDERS = 400, 60
-#: Nginx lets so many renders through at a time where it limits them: those that are worked on, and as many that wait.
-WAITING = 2
-
-
-def digest(body: bytes) -> bytes:
-    return hashlib.blake2b(body, digest_size=16).digest()
 
 
 class Material:
@@ -84,23 +81,31 @@ def room(material: Material) -> Iterator[Place]:
 def measure(contestant: Contestant, material: Material, lengths: phases.Lengths) -> dict[str, float]:
     """One server, once, from its start to its end."""
     found: dict[str, float] = {}
+    counts = {"answers_checked": 0.0, "wrong": 0.0}
+
+    def add(phase: dict[str, float]) -> None:
+        for name in counts:
+            counts[name] += phase.pop(name, 0)
+        found.update(phase)
+
     with room(material) as place, contestant.start(place) as backend:
-        limit = WAITING * CPUS if contestant.limited else 0
+        limit = compute(cpus(), memory_bytes()).edge_renders_connections if contestant.limited else 0
         with front(place.work, backend.ports, contestant.protocol, limit) as nginx:
-            phases.clips(nginx.port, material.clips, lengths.warm, place.work)
+            phases.ready(nginx.port, material.clips)
+            if lengths.warm:
+                phases.clips(nginx.port, material.clips, lengths.warm, place.work)
             found["idle_processes"], found["idle_memory_mib"] = len(backend.processes()), backend.memory()
-            found |= phases.clips(nginx.port, material.clips, lengths.clips, place.work)
-            found |= phases.capacity(nginx.port, material.renders, lengths.capacity)
+            add(phases.clips(nginx.port, material.clips, lengths.clips, place.work))
+            add(phases.checked(nginx.port, material.clips, lengths))
+            add(phases.capacity(nginx.port, material.renders, lengths))
             able = found["renders_per_second"]
-            found |= phases.overload(nginx.port, backend, able, material.renders, material.clips, lengths.overload)
-            found["wrong"] += found.pop("render_wrong")
-            if lengths.others:
-                if contestant.protocol == "http":
-                    cheap = material.clips
-                    found |= phases.slow_clients(backend, nginx.port, material.long, cheap, lengths.others)
-                phases.calm_after(nginx.port, material.clips)
-                found |= phases.killed_worker(nginx.port, backend, material.clips, lengths.others)
-    return found
+            add(phases.overload(nginx.port, backend, able, material.renders, material.clips, lengths))
+            phases.calm_after(nginx.port, material.clips, lengths)
+            if contestant.protocol == "http":
+                add(phases.slow_clients(backend, nginx.port, material.long, material.clips, lengths))
+            phases.calm_after(nginx.port, material.clips, lengths)
+            add(phases.killed_worker(nginx.port, backend, material.clips, lengths))
+    return found | counts
 
 
 def versions() -> dict[str, str]:
@@ -119,74 +124,119 @@ def versions() -> dict[str, str]:
     return found
 
 
+def busyness(seconds: float = 2) -> float:
+    """The part of all CPU time that others use, while this program waits."""
+
+    def times() -> tuple[int, int]:
+        with open("/proc/stat", encoding="ascii") as file:
+            fields = [int(word) for word in file.readline().split()[1:]]
+        return sum(fields), fields[3] + fields[4]
+
+    (before, idle), _, (after, still) = times(), time.sleep(seconds), times()
+    return 1 - (still - idle) / max(1, after - before)
+
+
+def reason(error: Exception) -> str:
+    """The last line that a server or this program said, without the files of this machine."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {re.sub(r'[^ ]*/[^ ]*', '…', lines[-1] if lines else '')}"[:200]
+
+
+class Run:
+    """What was found so far, and with what."""
+
+    def __init__(self, chosen: Sequence[Contestant], lengths: phases.Lengths, quick: bool, path: str) -> None:
+        self.began = time.monotonic()
+        self.corruption: list[dict[str, object]] = []
+        self.left_out: dict[str, str] = {}
+        self._chosen = chosen
+        self._lengths = lengths
+        self._quick = quick
+        self._path = path
+        self._rounds: dict[str, list[dict[str, float]]] = {each.name: [] for each in chosen}
+        self._busy = busyness()
+
+    def measure(self, each: Contestant, material: Material) -> None:
+        """One server, once; one that cannot run is left out from then on, with the reason."""
+        if missing := [name for name in each.needs if not importlib.util.find_spec(name)]:
+            self.left_out[each.name] = f"{', '.join(missing)} cannot be installed here"
+            return
+        started = time.monotonic()
+        try:
+            found = measure(each, material, self._lengths)
+        except Exception as error:
+            traceback.print_exc()
+            self.left_out[each.name] = reason(error)
+            return
+        self._rounds[each.name].append(found)
+        print(
+            f"{each.name:36} clips {found['clips_per_second']:6.0f}/s p95 {found['clips_p95_ms']:6.0f} ms | renders "
+            f"{found['renders_per_second']:5.1f}/s | at 10x: {100 * found['goodput_of_capacity']:4.0f} %, clips p95 "
+            f"{found['clips_beside_p95_ms']:6.0f} ms, {found['processes']:3} processes, wrong {found['wrong']:.0f} "
+            f"({time.monotonic() - started:.0f} s)",
+            flush=True,
+        )
+
+    def _server(self, each: Contestant) -> dict[str, object]:
+        rounds = self._rounds[each.name]
+        keys = dict.fromkeys(key for found in rounds for key in found)
+        median = {key: statistics.median(found[key] for found in rounds if key in found) for key in keys}
+        own = {"slicer": each.slicer, "ours": each is CONTESTANTS[0]}
+        return {"name": each.name, **own, "why": each.why, "rounds": rounds, "median": median}
+
+    def keep(self) -> None:
+        """Write all of it as JSON."""
+        results = {
+            "date": datetime.now(UTC).isoformat(timespec="seconds"),
+            "busy": self._busy,
+            "quick": self._quick,
+            "seconds": round(time.monotonic() - self.began),
+            "machine": {"cpus": CPUS, "memory_gib": round(memory_bytes() / 2**30), "machine": platform.machine()},
+            "lengths": dataclasses.asdict(self._lengths),
+            "versions": versions(),
+            "servers": [self._server(each) for each in self._chosen if self._rounds[each.name]],
+            "left_out": self.left_out | GONE,
+            "corruption": self.corruption,
+        }
+        os.makedirs(os.path.dirname(self._path) or ".", exist_ok=True)
+        with open(self._path, "w", encoding="utf-8") as file:
+            json.dump(results, file, indent=1)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="contest", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one short round: numbers to look at, not to quote")
+    parser.add_argument(
+        "--rounds", type=int, default=0, help=f"how often each is measured: {ROUNDS}, or 1 with --quick"
+    )
     parser.add_argument("--only", nargs="*", default=[], help="names of servers, or beginnings of them")
     parser.add_argument("--output", default=FILE, help="where the results go")
     options = parser.parse_args()
-    lengths, rounds = (phases.QUICK, 1) if options.quick else (phases.WHOLE, ROUNDS)
+    lengths = phases.QUICK if options.quick else phases.WHOLE
+    rounds = options.rounds or (1 if options.quick else ROUNDS)
     chosen = [each for each in CONTESTANTS if not options.only or each.name.startswith(tuple(options.only))]
-    work, began = tempfile.mkdtemp(prefix="slicer-contest-"), time.monotonic()
-    results: dict[str, list[dict[str, float]]] = {each.name: [] for each in chosen}
-    left_out: dict[str, str] = {}
+    if not chosen:
+        parser.error(f"no server's name begins with that; there are: {'; '.join(each.name for each in CONTESTANTS)}")
+    run = Run(chosen, lengths, options.quick, options.output)
+    work = tempfile.mkdtemp(prefix="slicer-contest-")
     material = Material(work)
-    wrong: list[dict[str, object]] = []
     try:
-        wrong += corruption.show(
-            os.path.join(material.media, "show.mp3"), work, 20_000, 50_000 if options.quick else 1_000_000
+        run.corruption += corruption.show(
+            os.path.join(material.media, "show.mp3"),
+            work,
+            *((1, 8_000, 20_000) if options.quick or options.only else (10, 20_000, 1_000_000)),
         )
         for number in range(rounds):
-            order = [each for each in chosen if each.name not in left_out]
+            order = [each for each in chosen if each.name not in run.left_out]
             random.Random(number).shuffle(order)
             for each in order:
-                missing = [name for name in each.needs if not importlib.util.find_spec(name)]
-                if missing:
-                    left_out[each.name] = f"{', '.join(missing)} cannot be installed here"
-                    continue
-                try:
-                    found = measure(each, material, lengths)
-                except Exception as error:
-                    left_out[each.name] = f"{type(error).__name__}: {error}"[-600:]
-                    print(f"{each.name}: {left_out[each.name]}", file=sys.stderr, flush=True)
-                    continue
-                results[each.name].append(found)
-                print(
-                    f"{each.name:44} clips {found['clips_per_second']:6.0f}/s p95 {found['clips_p95_ms']:6.0f} ms | renders "
-                    f"{found['renders_per_second']:5.1f}/s | at 10x: {100 * found['goodput_of_capacity']:4.0f} %, clips p95 "
-                    f"{found['clips_beside_p95_ms']:6.0f} ms, {found['processes']:3} processes, wrong {found['wrong']}",
-                    flush=True,
-                )
+                run.measure(each, material)
+                # Each time, so that a run that is interrupted leaves what it found.
+                run.keep()
     finally:
         shutil.rmtree(work, ignore_errors=True)
         shutil.rmtree(material.media, ignore_errors=True)
-    os.makedirs(os.path.dirname(options.output) or ".", exist_ok=True)
-    results_of_all = {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "quick": options.quick,
-        "seconds": round(time.monotonic() - began),
-        "machine": {"cpus": CPUS, "machine": platform.machine(), "system": platform.release()},
-        "versions": versions(),
-        "servers": [
-            {
-                "name": each.name,
-                "why": each.why,
-                "rounds": results[each.name],
-                "median": {
-                    key: statistics.median(found[key] for found in results[each.name] if key in found)
-                    for key in dict.fromkeys(key for found in results[each.name] for key in found)
-                },
-            }
-            for each in chosen
-            if results[each.name]
-        ],
-        "left_out": left_out,
-        "corruption": wrong,
-    }
-    with open(options.output, "w", encoding="utf-8") as file:
-        json.dump(results_of_all, file, indent=1)
-    page = document.write(options.output)
-    print(f"kept in {options.output} and {page}, after {results_of_all['seconds']} s")
+    print(f"kept in {options.output}, after {time.monotonic() - run.began:.0f} s")
 
 
 if __name__ == "__main__":

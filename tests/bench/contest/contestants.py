@@ -17,7 +17,7 @@ from liveserver import Server, children_of, free_port, status
 
 CPUS = os.cpu_count() or 1
 HERE = os.path.dirname(__file__)
-START_SECONDS, STOP_SECONDS = 40, 15
+START_SECONDS, STOP_SECONDS = 40, 2
 
 
 class Backend:
@@ -79,6 +79,11 @@ class Contestant:
     protocol: str = "http"
     limited: bool = False  #: whether Nginx lets only so many renders through
     needs: tuple[str, ...] = field(default=())  #: modules without which it cannot run
+
+    @property
+    def slicer(self) -> bool:
+        """Whether it is Slicer's own server."""
+        return self.start is _ours
 
 
 @contextlib.contextmanager
@@ -248,104 +253,114 @@ _GUNICORN += ("--worker-tmp-dir", "/dev/shm")
 
 CONTESTANTS = (
     Contestant(
-        "mod_wsgi daemon (Slicer)",
-        "`slicer serve`: fixed clips and renders processes; Nginx lets as many renders through as fit into pool and queue",
+        "Slicer (mod_wsgi daemon)",
+        "`slicer serve` as it sizes itself: fixed processes and bounded queues, apart for clips and renders; Nginx lets as many renders "
+        "through as fit into processes and queue, as the role nginx sets it up",
         _ours,
         limited=True,
     ),
     Contestant(
-        "mod_wsgi daemon (Slicer), no limit in Nginx", "the same, but every render is let through to Apache", _ours
+        "Slicer (no limit in Nginx)",
+        "the same, but Nginx lets every render through, so that it is Apache that refuses",
+        _ours,
     ),
     Contestant(
         "mod_wsgi embedded",
-        "Apache's defaults: prefork, up to 256 children, each with the application inside",
+        "Apache's defaults, as it comes: prefork with up to 256 children, which it starts as they are needed, each with the application "
+        "inside",
         _embedded,
     ),
     Contestant(
         "gunicorn sync",
-        "2 × CPUs + 1 workers, as its documentation has it; timeout 30 s",
+        "2 × CPUs + 1 workers, the formula of its documentation; 30 s until a worker that is silent is replaced, its default, and the "
+        "workers' heartbeats in memory, as it advises where /tmp is a disk",
         _python(*_GUNICORN, "--workers", str(2 * CPUS + 1), "contest.work:application"),
         needs=("gunicorn",),
     ),
     Contestant(
         "gunicorn gthread",
-        "a worker for each CPU with 4 threads: between 2 and 4 a core, as its documentation has it",
+        "a worker for each CPU, so that Python's lock leaves none unused, with 4 threads: its documentation has 2 to 4 for each CPU",
         _python(*_GUNICORN, "--workers", "CPUS", "--threads", "4", "contest.work:application"),
         needs=("gunicorn",),
     ),
     Contestant(
-        "gunicorn gthread, renders limited",
-        "the same, and Nginx lets as many renders through as Slicer's does",
+        "gunicorn gthread (renders limited)",
+        "the same, and Nginx lets as many renders through as it does for Slicer: what of Slicer's behaviour is Nginx's",
         _python(*_GUNICORN, "--workers", "CPUS", "--threads", "4", "contest.work:application"),
         limited=True,
         needs=("gunicorn",),
     ),
     Contestant(
         "gunicorn gevent",
-        "2 × CPUs + 1 workers; the worker patches the standard library by itself",
+        "2 × CPUs + 1 workers, as for sync; the worker patches the standard library by itself before it loads the application",
         _python(*_GUNICORN, "--workers", str(2 * CPUS + 1), "--worker-class", "gevent", "contest.work:application"),
         needs=("gunicorn", "gevent"),
     ),
     Contestant(
         "uWSGI",
-        "its own protocol; 2 × CPUs processes, harakiri 30 s, limit-as 1 GiB, max-requests 5000, listen 100",
+        "over its own protocol; 2 × CPUs processes, since a process does one request at a time; harakiri 30 s against stuck requests, "
+        "limit-as 1 GiB and max-requests 5000 against growth, listen 100, its default queue",
         _uwsgi,
         protocol="uwsgi",
         needs=("pyuwsgi",),
     ),
     Contestant(
         "flup (FastCGI)",
-        "up to 2 × CPUs children that it forks by itself",
+        "FastCGI by its fork server, with up to 2 × CPUs children, since a child does one request at a time",
         _python("-m", "contest.small_servers", "flup", "PORT"),
         protocol="fastcgi",
         needs=("flup",),
     ),
-    Contestant("four single processes", "wsgiref, one request at a time each, in turns by Nginx", _four),
+    Contestant(
+        "four single processes",
+        "wsgiref of the standard library, one request at a time each; Nginx asks them in turns, as one does who starts copies of a program",
+        _four,
+    ),
     Contestant(
         "cheroot",
-        "one process, 10 threads: CherryPy's default",
+        "CherryPy's server: one process with 10 threads, its default",
         _python("-m", "contest.small_servers", "cheroot", "PORT"),
         needs=("cheroot",),
     ),
     Contestant(
         "Bjoern",
-        "a process for each CPU on one socket",
+        "a process for each CPU, forked on one listening socket as its documentation shows, since its loop does one request at a time",
         _python("-m", "contest.small_servers", "bjoern", "PORT"),
         needs=("bjoern",),
     ),
     Contestant(
-        "Tornado, blocking",
-        "WSGIContainer in one process: the handler that does the work itself",
+        "Tornado (blocking)",
+        "WSGIContainer in one process: work inside the loop, as a handler does that was written without a thought",
         _python("-m", "contest.tornado_server", "blocking", "PORT"),
         needs=("tornado",),
     ),
     Contestant(
-        "Tornado, threads",
-        "WSGIContainer with a ThreadPoolExecutor of 2 × CPUs",
+        "Tornado (threads)",
+        "WSGIContainer with a ThreadPoolExecutor of 2 × CPUs threads: what its documentation advises for work that blocks",
         _python("-m", "contest.tornado_server", "threads", "PORT"),
         needs=("tornado",),
     ),
     Contestant(
-        "Tornado, processes",
-        "fork_processes, one for each CPU",
+        "Tornado (processes)",
+        "fork_processes, one for each CPU, work inside the loop of each",
         _python("-m", "contest.tornado_server", "processes", "PORT"),
         needs=("tornado",),
     ),
     Contestant(
-        "Tornado, subprocess",
-        "a new process for each request, killed after 30 s",
+        "Tornado (subprocess)",
+        "the loop starts a new process for each request and kills it after 30 s, so that nothing is shared and nothing stays",
         _python("-m", "contest.tornado_server", "subprocess", "PORT"),
         needs=("tornado",),
     ),
     Contestant(
         "waitress",
-        "one process, 4 threads: its default",
+        "one process with 4 threads, its default",
         _python("-m", "waitress", "--listen=127.0.0.1:PORT", "contest.work:application"),
         needs=("waitress",),
     ),
     Contestant(
         "granian",
-        "a worker for each CPU, 3 blocking threads each",
+        "a worker for each CPU with 3 blocking threads, as many as Slicer has for clips",
         _python(
             *("-m", "granian", "--interface", "wsgi", "--workers", "CPUS", "--blocking-threads", "3", "--no-ws"),
             *("--host", "127.0.0.1", "--port", "PORT", "--log-level", "error", "contest.work:application"),
@@ -354,8 +369,14 @@ CONTESTANTS = (
     ),
     Contestant(
         "eventlet",
-        "one process of green threads; in place of Spawning, which is for Python 2 and built upon it",
+        "one process of green threads, with the standard library patched: in place of Spawning, which is built upon it",
         _python("-m", "contest.small_servers", "eventlet", "PORT"),
         needs=("eventlet",),
     ),
 )
+
+#: What no machine of today can run, with what comes of trying.
+GONE = {
+    "Spawning": "its last version, 0.9.6, is for Python 2 and cannot be installed any more: its setup opens its description with "
+    "`file`, and ends with «NameError: name 'file' is not defined». Eventlet, which it is built upon, is above",
+}

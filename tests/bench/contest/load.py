@@ -11,10 +11,13 @@ import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-#: Seconds after which a client goes away.
-PATIENCE = 20.0
 #: Connections that are open at a time at most; who comes beyond is counted as failed at once.
 MOST = 3000
+
+
+def digest(body: bytes) -> bytes:
+    """What stands for the bytes of an answer."""
+    return hashlib.blake2b(body, digest_size=16).digest()
 
 
 class Want(NamedTuple):
@@ -29,7 +32,7 @@ class Sample(NamedTuple):
 
     due: float
     ended: float
-    status: int  #: 0 where there was no whole answer
+    status: int  #: 0 where there was no whole answer before the client went away
     right: bool  #: 200, and every byte as it must be
     wrong: bool  #: 200, and other bytes
 
@@ -40,20 +43,24 @@ class Sample(NamedTuple):
 
 
 class Load:
-    """A kind of request at a steady rate."""
+    """A kind of request at a steady rate, from clients who go away after `patience` seconds, for `longer` seconds than the others."""
 
-    def __init__(self, port: int, wants: Sequence[Want], rate: float, seed: int = 1) -> None:
+    def __init__(
+        self, port: int, wants: Sequence[Want], rate: float, patience: float, *, longer: float = 0, seed: int = 1
+    ) -> None:
         self.samples: list[Sample] = []
         self._port = port
         self._wants = wants
         self._rate = rate
+        self._patience = patience
+        self._longer = longer
         self._random = random.Random(seed)
         self._open = 0
 
     async def run(self, seconds: float, began: float) -> None:
         """Ask for so long, and wait for what was asked."""
         tasks = []
-        for number in range(int(seconds * self._rate)):
+        for number in range(int((seconds + self._longer) * self._rate)):
             due = number / self._rate
             await asyncio.sleep(max(0.0, began + due - time.perf_counter()))
             tasks.append(asyncio.create_task(self._one(began, due)))
@@ -66,9 +73,9 @@ class Load:
         if self._open < MOST:
             self._open += 1
             try:
-                async with asyncio.timeout(PATIENCE):
+                async with asyncio.timeout(self._patience):
                     code, body = await fetch(self._port, want.target)
-                right = code == 200 and hashlib.blake2b(body, digest_size=16).digest() == want.digest
+                right = code == 200 and digest(body) == want.digest
                 wrong = code == 200 and not right
             except (OSError, ValueError, TimeoutError, asyncio.IncompleteReadError):
                 pass
@@ -116,11 +123,13 @@ def together(
 
 async def _watch(watch: Callable[[], None], every: float) -> None:
     while True:
+        began = time.perf_counter()
         await asyncio.to_thread(watch)
-        await asyncio.sleep(every)
+        # To look at hundreds of processes takes a while, and must not become a load of its own.
+        await asyncio.sleep(max(every, 10 * (time.perf_counter() - began)))
 
 
-async def _closed(port: int, wants: Sequence[Want], clients: int, seconds: float) -> list[Sample]:
+async def _closed(port: int, wants: Sequence[Want], clients: int, seconds: float, patience: float) -> list[Sample]:
     began = time.perf_counter()
     draw = random.Random(clients)
     samples: list[Sample] = []
@@ -130,9 +139,9 @@ async def _closed(port: int, wants: Sequence[Want], clients: int, seconds: float
             want = draw.choice(wants)
             code, right = 0, False
             try:
-                async with asyncio.timeout(PATIENCE):
+                async with asyncio.timeout(patience):
                     code, body = await fetch(port, want.target)
-                right = code == 200 and hashlib.blake2b(body, digest_size=16).digest() == want.digest
+                right = code == 200 and digest(body) == want.digest
             except (OSError, ValueError, TimeoutError, asyncio.IncompleteReadError):
                 await asyncio.sleep(0.05)
             samples.append(Sample(now, time.perf_counter() - began, code, right, code == 200 and not right))
@@ -141,6 +150,6 @@ async def _closed(port: int, wants: Sequence[Want], clients: int, seconds: float
     return samples
 
 
-def closed(port: int, wants: Sequence[Want], clients: int, seconds: float) -> list[Sample]:
+def closed(port: int, wants: Sequence[Want], clients: int, seconds: float, patience: float) -> list[Sample]:
     """So many clients, each of which asks again as soon as it has its answer."""
-    return asyncio.run(_closed(port, wants, clients, seconds))
+    return asyncio.run(_closed(port, wants, clients, seconds, patience))

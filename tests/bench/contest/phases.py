@@ -6,7 +6,6 @@ import random
 import re
 import signal
 import socket
-import statistics
 import subprocess
 import time
 from collections.abc import Sequence
@@ -24,7 +23,11 @@ OVERLOAD, MOST_RENDERS = 10, 400
 #: Clients that find out how many renders a server can make.
 RENDERERS = 4
 #: A server is calm when so many clips in a row take no longer than this, in seconds.
-CALM, CALM_CLIPS, CALM_WAIT = 0.1, 5, 60
+CALM, CALM_CLIPS = 0.1, 5
+#: A server is ready when so many clips were answered right; it has so many seconds for that.
+READY_CLIPS, READY_SECONDS = 20, 40
+#: Clients that ask for a long clip and read nothing of it.
+SLOW = 20
 
 _WRK = """
 local number = 0
@@ -47,13 +50,18 @@ class Lengths:
 
     warm: int
     clips: int
+    checked: float
     capacity: float
     overload: float
     others: float
+    patience: (
+        float  #: after which a client goes away: less than half of `overload`, so that late work is work for nobody
+    )
+    calm: float  #: for which a server may need to calm down
 
 
-QUICK = Lengths(warm=1, clips=2, capacity=2, overload=4, others=0)
-WHOLE = Lengths(warm=2, clips=6, capacity=6, overload=20, others=5)
+QUICK = Lengths(warm=0, clips=1, checked=0.5, capacity=1, overload=3, others=1, patience=1.2, calm=2)
+WHOLE = Lengths(warm=2, clips=6, checked=3, capacity=6, overload=20, others=5, patience=8, calm=60)
 
 
 @dataclass
@@ -90,78 +98,111 @@ def clips(port: int, wants: Sequence[Want], seconds: int, work: str) -> dict[str
     }
 
 
-def capacity(port: int, wants: Sequence[Want], seconds: float) -> dict[str, float]:
+def ready(port: int, wants: Sequence[Want]) -> None:
+    """Wait until it answers: some listen long before their workers have loaded the application. Raises TimeoutError."""
+    end, row = time.monotonic() + READY_SECONDS, 0
+    while row < READY_CLIPS:
+        if time.monotonic() > end:
+            raise TimeoutError(f"no clip was answered right in {READY_SECONDS} s")
+        samples = closed(port, wants, RENDERERS, 0.1, READY_SECONDS)
+        row = row + len(samples) if all(each.right for each in samples) else 0
+
+
+def checked(port: int, wants: Sequence[Want], lengths: Lengths) -> dict[str, float]:
+    """The same connections by a load that looks at each byte, which wrk does not."""
+    samples = closed(port, wants, CONNECTIONS, lengths.checked, lengths.patience)
+    return {
+        "answers_checked": sum(each.status == 200 for each in samples),
+        "wrong": sum(each.wrong for each in samples),
+    }
+
+
+def capacity(port: int, wants: Sequence[Want], lengths: Lengths) -> dict[str, float]:
     """Renders a second with as many clients as keep all CPUs busy; what was wrong."""
-    samples = closed(port, wants, RENDERERS, seconds)
-    lasted = max((each.ended for each in samples), default=seconds)
+    samples = closed(port, wants, RENDERERS, lengths.capacity, 4 * lengths.patience)
+    lasted = max((each.ended for each in samples), default=lengths.capacity)
     return {
         "renders_per_second": sum(each.right for each in samples) / lasted,
-        "render_wrong": sum(each.wrong for each in samples),
+        "answers_checked": sum(each.status == 200 for each in samples),
+        "wrong": sum(each.wrong for each in samples),
     }
 
 
 def overload(
-    port: int, backend: Backend, able: float, renders: Sequence[Want], cheap: Sequence[Want], seconds: float
+    port: int, backend: Backend, able: float, renders: Sequence[Want], cheap: Sequence[Want], lengths: Lengths
 ) -> dict[str, float]:
-    """Ten times as many renders as it can make, and a few clips beside them."""
-    rate = min(MOST_RENDERS, max(5.0, OVERLOAD * able))
-    heavy, light, peak = Load(port, renders, rate), Load(port, cheap, CLIPS_RATE, seed=2), Peak()
+    """Ten times as many renders as it can make, and a few clips beside them, which go on until it is calm again."""
+    seconds, patience = lengths.overload, lengths.patience
+    rate, peak = min(MOST_RENDERS, max(5.0, OVERLOAD * able)), Peak()
+    heavy = Load(port, renders, rate, patience)
+    light = Load(port, cheap, CLIPS_RATE, patience, longer=patience, seed=2)
 
     def watch() -> None:
         peak.processes = max(peak.processes, len(backend.processes()))
         peak.memory = max(peak.memory, backend.memory())
 
-    lasted = together([heavy, light], seconds, watch)
-    began = time.monotonic()
-    calm = calm_after(port, cheap) + max(0.0, lasted - seconds)
-    del began
+    together([heavy, light], seconds, watch)
+    beside = [each for each in light.samples if each.due < seconds]
     refused = [each for each in heavy.samples if each.status >= 400]
     lost = [each for each in heavy.samples if each.status == 0]
-    good = [each for each in heavy.samples if each.right]
-    in_time = [each for each in good if each.ended <= seconds + 1]
+    # What was made after the load had ended says nothing of how a server bears it.
+    good = [each for each in heavy.samples if each.right and each.ended <= seconds]
     return {
         "offered_renders_per_second": rate,
-        "goodput": len(in_time) / seconds,
-        "goodput_of_capacity": len(in_time) / seconds / able if able else 0.0,
+        "goodput": len(good) / seconds,
+        "goodput_of_capacity": len(good) / seconds / able if able else 0.0,
         "good_p95_s": percentile([each.latency for each in good], 95),
         "refused": len(refused) / max(1, len(heavy.samples)),
+        "refused_p50_s": percentile([each.latency for each in refused], 50),
         "refused_p95_s": percentile([each.latency for each in refused], 95),
         "lost": len(lost) / max(1, len(heavy.samples)),
-        "clips_beside_right": sum(each.right for each in light.samples) / max(1, len(light.samples)),
-        "clips_beside_p50_ms": 1000 * statistics.median(_latencies(light.samples)),
-        "clips_beside_p95_ms": 1000 * percentile(_latencies(light.samples), 95),
+        "clips_beside_right": sum(each.right for each in beside) / max(1, len(beside)),
+        "clips_beside_p50_ms": 1000 * percentile(_latencies(beside, patience), 50),
+        "clips_beside_p95_ms": 1000 * percentile(_latencies(beside, patience), 95),
         "processes": peak.processes,
         "memory_mib": peak.memory,
-        "calm_s": calm,
+        "calm_s": _calm(port, [each for each in light.samples if each.due >= seconds], seconds, cheap, lengths),
+        "answers_checked": sum(each.status == 200 for each in (*heavy.samples, *light.samples)),
         "wrong": sum(each.wrong for each in (*heavy.samples, *light.samples)),
     }
 
 
-def _latencies(samples: Sequence[Sample]) -> list[float]:
-    """Those that failed took as long as they took, but no less than it takes to ask again."""
-    return [each.latency if each.right else max(each.latency, 1.0) for each in samples] or [0.0]
+def _latencies(samples: Sequence[Sample], patience: float) -> list[float]:
+    """A clip that was refused or not answered took as long as its client would have waited: it has none."""
+    return [each.latency if each.right else patience for each in samples]
 
 
-def calm_after(port: int, cheap: Sequence[Want]) -> float:
-    """Seconds until clips are answered as quickly as ever; CALM_WAIT where they never are."""
+def _quick(sample: Sample) -> bool:
+    return sample.right and sample.latency < CALM
+
+
+def _calm(port: int, after: Sequence[Sample], end: float, cheap: Sequence[Want], lengths: Lengths) -> float:
+    """Seconds from the end of the load until clips are as quick as ever: 0 where they always were, at most what is allowed."""
+    slow = [each.due for each in after if not _quick(each)]
+    if not slow:
+        return 0.0
+    ordered = sorted(after)
+    if len(ordered) > CALM_CLIPS and all(map(_quick, ordered[-CALM_CLIPS:])):
+        return max(slow) - end
+    return min(lengths.calm, lengths.patience + calm_after(port, cheap, lengths))
+
+
+def calm_after(port: int, cheap: Sequence[Want], lengths: Lengths) -> float:
+    """Seconds from now until a few clips in a row are quick; at most what is allowed."""
     began, row = time.monotonic(), 0
     while row < CALM_CLIPS:
-        if time.monotonic() - began > CALM_WAIT:
-            return CALM_WAIT
-        (each,) = _one(port, random.choice(cheap))
-        row = row + 1 if each.right and each.latency < CALM else 0
+        if time.monotonic() - began > lengths.calm:
+            return lengths.calm
+        load = Load(port, [random.choice(cheap)], 1, lengths.patience)
+        together([load], 1)
+        row = row + 1 if all(map(_quick, load.samples)) else 0
     return time.monotonic() - began
 
 
-def _one(port: int, want: Want) -> list[Sample]:
-    load = Load(port, [want], 1)
-    together([load], 1)
-    return load.samples
-
-
-def killed_worker(port: int, backend: Backend, cheap: Sequence[Want], seconds: float) -> dict[str, float]:
+def killed_worker(port: int, backend: Backend, cheap: Sequence[Want], lengths: Lengths) -> dict[str, float]:
     """Clips at a steady rate while a worker is killed."""
-    load = Load(port, cheap, 2 * CLIPS_RATE, seed=3)
+    seconds = lengths.others
+    load = Load(port, cheap, 2 * CLIPS_RATE, lengths.patience, seed=3)
     began, killed = time.monotonic(), []
 
     def watch() -> None:
@@ -171,16 +212,20 @@ def killed_worker(port: int, backend: Backend, cheap: Sequence[Want], seconds: f
                 os.kill(workers[0], signal.SIGKILL)
 
     together([load], seconds, watch, every=0.1)
-    failed = [each for each in load.samples if not each.right]
-    return {"killed_failed": len(failed) / max(1, len(load.samples))}
+    before = [each for each in load.samples if each.due < seconds / 5]
+    after = [each for each in load.samples if each.due >= seconds / 4]
+    return {
+        "before_right": sum(each.right for each in before) / max(1, len(before)),
+        "killed_failed": sum(not each.right for each in after) / max(1, len(after)),
+    }
 
 
 def slow_clients(
-    backend: Backend, port: int, wants: Sequence[Want], cheap: Sequence[Want], seconds: float
+    backend: Backend, port: int, wants: Sequence[Want], cheap: Sequence[Want], lengths: Lengths
 ) -> dict[str, float]:
-    """Twenty clients that ask the server itself, without Nginx, for a long clip and read nothing; clips through Nginx meanwhile."""
+    """Some clients that ask the server itself, without Nginx, for a long clip and read nothing; clips through Nginx meanwhile."""
     held = []
-    for number in range(20):
+    for number in range(SLOW):
         connection = socket.socket()
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         connection.settimeout(5)
@@ -189,11 +234,11 @@ def slow_clients(
             connection.sendall(f"GET {wants[number % len(wants)].target} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode())
         held.append(connection)
     time.sleep(0.3)
-    load = Load(port, cheap, CLIPS_RATE, seed=4)
-    together([load], seconds)
+    load = Load(port, cheap, CLIPS_RATE, lengths.patience, seed=4)
+    together([load], lengths.others)
     for connection in held:
         connection.close()
     return {
         "slow_right": sum(each.right for each in load.samples) / max(1, len(load.samples)),
-        "slow_p95_ms": 1000 * percentile(_latencies(load.samples), 95),
+        "slow_p95_ms": 1000 * percentile(_latencies(load.samples, lengths.patience), 95),
     }
