@@ -70,8 +70,7 @@ class Slicer:
         )
         self._clips = Clips(settings, shelf)
         self._gate = Gate(settings)
-        pairs = {"render": self._render_pairs, "peaks": self._peaks_pairs}
-        self._extra = Extra(settings, shelf, pairs, self._ledger)
+        self._extra = Extra(settings, shelf, {"render": self._render_pairs, "peaks": self._peaks_pairs}, self._ledger)
         self._metrics = Metrics(settings, folder, cells, self._extra)
         self._documents = Documents(library, store, shelf, hidden=self._gate.covers)
         self._lists = bool(settings.list_library)
