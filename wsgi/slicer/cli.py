@@ -36,7 +36,7 @@ from slicer.media.source import Source, SourceMissingError, open_file
 from slicer.media.store import IndexPendingError, IndexStore
 from slicer.media.timespan import ALLOWED, TimeSpan, TimeSpanError
 from slicer.mp3 import Mp3Error, UnsupportedMp3Error, build_whole_index, cut
-from slicer.server import costs, doctor, drain, express, machine, plan, plan_report, preflight, reach, run
+from slicer.server import costs, doctor, drain, express, host, machine, plan, plan_report, preflight, reach, run
 from slicer.server.demand import Demand
 from slicer.server.drain import DrainError
 from slicer.server.preflight import PreflightError
@@ -220,6 +220,7 @@ def _parser() -> argparse.ArgumentParser:
 
     check = commands.add_parser("doctor", help="look for what would keep the server from working, and say what to do")
     check.add_argument("folder", nargs="?", metavar="FOLDER", help=f"the media folder (or {PREFIX}MEDIA)")
+    check.add_argument("--host", action="store_true", help="look at a machine that the Ansible roles set up (as root)")
     check.set_defaults(command=_doctor)
 
     planning = commands.add_parser("plan", help="say what machines a load takes, and what to set there")
@@ -615,6 +616,13 @@ def _store(settings: Settings) -> IndexStore:
 
 
 def _doctor(options: argparse.Namespace) -> int:
+    if options.host:
+        if options.folder:
+            raise _UsageError("--host looks at the folders of the machine's own sites: name none")
+        found = host.checks()
+        status = doctor.report(found)
+        print(host.summary(found))
+        return status
     media = options.folder or os.environ.get(f"{PREFIX}MEDIA") or None
     folders = {
         PREFIX + name.upper(): os.environ.get(PREFIX + name.upper()) or default_dir(name, os.environ) for name in CACHES

@@ -1,0 +1,218 @@
+"""`slicer doctor --host`: whether a machine that the roles of Ansible set up is well, and what to do where it is not.
+
+It looks at what the roles made, and changes nothing. Each check is a function of what it looks at, so that it can be pointed at any
+folder; `checks` names those of a machine.
+"""
+
+import glob
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+
+from slicer.server.doctor import Check
+
+ROOT, ETC, RUN, NGINX_CONF = "/opt/slicer", "/etc/slicer", "/run", "/etc/nginx/nginx.conf"
+#: Folders that fill up, each where it exists.
+DISKS = ("/var/cache/slicer", "/var/cache/nginx", "/var/log", "/var/lib/redis")
+#: Other services of the roles, each where its unit is enabled.
+SERVICES = ("nginx.service", "redis-server.service", "slicer-edge-metrics.service")
+#: Bytes, and the part of all, that must be free on a disk.
+MIN_FREE_BYTES, MIN_FREE_PART = 256 << 20, 0.03
+#: Bytes that are enough, however small a part of all they are.
+ENOUGH_BYTES = 16 << 30
+#: Seconds that a certificate must be good for, and that a program or a server may take.
+CERTIFICATE_SECONDS, WAIT_SECONDS = 14 * 86_400, 10
+#: Minutes of the journal in which errors are looked for.
+ERROR_MINUTES = 60
+
+
+def checks() -> list[Check]:
+    """Every check of this machine, in the order in which a problem should be mended."""
+    enabled = enabled_units()
+    found = [unit(name) for name in enabled]
+    if not found:
+        found = [Check("units", False, "no unit of the roles is enabled here", "ansible-playbook ansible/site.yml")]
+    sites = sorted(os.path.basename(path)[: -len(".env")] for path in glob.glob(f"{ETC}/*.env"))
+    for name in (site for site in sites if not site.endswith(".worker")):
+        settings = environment(f"{ETC}/{name}.env")
+        found += [
+            ready(name, settings),
+            media(name, settings),
+            release(name, f"{ROOT}/current", f"{RUN}/slicer-{name}/release"),
+        ]
+    found += [disk(path) for path in DISKS if os.path.isdir(path)]
+    found += [certificate(path) for path in certificates(NGINX_CONF)]
+    found += [clock(_said("timedatectl", "show", "--property=NTPSynchronized", "--value"))]
+    found += [errors(name) for name in enabled]
+    return found
+
+
+def enabled_units() -> list[str]:
+    """The units of the roles that are enabled here, instances and others, in the order of their names."""
+    listed = _said(
+        "systemctl", "list-unit-files", "--state=enabled,enabled-runtime", "--plain", "--no-legend"
+    ).splitlines()
+    named = {line.split()[0] for line in listed if line.strip()}
+    # Instances of a template are links, and not among the files.
+    for folder in ("slicer@", "slicer-worker@"):
+        named |= {os.path.basename(path) for path in glob.glob(f"/etc/systemd/system/*.wants/{folder}?*.service")}
+    return sorted(name for name in named if name in SERVICES or re.match(r"slicer(-worker)?@.+[.]service$", name))
+
+
+def unit(name: str) -> Check:
+    """Whether a unit runs, and has not been started again and again."""
+    said = dict(
+        line.split("=", 1)
+        for line in _said("systemctl", "show", "--property=ActiveState,SubState,NRestarts", name).splitlines()
+        if "=" in line
+    )
+    state = f"{said.get('ActiveState', 'unknown')} ({said.get('SubState', '')})"
+    if said.get("ActiveState") != "active":
+        return Check(name, False, state, f"journalctl --unit={name} --lines=50; systemctl start {name}")
+    restarts = int(said.get("NRestarts", "0") or 0)
+    return Check(name, True, state + (f", started again {restarts} times" if restarts else ""))
+
+
+def environment(path: str) -> dict[str, str]:
+    """The variables in a file as systemd reads them; empty where it cannot be read."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            lines = [line.strip() for line in file]
+    except OSError:
+        return {}
+    pairs = (line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
+    return {name: " ".join(shlex.split(text)) for name, text in pairs}
+
+
+def ready(site: str, settings: Mapping[str, str]) -> Check:
+    """Whether a site says of itself that it can serve."""
+    words = settings.get("SERVE_OPTIONS", "").split()
+    options = dict(pairwise(words))
+    host, port = options.get("--host", ""), options.get("--port", "")
+    name = f"site {site}"
+    if not port.isdigit():
+        return Check(
+            name, False, f"{ETC}/{site}.env names no port", "run it as root; or ansible-playbook ansible/site.yml"
+        )
+    address = "127.0.0.1" if host in {"", "0.0.0.0", "::"} else host  # noqa: S104 - nothing is bound
+    url = f"http://{f'[{address}]' if ':' in address else address}:{port}/readyz"
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    began = time.monotonic()
+    try:
+        with opener.open(url, timeout=WAIT_SECONDS) as answer:
+            status, said = answer.status, ""
+    except urllib.error.HTTPError as error:
+        status, said = error.code, error.read(2000).decode(errors="replace").strip()
+    except OSError as error:
+        return Check(name, False, f"{url}: {error}", f"journalctl --unit=slicer@{site} --lines=50")
+    if status != 200:
+        return Check(name, False, f"{url} answers {status} {said}", "see the member checks; then the folders it names")
+    return Check(name, True, f"{url} answers 200 in {1000 * (time.monotonic() - began):.0f} ms")
+
+
+def media(site: str, settings: Mapping[str, str]) -> Check:
+    """Whether the media folder of a site holds anything: an empty one may wait for its disk."""
+    path, name = settings.get("SLICER_MEDIA", ""), f"media of {site}"
+    try:
+        with os.scandir(path or "/nowhere") as entries:
+            empty = next(entries, None) is None
+    except OSError as error:
+        return Check(name, False, f"{path}: {error.strerror}", f"findmnt --target {path}; mount it")
+    if empty:
+        return Check(name, False, f"{path} is empty", f"findmnt --target {path}; mount it, or put files there")
+    return Check(name, True, path)
+
+
+def release(site: str, wanted: str, running: str) -> Check:
+    """Whether the daemons of a site run the release that is installed: both are links to it."""
+    name = f"release of {site}"
+    try:
+        new, old = (os.path.basename(os.readlink(path)) for path in (wanted, running))
+    except OSError as error:
+        return Check(name, False, f"{error.filename}: {error.strerror}", "ansible-playbook ansible/site.yml")
+    if new != old:
+        return Check(name, False, f"{old} runs and {new} is installed", f"systemctl reload slicer@{site}")
+    return Check(name, True, new)
+
+
+def disk(path: str) -> Check:
+    """Whether there is room on a disk."""
+    usage = shutil.disk_usage(path)
+    detail = f"{usage.free / (1 << 30):.1f} of {usage.total / (1 << 30):.1f} GiB free"
+    if usage.free < max(MIN_FREE_BYTES, MIN_FREE_PART * usage.total) and usage.free < ENOUGH_BYTES:
+        return Check(path, False, detail, f"du -xh --max-depth=2 {path} | sort -h | tail")
+    return Check(path, True, detail)
+
+
+def certificates(conf: str) -> list[str]:
+    """The certificates that Nginx's configuration names; none where it cannot be read."""
+    try:
+        with open(conf, encoding="utf-8", errors="replace") as file:
+            return sorted(set(re.findall(r"^\s*ssl_certificate\s+(\S+);", file.read(), re.MULTILINE)))
+    except OSError:
+        return []
+
+
+def certificate(path: str) -> Check:
+    """Whether a certificate is good for two more weeks."""
+    command = ["openssl", "x509", "-in", path, "-noout", "-enddate", "-checkend", str(CERTIFICATE_SECONDS)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=WAIT_SECONDS, check=False)
+    except (OSError, subprocess.SubprocessError) as error:
+        return Check(path, False, str(error), "apt-get install openssl")
+    said = (done.stdout or done.stderr).strip().splitlines() or [""]
+    if done.returncode:
+        return Check(path, False, said[0], "renew it, and systemctl reload nginx")
+    return Check(path, True, said[0])
+
+
+def clock(synchronised: str) -> Check:
+    """Whether the clock is set by others: signatures and caches go by it. A container has that of its machine and does not know."""
+    if synchronised == "no":
+        if _said("systemd-detect-virt", "--container") not in {"", "none"}:
+            return Check("clock", True, "that of the container's machine")
+        return Check("clock", False, "nothing sets it", "apt-get install systemd-timesyncd")
+    return Check("clock", True, "set by the network" if synchronised == "yes" else "nobody here says who sets it")
+
+
+def errors(name: str) -> Check:
+    """Whether a unit logged errors of late."""
+    found = _said(
+        "journalctl",
+        f"--unit={name}",
+        "--priority=err",
+        f"--since=-{ERROR_MINUTES}min",
+        "--output=cat",
+        "--no-pager",
+        "--quiet",
+    ).splitlines()
+    what = f"log of {name}"
+    if found:
+        return Check(
+            what, False, f"{len(found)} errors in an hour, the last: {found[-1][:200]}", f"journalctl --unit={name}"
+        )
+    return Check(what, True, "no error in an hour")
+
+
+def _said(*command: str) -> str:
+    """What a program prints; nothing where there is none, or it takes too long."""
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", timeout=WAIT_SECONDS, check=False
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.strip()
+
+
+def summary(found: Sequence[Check]) -> str:
+    """One line at the end."""
+    ill = sum(not check.ok for check in found)
+    return f"{len(found)} checks, {f'{ill} to look at' if ill else 'all well'}"
