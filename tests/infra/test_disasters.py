@@ -17,7 +17,10 @@ from liveserver import until
 from slicer.mp3 import build_whole_index
 from slicer.render import Limits, RenderRequest, render
 
-#: What has no length in common with any other clip: asked for once.
+#: On machines that are thrown away afterwards only: disks of others are not for tests to fill.
+pytestmark = pytest.mark.only("one")
+
+#: Of a clip that is asked for once.
 SECONDS = 3
 
 
