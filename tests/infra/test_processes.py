@@ -169,7 +169,7 @@ def test_sockets_are_bound_where_they_should_be_and_nowhere_else(fleet):
     for host in fleet.hosts:
         expected = set()
         if host in fleet.edges:
-            expected |= {("0.0.0.0", 80), ("127.0.0.1", 8081)}
+            expected |= {("0.0.0.0", 80), ("127.0.0.1", 8081), ("127.0.0.1", 8083)}
             # Where workers publish what clients are held for.
             if fleet.workers:
                 expected.add(("127.0.0.1" if together else host.address, 8082))
