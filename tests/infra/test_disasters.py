@@ -72,6 +72,7 @@ def full(fleet, site, folder):
             host.wait_until_ready(site)
             fill(host, path)
         yield
+    fleet.wait_until_ready()
 
 
 def render_of(source, form):
@@ -117,7 +118,7 @@ def test_a_full_disk_of_results_costs_no_render(fleet, site, edge, sources):
         assert (answer.status, answer.body) == (200, body)
         assert_clips(edge, sources)
         for host in fleet.slicers:
-            assert host.run(f"ls -A /var/cache/slicer/{site.name}.results").split() == ["filler"]
+            assert set(host.run(f"ls -A /var/cache/slicer/{site.name}.results").split()) <= {"account", "filler"}
 
 
 def test_a_full_disk_of_results_fails_a_job_that_can_be_done_later(fleet, site, edge, sources):
@@ -208,8 +209,9 @@ def test_media_that_are_away_are_not_missing(fleet, site, edge, sources):
     media = site.media.rstrip("/")
     with contextlib.ExitStack() as stack:
         for host in fleet.slicers:
-            host.run(f"mv {media} {media}.away")
-            stack.callback(host.run, f"mv {media}.away {media}")
+            mode = host.run(f"stat -c %a {media}").strip()
+            host.run(f"chmod 0 {media}")
+            stack.callback(host.run, f"chmod {mode} {media}")
         assert edge.ask(cached.target).cache == "HIT"
         for _ in range(3):
             answer = edge.ask(never.target)

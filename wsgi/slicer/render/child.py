@@ -74,6 +74,9 @@ def ffmpeg(
             _end(process)
     if code and os.strerror(errno.ENOMEM) in said:
         raise MemoryError("no memory for ffmpeg")
+    if os.strerror(errno.ENOSPC) in said:
+        # The disk of scratch files is full. Not every format makes ffmpeg end with an error then.
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     if code:
         # What it says names no file of anybody's: its input is a pipe and its outputs are numbers.
         raise ToolError(f"ffmpeg ended with {code}: {said.strip()[-300:]}")
