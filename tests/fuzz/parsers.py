@@ -1,6 +1,7 @@
 """Each target by atheris, which goes after code that no input has reached yet; where there is no atheris, by chance alone."""
 
 import importlib.util
+import os
 import pathlib
 import random
 import re
@@ -105,6 +106,7 @@ def guided(name: str, *, seconds: int = 0, runs: int = -1, seed: int = 1) -> tup
             text=True,
             errors="replace",
             check=False,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
         )
         count = re.search(r"number_of_executed_units: (\d+)", done.stderr)
         executed = int(count.group(1)) if count else 0
