@@ -444,7 +444,9 @@ def test_a_proxy_is_sent_to_the_canonical_url(method, query, canonical, server, 
         assert status == 400
         return
     assert (status, body) == (200, b"")
-    own = {name: value for name, value in headers.items() if name not in {"date", "server", "connection", "x-request-id"}}
+    own = {
+        name: value for name, value in headers.items() if name not in {"date", "server", "connection", "x-request-id"}
+    }
     _, plain, _ = server.get(url + query, "HEAD")
     wanted = {
         # Apache says no length of 0 in the answer to a HEAD.

@@ -79,7 +79,10 @@ def render_of(source, form):
     """A render that nobody asked for before, and the bytes that it must consist of."""
     query = source.some(SECONDS).target.partition("?")[2]
     request = RenderRequest.parse(form, [("t", query.partition("=")[2]), ("gain", "-3")])
-    with opened(str(source.path)) as fd, render(request, fd, build_whole_index(fd), Limits(work_seconds=Fraction(60))) as made:
+    with (
+        opened(str(source.path)) as fd,
+        render(request, fd, build_whole_index(fd), Limits(work_seconds=Fraction(60))) as made,
+    ):
         return f"/renders/{source.name.removesuffix('.mp3')}.{form}?{request.canonical}", made.read()
 
 
