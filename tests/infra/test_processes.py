@@ -236,21 +236,3 @@ def test_the_log_is_in_the_journal_and_says_no_warning(fleet, site):
         log = host.journal(site.unit, 1000)
         assert "Apache" in log or "slicer" in log
         assert "WSGI0079" not in log  # the locale is there
-
-
-def test_the_doctor_finds_what_is_ill(fleet, site):
-    """What tests did to units before may still be in their logs."""
-    doctor = "/opt/slicer/current/bin/python -m slicer doctor --host || true"
-    for host in fleet.slicers:
-        ill = [line for line in host.run(doctor).splitlines() if line.startswith("FAIL") and "  log of " not in line]
-        assert ill == []
-        host.run(f"systemctl stop {site.unit}")
-        try:
-            ill = [
-                line for line in host.run(doctor).splitlines() if line.startswith("FAIL") and "  log of " not in line
-            ]
-        finally:
-            host.run(f"systemctl start {site.unit}")
-            host.wait_until_ready(site)
-        assert {" ".join(line.split()[1:3]) for line in ill} >= {f"site {site.name}"}
-        assert any(line.split()[1] == site.unit for line in ill)
