@@ -208,6 +208,23 @@ def test_each_request_is_a_line_that_its_name_finds(start, clip: str) -> None:
     assert line["target"] == "/clips/no%22ne%0a.mp3?t=\\"
 
 
+def test_a_line_has_the_status_that_was_sent_and_no_signature(start, clip: str) -> None:
+    place = folder()
+    os.chmod(place, 0o777)
+    path = os.path.join(place, "requests.log")
+    server = start(environ={"SLICER_REQUEST_LOG": path})
+    assert server.get(clip, "OPTIONS", X_Request_Id="what-is-possible")[0] == 204
+    # Without keys nobody needs one, and it is a secret all the same.
+    status = server.get(f"{clip}?t=1,3&signature=secret&key=k", X_Request_Id="signed-for-one")[0]
+    until(lambda: len(lines(path)) >= 3, 5, "they are logged")
+    by_name = {line["request_id"]: line for line in lines(path)}
+    assert by_name["what-is-possible"]["status"] == 204
+    assert (by_name["signed-for-one"]["status"], by_name["signed-for-one"]["target"]) == (
+        status,
+        f"{clip}?t=1,3&signature=-&key=k",
+    )
+
+
 def test_lines_of_many_processes_do_not_mix_and_none_is_lost_when_the_log_is_turned_over(start, clip: str) -> None:
     place = folder()
     os.chmod(place, 0o777)

@@ -215,9 +215,13 @@ class Slicer:
                     f"{method[:20]} is not possible here, only {' and '.join(methods[:-1])}",
                     headers=(("Allow", allow),),
                 )
+            answer: Answer
             if method == "OPTIONS":
-                return Answer(204, [("Allow", allow), ("Cache-Control", "no-store"), *self._cors.preflight(allow)], ())
-            answer: Answer = getattr(self, f"on_{endpoint}")(environ)
+                answer = Answer(
+                    204, [("Allow", allow), ("Cache-Control", "no-store"), *self._cors.preflight(allow)], ()
+                )
+            else:
+                answer = getattr(self, f"on_{endpoint}")(environ)
         except Problem as error:
             problem = error
         except (NotFound, RequestRedirect):
@@ -227,10 +231,10 @@ class Slicer:
             problem = busy("the server is short of memory; try again", 2)
         except OSError:
             # A disk that fails, a file system that is away: the operator's, not the client's, and it may come back.
-            _LOG.exception("%s %s", environ["REQUEST_METHOD"], environ.get("REQUEST_URI") or environ["PATH_INFO"])
+            _LOG.exception("%s %s", record.method, record.target)
             problem = busy("the server cannot read or write what it needs at the moment; try again", 5)
         except Exception:
-            _LOG.exception("%s %s", environ["REQUEST_METHOD"], environ.get("REQUEST_URI") or environ["PATH_INFO"])
+            _LOG.exception("%s %s", record.method, record.target)
             problem = Problem(500, "internal", "the server made a mistake; it is in its log")
         except BaseException as error:
             # What mod_wsgi interrupts a request with that overstays. Its own answer would have no body and no Retry-After.
