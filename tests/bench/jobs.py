@@ -22,6 +22,8 @@ RATE, SECONDS = 200, 5
 #: Clients to hold, as far as the limit of open files goes: each has a descriptor here and one at Nginx.
 CLIENTS = 9000
 FILES = 20_000
+#: Clients that come together, and how many of these groups come a second: fewer than the server can be asked about.
+GROUP, GROUPS = 10, 25
 #: Seconds between two signs of life to all who are held; and, with room for the last answers, in which they come. One that lasts longer
 #: would only be more of the same: who is held costs nothing until the next sign of life.
 LIFE, FILL = 50, 45
@@ -74,8 +76,10 @@ def holding(report: Report, house: House) -> None:
         assert Held(house, target + "/wait").all()[1]["state"] == "running"
         before, began, held = memory(), time.monotonic(), []
         while len(held) < CLIENTS and time.monotonic() - began < FILL:
-            held += [Held(house, target + "/wait") for _ in range(20)]
-            until(lambda: asked(house) < 20, 10, "Nginx has few questions")
+            held += [Held(house, target + "/wait") for _ in range(GROUP)]
+            time.sleep(max(0.0, began + len(held) / (GROUP * GROUPS) - time.monotonic()))
+            if not len(held) % (GROUP * GROUPS):
+                until(lambda: asked(house) < 2 * GROUP, 10, "Nginx has few questions")
         report.row("clients that come to be held", [len(held) / (time.monotonic() - began)], "/s")
         until(lambda: house.connections() == 0, 10, "nobody behind Nginx has to do with them")
         report.row("clients held at once", [len(held)], "", f"≥ {CLIENTS}")

@@ -79,7 +79,6 @@ class JobStore:
         self._timeout = timeout
         script = self._redis.register_script
         self._open = script(transitions.OPEN)
-        self._sent = script(transitions.SENT)
         self._claim = script(transitions.CLAIM)
         self._beat = script(transitions.BEAT)
         self._finish = script(transitions.FINISH)
@@ -109,9 +108,19 @@ class JobStore:
         return became, job
 
     def sent(self, name: str) -> None:
-        """Note that a job's message is with the broker. Raises JobsDownError."""
+        """Note that a job's message is with the broker. Raises JobsDownError where that is known at once.
+
+        A client waits meanwhile, so Redis is told and not asked (its command CLIENT REPLY SKIP): a note that is lost has the message sent
+        once more, which does no harm.
+        """
+        note = ("EVAL", transitions.SENT, 2, *self._keys(name)[:2], name, _milliseconds(self._patience.queued))
         with _down():
-            self._sent(keys=self._keys(name)[:2], args=[name, _milliseconds(self._patience.queued)])
+            connection = self._redis.connection_pool.get_connection()
+            try:
+                packed = connection.pack_commands([("CLIENT", "REPLY", "SKIP"), note])  # type: ignore[no-untyped-call]
+                connection.send_packed_command(packed)  # type: ignore[no-untyped-call]
+            finally:
+                self._redis.connection_pool.release(connection)
 
     def get(self, name: str) -> Job | None:
         """A job as it is now; None for one that there is not, or not any more. Raises JobsDownError."""
