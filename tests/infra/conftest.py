@@ -19,7 +19,7 @@ import streams
 from infra import farm
 from infra.fleet import Fleet, Site, given_inventory
 from infra.load import Edge, Source
-from liveserver import folder
+from liveserver import folder, until
 
 #: Vagrant's provider.
 PROVIDER = os.environ.get("PROVIDER", "docker")
@@ -269,6 +269,15 @@ def site(fleet: Fleet, request: pytest.FixtureRequest) -> Site:
     except StopIteration:
         left_out.append(f"{request.node.name}: these servers have no site {request.param}")
         pytest.skip(f"no site {request.param}")
+
+
+@pytest.fixture
+def whole_again(fleet: Fleet) -> Iterator[None]:
+    """Nothing is left broken for the next test."""
+    yield
+    fleet.wait_until_ready()
+    for host in fleet.edges:
+        until(lambda host=host: host.test.service("nginx").is_running, 30, "nginx runs")  # type: ignore[misc]
 
 
 @pytest.fixture

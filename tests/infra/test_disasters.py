@@ -18,19 +18,10 @@ from slicer.mp3 import build_whole_index
 from slicer.render import Limits, RenderRequest, render
 
 #: On machines that are thrown away afterwards only: disks of others are not for tests to fill.
-pytestmark = pytest.mark.only("one")
+pytestmark = [pytest.mark.only("one"), pytest.mark.usefixtures("whole_again")]
 
 #: Of a clip that is asked for once.
 SECONDS = 3
-
-
-@pytest.fixture(autouse=True)
-def whole_again(fleet):
-    """Nothing is left broken for the next test."""
-    yield
-    fleet.wait_until_ready()
-    for host in fleet.edges:
-        until(lambda host=host: host.test.service("nginx").is_running, 30, "nginx runs")
 
 
 @contextlib.contextmanager

@@ -6,19 +6,12 @@ import pytest
 from infra.load import Load
 from liveserver import until
 
+pytestmark = pytest.mark.usefixtures("whole_again")
+
 #: Seconds after a kill in which the kernel may still give new connections to whom it was done to.
 GRACE = 0.1
 #: Seconds that systemd and the program need until a service that was killed answers again.
 BACK = 10
-
-
-@pytest.fixture(autouse=True)
-def whole_again(fleet):
-    """Nothing is left broken for the next test."""
-    yield
-    fleet.wait_until_ready()
-    for host in fleet.edges:
-        until(lambda host=host: host.test.service("nginx").is_running, 30, "nginx runs")
 
 
 def kill(host, pid):

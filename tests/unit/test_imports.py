@@ -11,20 +11,21 @@ ENTRY = PACKAGE.parent / "slicer.wsgi"
 #: By room: the rooms whose modules it may import, itself among them. `slicer` alone is the package: its version.
 ALLOWED = {
     "mp3": {"mp3"},
-    "media": {"media", "mp3"},
-    "render": {"render", "media", "mp3"},
+    "media": {"media", "mp3", "lock"},
+    "render": {"render", "media", "mp3", "lock"},
     "jobs": {"jobs", "render", "media", "mp3", "counts", "settings"},
-    "counts": {"counts"},
+    "counts": {"counts", "lock"},
     "signing": {"signing", "media"},
     "web": {"web", "jobs", "render", "media", "mp3", "counts", "signing", "settings", "slicer"},
     "server": {"server", "signing", "settings", "slicer"},
     "settings": set(),
+    "lock": set(),
     "cli": {"web", "jobs", "render", "media", "mp3", "server", "signing", "settings", "slicer"},
     "slicer": set(),
     "__main__": {"cli"},
 }
 #: What the engine and what starts the server are made with: neither needs a package to be installed.
-STANDARD_LIBRARY_ONLY = {"mp3", "media", "counts", "server", "settings", "signing"}
+STANDARD_LIBRARY_ONLY = {"mp3", "media", "counts", "server", "settings", "signing", "lock"}
 #: mod_wsgi is asked where its Apache is, if it is there.
 EVERYWHERE = sys.stdlib_module_names | {"mod_wsgi"}
 MODULES = sorted(PACKAGE.rglob("*.py"))

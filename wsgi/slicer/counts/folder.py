@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 
 from slicer.counts import cells
 from slicer.counts.cells import Cells, Values
+from slicer.lock import lock
 
 _LOCK, _SUMS = "lock", "sums"
 _LOCK_SECONDS = 2.0
-_POLL_SECONDS = 0.002
 
 
 class FolderBusyError(OSError):
@@ -62,15 +62,8 @@ class Folder:
     def _locked(self) -> Iterator[None]:
         fd = os.open(os.path.join(self._path, _LOCK), os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            end = time.monotonic() + _LOCK_SECONDS
-            while True:
-                try:
-                    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if time.monotonic() > end:
-                        raise FolderBusyError("the folder of counts is busy") from None
-                    time.sleep(_POLL_SECONDS)
+            if not lock(fd, time.monotonic() + _LOCK_SECONDS):
+                raise FolderBusyError("the folder of counts is busy")
             yield
         finally:
             os.close(fd)

@@ -4,7 +4,6 @@ On disk an index lies under the hash of its source's real path, device, inode an
 stand inside, so that a file that grew finds the index of its beginning and goes on from there. Whatever is doubtful is made anew.
 """
 
-import fcntl
 import hashlib
 import os
 import tempfile
@@ -15,12 +14,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from fractions import Fraction
 
+from slicer.lock import lock
 from slicer.media import indexfile
 from slicer.media.source import Identity, Source
 from slicer.mp3 import Index, Mp3Error, SourceChangedError, build_index
 
 _LOCKS = 64
-_LOCK_POLL_SECONDS = 0.01
 _TEMPORARY = ".tmp"
 _STALE_SECONDS = 3600
 _MAX_ERRORS = 256
@@ -134,14 +133,8 @@ class IndexStore:
                 self._building.release()
             return
         try:
-            while True:
-                try:
-                    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if time.monotonic() > deadline:
-                        raise IndexPendingError from None
-                    time.sleep(_LOCK_POLL_SECONDS)
+            if not lock(fd, deadline):
+                raise IndexPendingError
             yield
         finally:
             os.close(fd)

@@ -6,7 +6,6 @@ file's modification is that of its last use. Whoever has opened a result reads i
 """
 
 import errno
-import fcntl
 import itertools
 import json
 import os
@@ -19,6 +18,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Self
+
+from slicer.lock import lock
 
 #: A result's name: no path leads out of the folder by it.
 _KEY = re.compile(r"[0-9a-f]{40}", re.ASCII)
@@ -185,17 +186,7 @@ class Results:
         """Hold the lock of the account, the descriptor of whose file this gives; None where that takes too long."""
         fd = os.open(os.path.join(self._folder, _ACCOUNT), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
-            end = time.monotonic() + _LOCK_SECONDS
-            while True:
-                try:
-                    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if time.monotonic() > end:
-                        yield None
-                        return
-                    time.sleep(0.005)
-            yield fd
+            yield fd if lock(fd, time.monotonic() + _LOCK_SECONDS) else None
         finally:
             os.close(fd)
 
