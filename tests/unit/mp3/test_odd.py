@@ -103,6 +103,21 @@ def test_joined_files_of_one_kind_are_one_stream(data: bytes, write: Write, tmp_
     assert len(decoded(tmp_path / "clip.mp3", "ffmpeg")) == 10 * 44_100 * 2
 
 
+@pytest.mark.parametrize("number", [100, 600])
+def test_a_frame_that_claims_another_rate_is_not_of_the_run(data: bytes, number: int, write: Write) -> None:
+    """One frame by itself, met where frames are followed one by one and where they are in strides."""
+    frames = streams.frames(data)
+    assert len(frames) > number + 100
+    # 48 kHz instead of 44.1.
+    broken = bytearray(data)
+    broken[frames[number] + 2] ^= 0x04
+    (segment,) = index_of(write(bytes(broken))).segments
+    first, second = segment.runs
+    assert first.end == frames[number]
+    assert second.anchors[0] == frames[number + 1]
+    assert segment.frames == len(frames) - 2  # nor is the one with the tag
+
+
 @pytest.mark.parametrize("other", ["mpeg2-22-joint-cbr64", "mpeg1-32-mono-cbr64", "mpeg1-48-joint-cbr320"])
 def test_a_change_of_rate_or_channels_makes_segments(
     data: bytes, other: str, stream: Callable[[str], str], write: Write, tmp_path: Path

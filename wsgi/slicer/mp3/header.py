@@ -116,17 +116,17 @@ _PLAIN_LENGTHS = {
 }
 
 
-def _lengths_by_third_byte(version: int, rate: int) -> tuple[int, ...]:
+def _lengths_by_third_byte(version: int, hertz: int) -> tuple[int, ...]:
     lengths = []
     for value in range(256):
-        header = FrameHeader.parse(bytes((0xFF, 0xE3 | version << 3, value & 0xF3 | rate << 2, 0)))
-        lengths.append(header.length if header else 0)
+        header = FrameHeader.parse(bytes((0xFF, 0xE3 | version << 3, value, 0)))
+        lengths.append(header.length if header and header.sample_rate == hertz else 0)
     return tuple(lengths)
 
 
-#: By version bits and sample rate: the frame length for every value of the third header byte, 0 where it is not valid.
+#: By version bits and sample rate: the frame length for every value of the third header byte, 0 where it is not valid or of another rate.
 LENGTHS: dict[tuple[int, int], tuple[int, ...]] = {
-    (version, hertz): _lengths_by_third_byte(version, rate)
+    (version, hertz): _lengths_by_third_byte(version, hertz)
     for version, rates in _SAMPLE_RATES.items()
-    for rate, hertz in enumerate(rates)
+    for hertz in rates
 }
