@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +13,9 @@ import pytest
 from exposition import Samples, parse, value
 from livejobs import Broker, Crew, Place, broker_of, place_of
 from liveserver import Server, folder, serving, until
+
+from slicer.server.express import RUN_USER
+from slicer.signing import Key, add_key, read_keys, signed_url
 
 LONG = "/renders/hour.opus?t=0,1800"
 
@@ -328,3 +332,48 @@ def test_jobs_are_told_by_lane_and_state(site: Site, fresh: Callable[[], str]) -
     now = figures(site)
     assert more("slicer_jobs_total", lane="short", state="done") == 3
     assert more("slicer_job_seconds_total", lane="short") > 0
+
+
+# ------------------------------------------------------------------------------------------------------------ signed URLs
+
+
+@pytest.fixture
+def guarded(media: str, broker: Broker) -> Iterator[tuple[Site, Key]]:
+    """A server that answers signed URLs alone, with a crew; and its key."""
+    secrets = folder()
+    path = os.path.join(secrets, "keys")
+    add_key(path, "k1")
+    if os.geteuid() == 0:
+        shutil.chown(path, RUN_USER, RUN_USER)
+    try:
+        with (
+            place_of(media, broker, SLICER_SIGNING_KEYS=path) as place,
+            serving(media, environ=place.environ) as server,
+        ):
+            crew = place.crew("--short", "1", "--long", "0")
+            yield Site(place, server), read_keys(path).newest
+            crew.stop()
+    finally:
+        shutil.rmtree(secrets)
+
+
+def test_a_signed_job_gives_its_result_to_who_has_a_signature(guarded: tuple[Site, Key]) -> None:
+    site, key = guarded
+    plain, expires = "/renders/show.wav?t=1,2.5&gain=-4", int(time.time()) + 600
+    pairs = [("t", "1,2.5"), ("gain", "-4")]
+    signed = signed_url(b"/renders/show.wav", pairs, key, expires)
+    for refused in (plain, signed[:-1] + ("0" if signed[-1] != "0" else "1")):
+        status, _, problem = site.post(refused)
+        assert (status, "job" in str(problem.get("id", ""))) == (403, False)
+    status, headers, body = site.post(signed)
+    assert status == 202
+    # Who may see the job learns its result's URL and no signature.
+    assert "signature" not in json.dumps(body)
+    ended = site.ended(headers["location"])
+    assert (ended["state"], ended["result"]) == ("done", plain)
+    status, there, _ = site.ask("GET", headers["location"])
+    assert (status, there["location"]) == (303, plain)
+    assert site.ask("GET", plain)[0] == 403
+    status, fields, data = site.ask("GET", signed)
+    assert (status, fields["content-type"], len(data[""]) > 0) == (200, "audio/wav", True)
+    assert site.ask("GET", signed_url(b"/renders/show.wav", pairs, key, int(time.time()) - 1))[0] == 410
