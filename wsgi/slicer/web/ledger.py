@@ -63,8 +63,9 @@ class Record:
         self.asked = time.time()
         self.began = time.monotonic()
         stamp = environ.get(_QUEUED)
-        #: Seconds; None where nobody says.
-        self.queued = max(0.0, self.asked - float(stamp)) if stamp else None
+        queued = max(0.0, self.asked - float(stamp)) if stamp else None
+        #: Seconds; None where nobody says. Whoever waits long is answered by mod_wsgi alone, so more is a clock that was put ahead.
+        self.queued = queued if queued is not None and queued <= SECONDS[-1] else None
         self.method: str = environ["REQUEST_METHOD"]
         self.target: str = environ.get("REQUEST_URI") or environ["PATH_INFO"]
         if "signature=" in self.target:
