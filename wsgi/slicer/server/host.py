@@ -19,8 +19,9 @@ from itertools import pairwise
 from slicer.server.doctor import Check
 
 ROOT, ETC, RUN, NGINX_CONF = "/opt/slicer", "/etc/slicer", "/run", "/etc/nginx/nginx.conf"
+CACHE = "/var/cache/slicer"
 #: Folders that fill up, each where it exists.
-DISKS = ("/var/cache/slicer", "/var/cache/nginx", "/var/log", "/var/lib/redis")
+DISKS = (CACHE, "/var/cache/nginx", "/var/log", "/var/lib/redis")
 #: Other services of the roles, each where its unit is enabled.
 SERVICES = ("nginx.service", "redis-server.service", "slicer-edge-metrics.service")
 #: Bytes, and the part of all, that must be free on a disk.
@@ -29,17 +30,32 @@ MIN_FREE_BYTES, MIN_FREE_PART = 256 << 20, 0.03
 ENOUGH_BYTES = 16 << 30
 #: Seconds that a certificate must be good for, and that a program or a server may take.
 CERTIFICATE_SECONDS, WAIT_SECONDS = 14 * 86_400, 10
-#: Minutes of the journal in which errors are looked for.
-ERROR_MINUTES = 60
+#: Minutes of the journal in which errors are looked for, and how many of its lines at most.
+ERROR_MINUTES, ERROR_LINES = 60, 20_000
+PLAY = "ansible-playbook ansible/site.yml"
+
+# Services write to their standard error, and the journal gives all of that one priority: an error is known by its text. Apache's levels,
+# the beginning of a traceback, Python's logging in workers, and what systemd says of a unit that ended badly.
+_ERROR = re.compile(
+    r"\[\w+:(?:error|crit|alert|emerg)\]|^Traceback \(most|^(?:ERROR|CRITICAL)\b|^\S+[.]service: Failed with result "
+)
 
 
 def checks() -> list[Check]:
     """Every check of this machine, in the order in which a problem should be mended."""
     enabled = enabled_units()
-    found = [unit(name) for name in enabled]
-    if not found:
-        found = [Check("units", False, "no unit of the roles is enabled here", "ansible-playbook ansible/site.yml")]
-    sites = sorted(os.path.basename(path)[: -len(".env")] for path in glob.glob(f"{ETC}/*.env"))
+    found = (
+        [] if os.geteuid() == 0 else [Check("root", False, "settings and logs are root's to read", "run it as root")]
+    )
+    found += [unit(name) for name in enabled]
+    if not enabled:
+        found.append(Check("units", False, "no unit of the roles is enabled here", PLAY))
+    sites = configured(ETC)
+    found += [
+        Check(name, False, "is not enabled, so it does not start with the machine", f"systemctl enable --now {name}")
+        for name in expected(sites)
+        if name not in enabled
+    ]
     for name in (site for site in sites if not site.endswith(".worker")):
         settings = environment(f"{ETC}/{name}.env")
         found += [
@@ -47,11 +63,25 @@ def checks() -> list[Check]:
             media(name, settings),
             release(name, f"{ROOT}/current", f"{RUN}/slicer-{name}/release"),
         ]
-    found += [disk(path) for path in DISKS if os.path.isdir(path)]
+    found += [disk(path) for path in disks(DISKS)]
     found += [certificate(path) for path in certificates(NGINX_CONF)]
     found += [clock(_said("timedatectl", "show", "--property=NTPSynchronized", "--value"))]
     found += [errors(name) for name in enabled]
     return found
+
+
+def configured(folder: str) -> list[str]:
+    """The sites that the roles left settings of, and NAME.worker for each that has workers."""
+    return sorted(os.path.basename(path)[: -len(".env")] for path in glob.glob(f"{folder}/*.env"))
+
+
+def expected(sites: Sequence[str]) -> list[str]:
+    """The units of these sites and workers."""
+    named = (
+        f"slicer-worker@{site.removesuffix('.worker')}" if site.endswith(".worker") else f"slicer@{site}"
+        for site in sites
+    )
+    return sorted(f"{name}.service" for name in named)
 
 
 def enabled_units() -> list[str]:
@@ -98,9 +128,7 @@ def ready(site: str, settings: Mapping[str, str]) -> Check:
     host, port = options.get("--host", ""), options.get("--port", "")
     name = f"site {site}"
     if not port.isdigit():
-        return Check(
-            name, False, f"{ETC}/{site}.env names no port", "run it as root; or ansible-playbook ansible/site.yml"
-        )
+        return Check(name, False, f"{ETC}/{site}.env names no port", f"run it as root; or {PLAY}")
     address = "127.0.0.1" if host in {"", "0.0.0.0", "::"} else host  # noqa: S104 - nothing is bound
     url = f"http://{f'[{address}]' if ':' in address else address}:{port}/readyz"
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -111,10 +139,20 @@ def ready(site: str, settings: Mapping[str, str]) -> Check:
     except urllib.error.HTTPError as error:
         status, said = error.code, error.read(2000).decode(errors="replace").strip()
     except OSError as error:
-        return Check(name, False, f"{url}: {error}", f"journalctl --unit=slicer@{site} --lines=50")
+        reason = getattr(error, "reason", error)
+        return Check(name, False, f"{url}: {reason}", f"journalctl --unit=slicer@{site} --lines=50")
     if status != 200:
-        return Check(name, False, f"{url} answers {status} {said}", "see the member checks; then the folders it names")
+        return Check(name, False, f"{url} answers {status} {said}", _unready(site, settings, said))
     return Check(name, True, f"{url} answers 200 in {1000 * (time.monotonic() - began):.0f} ms")
+
+
+def _unready(site: str, settings: Mapping[str, str], said: str) -> str:
+    """What to do where a site answers that it is not ready: look at who may enter the folders that its user cannot use."""
+    folders = {"media": settings.get("SLICER_MEDIA", ""), "index": settings.get("SLICER_INDEX_DIR", f"{CACHE}/{site}")}
+    ill = [path for what, path in folders.items() if re.search(rf'"{what}": *false', said)]
+    words = " ".join(shlex.quote(path) for path in ill if path)
+    looks = f"namei --long {words}: may the site's user use it? df --human-readable {words}; " if words else ""
+    return f"{looks}journalctl --unit=slicer@{site} --lines=50"
 
 
 def media(site: str, settings: Mapping[str, str]) -> Check:
@@ -134,21 +172,41 @@ def release(site: str, wanted: str, running: str) -> Check:
     """Whether the daemons of a site run the release that is installed: both are links to it."""
     name = f"release of {site}"
     try:
-        new, old = (os.path.basename(os.readlink(path)) for path in (wanted, running))
+        new = os.path.basename(os.readlink(wanted))
     except OSError as error:
-        return Check(name, False, f"{error.filename}: {error.strerror}", "ansible-playbook ansible/site.yml")
+        return Check(name, False, f"{wanted}: {error.strerror}", PLAY)
+    try:
+        old = os.path.basename(os.readlink(running))
+    except FileNotFoundError:  # systemd takes the folder away with the unit that stops
+        return Check(name, False, f"none runs, {new} is installed", f"systemctl start slicer@{site}")
+    except OSError as error:
+        return Check(name, False, f"{running}: {error.strerror}", "run it as root")
     if new != old:
         return Check(name, False, f"{old} runs and {new} is installed", f"systemctl reload slicer@{site}")
     return Check(name, True, new)
 
 
+def disks(folders: Sequence[str]) -> list[str]:
+    """Those of the folders that are there, and what is mounted in them: results may be on a disk that machines share."""
+    found = []
+    for folder in folders:
+        if os.path.isdir(folder):
+            found += [folder, *(path for path in sorted(glob.glob(f"{folder}/*/")) if os.path.ismount(path))]
+    return [path.rstrip("/") for path in found]
+
+
 def disk(path: str) -> Check:
     """Whether there is room on a disk."""
     usage = shutil.disk_usage(path)
-    detail = f"{usage.free / (1 << 30):.1f} of {usage.total / (1 << 30):.1f} GiB free"
+    detail = f"{_amount(usage.free)} of {_amount(usage.total)} free"
     if usage.free < max(MIN_FREE_BYTES, MIN_FREE_PART * usage.total) and usage.free < ENOUGH_BYTES:
         return Check(path, False, detail, f"du -xh --max-depth=2 {path} | sort -h | tail")
     return Check(path, True, detail)
+
+
+def _amount(size: int) -> str:
+    """Bytes as people write them."""
+    return f"{size / (1 << 30):.1f} GiB" if size >= 1 << 30 else f"{size / (1 << 20):.1f} MiB"
 
 
 def certificates(conf: str) -> list[str]:
@@ -184,21 +242,21 @@ def clock(synchronised: str) -> Check:
 
 def errors(name: str) -> Check:
     """Whether a unit logged errors of late."""
-    found = _said(
-        "journalctl",
-        f"--unit={name}",
-        "--priority=err",
-        f"--since=-{ERROR_MINUTES}min",
-        "--output=cat",
-        "--no-pager",
-        "--quiet",
-    ).splitlines()
+    since = f"--since=-{ERROR_MINUTES}min"
+    command = ("journalctl", f"--unit={name}", since, f"--lines={ERROR_LINES}", "--output=cat", "--no-pager", "--quiet")
+    found = logged_errors(_said(*command).splitlines())
     what = f"log of {name}"
     if found:
+        many = f"{len(found)} errors" if len(found) > 1 else "1 error"
         return Check(
-            what, False, f"{len(found)} errors in an hour, the last: {found[-1][:200]}", f"journalctl --unit={name}"
+            what, False, f"{many} in an hour, the last: {found[-1][:200]}", f"journalctl --unit={name} {since}"
         )
     return Check(what, True, "no error in an hour")
+
+
+def logged_errors(lines: Sequence[str]) -> list[str]:
+    """The lines of a log that tell of an error."""
+    return [line for line in lines if _ERROR.search(line)]
 
 
 def _said(*command: str) -> str:
