@@ -1,5 +1,6 @@
 """What runs on each slicer: processes, threads, limits, sockets, users. Seen from /proc and the kernel, not from configuration."""
 
+import itertools
 import json
 import re
 import threading
@@ -236,3 +237,55 @@ def test_the_log_is_in_the_journal_and_says_no_warning(fleet, site):
         log = host.journal(site.unit, 1000)
         assert "Apache" in log or "slicer" in log
         assert "WSGI0079" not in log  # the locale is there
+
+
+def ill(host):
+    """What the doctor finds ill on a machine: the name of each check, and what it says to do.
+
+    What tests did to units before may still be in their logs, and nothing sets the clock of a machine without a network.
+    """
+    said = host.test.run("/opt/slicer/current/bin/python -m slicer doctor --host")
+    lines = said.stdout.splitlines()
+    # Names are padded to the longest, and two spaces end them.
+    found = {
+        re.split(r" {2,}", line)[1]: advice.strip(" →")
+        for line, advice in itertools.pairwise(lines)
+        if line.startswith("FAIL")
+    }
+    assert said.rc == (1 if found else 0), said.stdout + said.stderr
+    return {name: advice for name, advice in found.items() if not name.startswith("log of ") and name != "clock"}
+
+
+def test_the_doctor_finds_a_stopped_site_and_says_how_to_start_it(fleet, site):
+    for host in fleet.slicers:
+        assert ill(host) == {}
+        host.run(f"systemctl stop {site.unit}")
+        try:
+            found = ill(host)
+        finally:
+            host.run(f"systemctl start {site.unit}")
+            host.wait_until_ready(site)
+        assert set(found) == {site.unit, f"site {site.name}", f"release of {site.name}"}
+        assert f"systemctl start {site.unit}" in found[site.unit]
+        assert found[f"release of {site.name}"] == f"systemctl start slicer@{site.name}"
+
+
+@pytest.mark.parametrize("what", ["media", "scratch"])
+def test_the_doctor_finds_a_missing_and_a_full_disk(fleet, site, what):
+    path = {"media": site.media, "scratch": f"/var/cache/slicer/{site.name}.scratch"}[what]
+    for host in fleet.slicers:
+        # An empty folder, as where a disk is not mounted; and one that is full.
+        host.run(f"mount -t tmpfs -o size=64k,mode=755 none {path}")
+        try:
+            if what == "scratch":
+                host.run(f"dd if=/dev/zero of={path}/filler bs=4096 2>/dev/null || true; test -s {path}/filler")
+            found = ill(host)
+        finally:
+            host.run(f"umount {path}")
+        name, advice = {
+            "media": (f"media of {site.name}", f"findmnt --target {path}"),
+            "scratch": (path, f"du -xh --max-depth=2 {path}"),
+        }[what]
+        assert advice in found[name]
+        assert ill(host) == {}
+        host.wait_until_ready(site)

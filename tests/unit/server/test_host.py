@@ -2,8 +2,10 @@
 
 import http.server
 import os
+import shutil
 import subprocess
 import threading
+from collections import namedtuple
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +14,8 @@ import pytest
 from slicer.cli import main
 from slicer.server import host
 from slicer.server.doctor import Check
+
+Usage = namedtuple("Usage", "total used free")
 
 
 def test_variables_are_read_as_systemd_does(tmp_path: Path) -> None:
@@ -62,6 +66,13 @@ def test_a_site_that_does_not_answer_is_told_of(tmp_path: Path) -> None:
     assert not host.ready("main", {}).ok
 
 
+def test_a_site_that_is_not_ready_is_told_with_the_folders_to_look_at(server: http.server.ThreadingHTTPServer) -> None:
+    server.server_name = "ill"
+    ill = host.ready("main", {"SERVE_OPTIONS": f"--port {server.server_port}", "SLICER_MEDIA": "/srv/two words"})
+    assert "namei --long '/srv/two words'" in ill.advice
+    assert "/var/cache" not in ill.advice
+
+
 def test_media(tmp_path: Path) -> None:
     assert not host.media("main", {"SLICER_MEDIA": str(tmp_path)}).ok
     assert not host.media("main", {"SLICER_MEDIA": str(tmp_path / "none")}).ok
@@ -73,7 +84,11 @@ def test_media(tmp_path: Path) -> None:
 def test_a_release_that_is_installed_and_does_not_run(tmp_path: Path) -> None:
     wanted, running = str(tmp_path / "current"), str(tmp_path / "release")
     os.symlink("releases/2", wanted)
-    assert "No such file" in host.release("main", wanted, running).detail
+    stopped = host.release("main", wanted, running)
+    assert (stopped.detail, stopped.advice) == ("none runs, 2 is installed", "systemctl start slicer@main")
+    bare = host.release("main", str(tmp_path / "none"), running)
+    assert "No such file" in bare.detail
+    assert "ansible-playbook" in bare.advice
     os.symlink("/opt/slicer/releases/1", running)
     found = host.release("main", wanted, running)
     assert (found.ok, found.detail) == (False, "1 runs and 2 is installed")
@@ -87,6 +102,59 @@ def test_a_disk_without_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(host, "MIN_FREE_BYTES", 1 << 60)
     monkeypatch.setattr(host, "ENOUGH_BYTES", 1 << 61)
     assert not host.disk(str(tmp_path)).ok
+
+
+def test_what_is_mounted_below_a_folder_is_a_disk_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = tmp_path / "cache"
+    for name in ("main", "main.results"):
+        (cache / name).mkdir(parents=True)
+    assert host.disks([str(cache), str(tmp_path / "none")]) == [str(cache)]
+    monkeypatch.setattr(os.path, "ismount", lambda path: "results" in path)
+    assert host.disks([str(cache)]) == [str(cache), str(cache / "main.results")]
+
+
+def test_a_small_disk_is_told_in_mebibytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(1 << 20, 1 << 20, 0))
+    assert host.disk("/small") == Check(
+        "/small", False, "0.0 MiB of 1.0 MiB free", "du -xh --max-depth=2 /small | sort -h | tail"
+    )
+
+
+ERRORS = """\
+[Sat Nov 21 16:10:36.755526 2026] [wsgi:error] [pid 1:tid 2] no place for the work: [Errno 28] No space left on device
+Traceback (most recent call last):
+ERROR celery.worker.consumer.consumer: consumer: Cannot connect to redis://:**@127.0.0.1:6379/0
+slicer@main.service: Failed with result 'signal'.
+"""
+NO_ERRORS = """\
+[Sat Nov 21 16:10:32.171529 2026] [mpm_prefork:notice] [pid 1:tid 1] AH00163: Apache configured -- resuming normal operations
+Stopped slicer@main.service - Slicer, site main.
+slicer@main.service: Deactivated successfully.
+working on jobs of /srv/error: 2 processes for short ones, 2 for long ones
+"""
+
+
+@pytest.mark.parametrize("line", ERRORS.splitlines())
+def test_an_error_in_a_log_is_known_by_its_text(line: str) -> None:
+    assert host.logged_errors([*NO_ERRORS.splitlines(), line]) == [line]
+
+
+def test_the_units_of_the_settings_must_be_enabled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("main.env", "main.keys", "main.worker.env"):
+        (tmp_path / name).touch()
+    assert host.expected(host.configured(str(tmp_path))) == ["slicer-worker@main.service", "slicer@main.service"]
+    monkeypatch.setattr(host, "ETC", str(tmp_path))
+    monkeypatch.setattr(host, "enabled_units", lambda: ["slicer@main.service"])
+    ill = {check.name: check.advice for check in host.checks() if "is not enabled" in check.detail}
+    assert ill == {"slicer-worker@main.service": "systemctl enable --now slicer-worker@main.service"}
+
+
+@pytest.mark.parametrize(("user", "told"), [(0, False), (1000, True)])
+def test_who_is_not_root_is_told(user: int, told: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    monkeypatch.setattr(host, "enabled_units", list)
+    monkeypatch.setattr(host, "ETC", "/nowhere")
+    assert ("root" in {check.name for check in host.checks()}) == told
 
 
 def test_certificates(tmp_path: Path) -> None:
