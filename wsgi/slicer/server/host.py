@@ -236,7 +236,9 @@ def clock(synchronised: str) -> Check:
     if synchronised == "no":
         if _said("systemd-detect-virt", "--container") not in {"", "none"}:
             return Check("clock", True, "that of the container's machine")
-        return Check("clock", False, "nothing has set it", "timedatectl timesync-status; apt-get install systemd-timesyncd")
+        return Check(
+            "clock", False, "nothing has set it", "timedatectl timesync-status; apt-get install systemd-timesyncd"
+        )
     return Check("clock", True, "set by the network" if synchronised == "yes" else "nobody here says who sets it")
 
 
