@@ -151,7 +151,7 @@ def _unready(site: str, settings: Mapping[str, str], said: str) -> str:
     folders = {"media": settings.get("SLICER_MEDIA", ""), "index": settings.get("SLICER_INDEX_DIR", f"{CACHE}/{site}")}
     ill = [path for what, path in folders.items() if re.search(rf'"{what}": *false', said)]
     words = " ".join(shlex.quote(path) for path in ill if path)
-    looks = f"namei --long {words}: may the site's user use it? df --human-readable {words}; " if words else ""
+    looks = f"namei --long {words}; df --human-readable {words}; " if words else ""
     return f"{looks}journalctl --unit=slicer@{site} --lines=50"
 
 
