@@ -69,6 +69,25 @@ def test_each_client_is_counted_by_itself(front, tapping, server, fresh):
     assert [strict.get(fresh(), X_Slicer_Client=f"192.0.2.{number}").status for number in range(2)] == [429, 429]
 
 
+@pytest.mark.parametrize(
+    ("first", "same", "other"),
+    [
+        ("192.0.2.1", "192.0.2.1", "192.0.2.2"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::1", "2001:db8:1:3:3:4:5:6"),
+        ("2001:db8::1", "2001:db8::ffff:0:1", "2001:db9::1"),
+        ("2001:db8:1::1", "2001:db8:1::7:8:9:a", "2001:db8:1:1::1"),
+        ("2001:db8::1", "2001:db8:0:0:1::", "2001:db8:0:1::"),
+        ("2001::1", "2001::2", "2002::1"),
+        ("::1", "::1", "::2"),
+    ],
+)
+def test_a_client_is_an_address_or_a_network(front, tapping, server, fresh, first, same, other):
+    """Whoever has an IPv6 address has the 2^64 of its network."""
+    edge = misses(front, tapping(server.port), burst=1, nginx_trusted_proxies=["127.0.0.0/8"])
+    named = [edge.get(fresh(), X_Forwarded_For=client).status for client in (first, same, same, other)]
+    assert named == [200, 200, 429, 200]
+
+
 def test_counted_fills_are_what_others_are(front, tapping, server, fresh):
     tap = tapping(server.port)
     edge = misses(front, tap, rate=6000, burst=100)

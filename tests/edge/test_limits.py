@@ -33,6 +33,20 @@ def test_one_client_has_so_many_requests_at_once(front, tapping, server, fresh):
     assert edge.get(kept).cache == "HIT"
 
 
+def test_addresses_of_one_network_are_one_client(front, tapping, server, fresh):
+    tap = tapping(server.port)
+    edge = front(site(tap.port), nginx_client_connections=1, nginx_trusted_proxies=["127.0.0.0/8"])
+    kept = fresh()
+    assert edge.get(kept).status == 200
+    with ThreadPoolExecutor(1) as pool, tap.hold():
+        waiting = pool.submit(edge.get, fresh(), X_Forwarded_For="2001:db8:1:2::1")
+        until(lambda: tap.open == 1, 5, "one is under way")
+        named = [edge.get(kept, X_Forwarded_For=f"2001:db8:1:{net}::2").status for net in (2, 3)]
+        tap.release()
+        assert waiting.result().status == 200
+    assert named == [429, 200]
+
+
 def test_sites_count_their_clients_apart(front, tapping, server, fresh):
     taps = [tapping(server.port), tapping(server.port)]
     sites = [site(tap.port, name, server_names=[f"{name}.test"]) for tap, name in zip(taps, "ab", strict=True)]
