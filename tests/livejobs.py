@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 
-from liveserver import arguments, children_of, free_port, status, until
+from liveserver import arguments, children_of, descendants, free_port, status, until
 from redis import Redis, RedisError
 
 from slicer.jobs import FINAL, Job, Order
@@ -99,12 +99,7 @@ class Crew:
         return [pid for pid in children_of(main) if status(pid)] if main else []
 
     def everything(self) -> list[int]:
-        found, todo = [], [self.pid]
-        while todo:
-            pid = todo.pop()
-            found.append(pid)
-            todo += children_of(pid)
-        return [pid for pid in found if status(pid)]
+        return [pid for pid in descendants(self.pid) if status(pid)]
 
     def ffmpegs(self) -> list[int]:
         """The children of those that do jobs."""

@@ -38,6 +38,24 @@ def until(true: Callable[[], object], seconds: float, what: str) -> None:
         time.sleep(0.05)
 
 
+def publish(data: bytes, path: str) -> None:
+    """Put a file in place the good way: written under another name, then renamed."""
+    part = pathlib.Path(f"{path}.part")
+    part.write_bytes(data)
+    part.chmod(0o644)
+    part.rename(path)
+
+
+def descendants(*pids: int) -> list[int]:
+    """These processes and all below them."""
+    found, todo = [], list(pids)
+    while todo:
+        pid = todo.pop()
+        found.append(pid)
+        todo += children_of(pid)
+    return found
+
+
 def status(pid: int) -> dict[str, str]:
     """The fields of /proc/PID/status; empty when there is no such process, or only its remains (a zombie)."""
     try:
@@ -166,12 +184,7 @@ class Server:
 
     def everything(self) -> list[int]:
         """Every process from ours down."""
-        found, todo = [], [self.pid]
-        while todo:
-            pid = todo.pop()
-            found.append(pid)
-            todo += children_of(pid)
-        return found
+        return descendants(self.pid)
 
     def stop(self) -> int:
         """Stop it as systemd would, and by force whatever is left after STOP_SECONDS; its exit status."""

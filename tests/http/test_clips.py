@@ -20,7 +20,7 @@ from urllib.parse import quote
 import pytest
 import streams
 from cutting import cut_bytes, decoded, index_of, samples
-from liveserver import folder, serving
+from liveserver import folder, publish, serving
 
 from slicer.media.timespan import TimeSpan
 
@@ -29,14 +29,6 @@ KINDS = ["mpeg1-44-stereo-cbr128", "mpeg1-44-joint-vbr2", "mpeg1-32-mono-cbr64",
 LARGE_BYTES = 40 << 20
 #: A read of a source that the server cuts short must not hang the test.
 SECONDS = 60
-
-
-def publish(data, path):
-    """Put a file in place the good way: written under another name, then renamed."""
-    part = f"{path}.part"
-    pathlib.Path(part).write_bytes(data)
-    os.chmod(part, 0o644)
-    os.replace(part, path)
 
 
 @pytest.fixture(scope="module")

@@ -8,11 +8,10 @@ import pathlib
 import shutil
 import subprocess
 import sys
-import threading
 import time
-from collections import Counter
 
 import pytest
+from asking import Asking
 from cutting import cut_bytes, index_of, span_of
 from exposition import parse, value
 from liveserver import folder, until
@@ -48,34 +47,6 @@ class Clock:
 
     def close(self):
         self._file.close()
-
-
-class Asking:
-    """Asks for what `ask` asks for, over and over in some threads, and counts what it returns."""
-
-    def __init__(self, ask, threads=3):
-        self.answers = Counter()
-        self._ask = ask
-        self._end = threading.Event()
-        self._threads = [threading.Thread(target=self._go) for _ in range(threads)]
-
-    def _go(self):
-        while not self._end.wait(0.02):
-            try:
-                got = self._ask()
-            except OSError as error:
-                got = repr(error)
-            self.answers[got] += 1
-
-    def __enter__(self):
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._end.set()
-        for thread in self._threads:
-            thread.join()
 
 
 @pytest.fixture
@@ -140,7 +111,7 @@ def test_a_clock_that_jumps_changes_no_answer(start, place, media, clock, cbr):
         return set(server.everything()) - daemons()
 
     rest, before = others(), 0
-    with Asking(ask, threads=3) as clips, Asking(render, threads=1) as renders:
+    with Asking(ask, threads=3, pause=0.02) as clips, Asking(render, threads=1, pause=0.02) as renders:
         for number, seconds in enumerate(JUMPS):
             pids = daemons()
             clock.jump(seconds)

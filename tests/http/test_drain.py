@@ -12,6 +12,7 @@ import threading
 import time
 
 import pytest
+from asking import Asking
 from liveserver import arguments, children_of, folder, status, until
 
 import slicer
@@ -26,37 +27,9 @@ def drain(pid, python=sys.executable, **options):
     return subprocess.run(words, capture_output=True, text=True, timeout=120, env=environ, check=False, **options)
 
 
-class Asking:
-    """Asks for a page over and over in some threads, and counts the answers by their status."""
-
-    def __init__(self, server, target, threads=4):
-        self.answers = {}
-        self.slowest = 0.0
-        self._server, self._target = server, target
-        self._end = threading.Event()
-        self._lock = threading.Lock()
-        self._threads = [threading.Thread(target=self._ask) for _ in range(threads)]
-
-    def _ask(self):
-        while not self._end.is_set():
-            started = time.monotonic()
-            try:
-                got = self._server.get(self._target)[0]
-            except OSError as error:
-                got = repr(error)
-            with self._lock:
-                self.answers[got] = self.answers.get(got, 0) + 1
-                self.slowest = max(self.slowest, time.monotonic() - started)
-
-    def __enter__(self):
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._end.set()
-        for thread in self._threads:
-            thread.join()
+def asking(server, target, threads=4):
+    """Asks for a page over and over, and counts the answers by their status."""
+    return Asking(lambda: server.get(target)[0], threads)
 
 
 @pytest.mark.parametrize("cpus", ["1", "2"])
@@ -64,7 +37,7 @@ def test_every_daemon_is_replaced_and_nobody_notices(start, cpus):
     server = start("--cpus", cpus)
     old = server.daemons("clips") + server.daemons("renders")
     children = sorted(server.children())
-    with Asking(server, "/healthz") as clips, Asking(server, "/renders/a.mp3", 1) as renders:
+    with asking(server, "/healthz") as clips, asking(server, "/renders/a.mp3", 1) as renders:
         done = drain(server.pid)
     assert (done.returncode, done.stdout, done.stderr) == (0, f"{len(old)} daemons replaced\n", "")
     new = server.daemons("clips") + server.daemons("renders")
@@ -212,7 +185,7 @@ def test_code_that_cannot_be_loaded_replaces_nothing(start, releases):
     assert (done.returncode, done.stdout) == (2, "")
     assert "nothing is replaced: RuntimeError('no such luck')" in done.stderr
     # Who does not look first, finds out at the first one, and leaves the others.
-    with Asking(server, "/renders/a.mp3", 1) as renders:
+    with asking(server, "/renders/a.mp3", 1) as renders:
         done = drain(server.pid)
     assert done.returncode == 2
     assert done.stderr.startswith(f"slicer: the daemon of clips in place of {before[0]} has not loaded the application")

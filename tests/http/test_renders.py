@@ -18,7 +18,7 @@ import time
 import pytest
 import streams
 from cutting import index_of
-from liveserver import Server, raw, status, until
+from liveserver import Server, publish, raw, status, until
 from unit.render.sounds import bytes_of, decode, lag, mono, whole
 
 from slicer.mp3.header import FrameHeader
@@ -31,13 +31,6 @@ SPAN = "3.333,5.5"
 #: Takes some seconds, nearly all of them in ffmpeg.
 SLOW = "/renders/renders/minutes.m4a?t=0,90.{:03d}"
 ONE = compute(1, 1 << 30)
-
-
-def publish(data, path):
-    part = f"{path}.part"
-    pathlib.Path(part).write_bytes(data)
-    os.chmod(part, 0o644)
-    os.replace(part, path)
 
 
 @pytest.fixture(scope="module")

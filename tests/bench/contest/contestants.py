@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from liveserver import Server, children_of, free_port, status
+from liveserver import Server, children_of, descendants, free_port, status
 
 CPUS = os.cpu_count() or 1
 HERE = os.path.dirname(__file__)
@@ -29,13 +29,7 @@ class Backend:
 
     def processes(self) -> list[int]:
         """Every process from its own down."""
-        found, todo = [], list(self._roots)
-        while todo:
-            pid = todo.pop()
-            if status(pid):
-                found.append(pid)
-                todo += children_of(pid)
-        return found
+        return [pid for pid in descendants(*self._roots) if status(pid)]
 
     def workers(self) -> list[int]:
         """Those that answer requests: the ones without children, which for a single process is itself."""

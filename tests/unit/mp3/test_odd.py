@@ -2,6 +2,7 @@
 
 import itertools
 import random
+import struct
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -267,6 +268,18 @@ def test_a_tag_that_was_not_whole_yet_is_no_audio_once_it_is(data: bytes, write:
         after = build_index(fd, previous=before)
     assert after == index_of(path)
     assert after.start > 30_000 > before.start
+
+
+def test_a_tag_that_came_later_may_claim_what_was_audio(data: bytes, write: Write) -> None:
+    """An APEv2 footer says how far back its tag goes: here to a place before the last frame that was there."""
+    path = write(data[:100_000])
+    before = index_of(path)
+    footer = b"APETAGEX" + struct.pack("<IIII", 2000, len(data) + 32 - 30_000, 1, 0) + bytes(8)
+    Path(path).write_bytes(data + footer)
+    fresh = index_of(path)
+    assert fresh.end == 30_000
+    with opened(path) as fd:
+        assert build_index(fd, previous=before) == fresh
 
 
 def test_a_damaged_file_costs_few_patterns(write: Write) -> None:

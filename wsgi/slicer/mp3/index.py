@@ -154,6 +154,9 @@ def build_index(fd: int, *, previous: Index | None = None, deadline: float | Non
     if previous and not (_can_go_on(previous, size) and _begins_like(fd, previous)):
         previous = None
     bounds = audio_bounds(fd, size)
+    if previous and bounds.end < previous.walked:
+        # What looked like frames is now a tag's, or so it says.
+        previous = None
     if previous and previous.size == size:
         start, info = previous.start, previous.info
     else:
