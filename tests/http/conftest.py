@@ -3,6 +3,7 @@
 import contextlib
 import shutil
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from liveserver import Server, folder, serving
@@ -10,8 +11,9 @@ from liveserver import Server, folder, serving
 
 @pytest.fixture(scope="session")
 def media() -> Iterator[str]:
-    """A media folder that Apache's run user can read; tests may put files into it."""
+    """A media folder that Apache's run user can read; tests may put files into it. It is not empty, for that is a disk that is away."""
     path = folder()
+    Path(path, "about.txt").write_text("What tests put here.", encoding="ascii")
     yield path
     shutil.rmtree(path, ignore_errors=True)
 
