@@ -95,6 +95,8 @@ def _work(numbers: tuple[int, int, int], seconds: float, current: Any, sender: C
     end = time.monotonic() + seconds
     seeds()
     signal.signal(signal.SIGPROF, _overdue)
+    # What is given back later would make room beyond the limit.
+    gc.collect()
     before = _status("VmSize")
     resident = _status("VmRSS")
     resource.setrlimit(resource.RLIMIT_AS, (before + MAX_MEMORY, resource.RLIM_INFINITY))
