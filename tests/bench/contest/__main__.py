@@ -218,6 +218,12 @@ def main() -> None:
     if not chosen:
         parser.error(f"no server's name begins with that; there are: {'; '.join(each.name for each in CONTESTANTS)}")
     run = Run(chosen, lengths, options.quick, options.output)
+    if options.quick and not options.only:
+        run.left_out |= {
+            each.name: "a quick look leaves it out, for another of its family is there"
+            for each in chosen
+            if each.variant
+        }
     work = tempfile.mkdtemp(prefix="slicer-contest-")
     material = Material(work)
     try:

@@ -73,6 +73,7 @@ class Contestant:
     protocol: str = "http"
     limited: bool = False  #: whether Nginx lets only so many renders through
     needs: tuple[str, ...] = field(default=())  #: modules without which it cannot run
+    variant: bool = False  #: whether a quick look leaves it out, for another of its family is there
 
     @property
     def slicer(self) -> bool:
@@ -257,6 +258,7 @@ CONTESTANTS = (
         "Slicer (no limit in Nginx)",
         "the same, but Nginx lets every render through, so that it is Apache that refuses",
         _ours,
+        variant=True,
     ),
     Contestant(
         "mod_wsgi embedded",
@@ -276,6 +278,7 @@ CONTESTANTS = (
         "a worker for each CPU, so that Python's lock leaves none unused, with 4 threads: its documentation has 2 to 4 for each CPU",
         _python(*_GUNICORN, "--workers", "CPUS", "--threads", "4", "contest.work:application"),
         needs=("gunicorn",),
+        variant=True,
     ),
     Contestant(
         "gunicorn gthread (renders limited)",
@@ -289,6 +292,7 @@ CONTESTANTS = (
         "2 × CPUs + 1 workers, as for sync; the worker patches the standard library by itself before it loads the application",
         _python(*_GUNICORN, "--workers", str(2 * CPUS + 1), "--worker-class", "gevent", "contest.work:application"),
         needs=("gunicorn", "gevent"),
+        variant=True,
     ),
     Contestant(
         "uWSGI",
@@ -327,6 +331,7 @@ CONTESTANTS = (
         "WSGIContainer in one process: work inside the loop, as a handler does that was written without a thought",
         _python("-m", "contest.tornado_server", "blocking", "PORT"),
         needs=("tornado",),
+        variant=True,
     ),
     Contestant(
         "Tornado (threads)",
@@ -339,6 +344,7 @@ CONTESTANTS = (
         "fork_processes, one for each CPU, work inside the loop of each",
         _python("-m", "contest.tornado_server", "processes", "PORT"),
         needs=("tornado",),
+        variant=True,
     ),
     Contestant(
         "Tornado (subprocess)",
