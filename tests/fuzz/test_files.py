@@ -34,7 +34,7 @@ def _forget_a_file(data, number):
 
 def _take_memory(data, number):
     if number == 3:
-        bytearray(2 * files.MAX_MEMORY)
+        bytearray(16 * files.MAX_MEMORY)
     return "cut"
 
 
