@@ -21,6 +21,7 @@ from cutting import index_of
 from liveserver import Server, publish, raw, status, until
 from unit.render.sounds import bytes_of, decode, lag, mono, whole
 
+from slicer import timeslice
 from slicer.mp3.header import FrameHeader
 from slicer.render import FORMATS, RenderRequest
 from slicer.server.machine import cpus
@@ -604,6 +605,10 @@ def test_a_daemon_that_is_killed_leaves_nothing(start, show):
         (clips,) = server.daemons("clips")
         nicer = min(19, os.getpriority(os.PRIO_PROCESS, clips) + 10)
         assert {os.getpriority(os.PRIO_PROCESS, pid) for pid in (daemon, helper)} == {nicer}
+        # A clip need not wait until a render's turn is over, on the whole of its way. An older kernel says 0 of all.
+        threads = [int(name) for pid in (clips, *server.children()) for name in os.listdir(f"/proc/{pid}/task")]
+        assert {timeslice.of(thread) for thread in threads} == {timeslice.SHORTEST if timeslice.of() else 0}
+        assert {timeslice.of(pid) for pid in (daemon, helper)} == {timeslice.of()}
         os.kill(daemon, signal.SIGKILL)
         # Its input has ended, and so does it; by itself, since nobody is left who could wait for it.
         until(lambda: not status(helper), 10, "ffmpeg has gone too")

@@ -16,16 +16,17 @@ ALLOWED = {
     "jobs": {"jobs", "render", "media", "mp3", "counts", "settings"},
     "counts": {"counts", "lock"},
     "signing": {"signing", "media"},
-    "web": {"web", "jobs", "render", "media", "mp3", "counts", "signing", "settings", "slicer"},
-    "server": {"server", "signing", "settings", "slicer"},
+    "web": {"web", "jobs", "render", "media", "mp3", "counts", "signing", "settings", "timeslice", "slicer"},
+    "server": {"server", "signing", "settings", "timeslice", "slicer"},
     "settings": set(),
     "lock": set(),
+    "timeslice": set(),
     "cli": {"web", "jobs", "render", "media", "mp3", "server", "signing", "settings", "slicer"},
     "slicer": set(),
     "__main__": {"cli"},
 }
 #: What the engine and what starts the server are made with: neither needs a package to be installed.
-STANDARD_LIBRARY_ONLY = {"mp3", "media", "counts", "server", "settings", "signing", "lock"}
+STANDARD_LIBRARY_ONLY = {"mp3", "media", "counts", "server", "settings", "signing", "lock", "timeslice"}
 #: mod_wsgi is asked where its Apache is, if it is there.
 EVERYWHERE = sys.stdlib_module_names | {"mod_wsgi"}
 MODULES = sorted(PACKAGE.rglob("*.py"))

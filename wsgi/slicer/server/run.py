@@ -16,6 +16,7 @@ from types import FrameType
 from slicer.server import express, files, machine, preflight, reach, root
 from slicer.server.sizes import Sizes, compute
 from slicer.settings import CACHES, PREFIX, Settings
+from slicer.timeslice import SHORTEST, ask_for
 
 # How long answers under way may take once a stop is asked for. A proxy in front takes them as fast as they come.
 FINISH_SECONDS = 5
@@ -154,6 +155,9 @@ def _supervise(command: list[str], environ: dict[str, str], folder: str, signals
             os._exit(1)
         # The soft one only, which mod_wsgi can replace.
         resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+        # Apache's children and the clips' daemons work for a moment and then wait; a render works until its turn is over. Without
+        # this a clip may have to wait for that, up to a tick of the kernel, at each step of its way. The renders' daemons undo it.
+        ask_for(SHORTEST, os.getpriority(os.PRIO_PROCESS, 0))
 
     log_read, log_write = os.pipe()
     child = subprocess.Popen(

@@ -1,13 +1,12 @@
 """Renders and waveforms where their packages are installed. Loaded when they are first needed: processes for clips never need them."""
 
 import logging
-import os
 import threading
-from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from slicer.media.shelf import Shelf
 from slicer.settings import Settings
+from slicer.timeslice import give_way
 from slicer.web.ledger import Ledger
 from slicer.web.problems import Problem
 
@@ -22,7 +21,7 @@ _LOG = logging.getLogger("slicer")
 #: The daemon group that renders are made in.
 _GROUP = "renders"
 #: By how much these daemons and what they start are nicer than others: they get a tenth of the CPU time of one who wants it too.
-_NICE, _NICEST = 10, 19
+_NICE = 10
 
 
 class _Loaded(NamedTuple):
@@ -44,7 +43,7 @@ class Extra:
         self._loaded: _Loaded | None = None
         renders = process_group() == _GROUP
         if renders:
-            _let_others_go_first()
+            give_way(_NICE)
         if renders or settings.jobs_broker:
             try:
                 self._load()
@@ -104,15 +103,6 @@ class Extra:
         except ImportError as error:
             _LOG.error("no jobs: %s", error)
             return None
-
-
-def _let_others_go_first() -> None:
-    """Give the CPU to processes for clips whenever they want it: a clip takes a moment, and what is made here takes long anyway."""
-    with suppress(OSError):
-        # On Linux a priority is of a thread, and of those that it starts.
-        for thread in os.listdir("/proc/self/task"):
-            own = os.getpriority(os.PRIO_PROCESS, int(thread))
-            os.setpriority(os.PRIO_PROCESS, int(thread), min(own + _NICE, _NICEST))
 
 
 def process_group() -> str:
