@@ -351,6 +351,7 @@ CONTESTANTS = (
         "the loop starts a new process for each request and kills it after 30 s, so that nothing is shared and nothing stays",
         _python("-m", "contest.tornado_server", "subprocess", "PORT"),
         needs=("tornado",),
+        variant=True,
     ),
     Contestant(
         "waitress",
