@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 
+import counting
 from liveserver import Server, folder, serving, status
 from material import long_file
 from report import Report
@@ -99,6 +100,7 @@ def main() -> None:
         launcher = (os.path.join(os.path.dirname(__file__), "slicer_with_constant.py"),)
         with serving(media, environ={"SLICER_BENCH_LENGTH": "161226"}, slicer=launcher) as server:
             run(report, server, work)
+        counting.measure(report, hour)
     finally:
         shutil.rmtree(media, ignore_errors=True)
         shutil.rmtree(work, ignore_errors=True)
