@@ -1,5 +1,6 @@
 """A real Slicer for tests: `slicer serve` on loopback, and what /proc says of its processes."""
 
+import atexit
 import contextlib
 import http.client
 import os
@@ -18,8 +19,9 @@ STOP_SECONDS = 30
 
 
 def folder() -> str:
-    """A new folder that Apache's run user can enter; pytest's own are closed to all but their owner."""
+    """A new folder that Apache's run user can enter; pytest's own are closed to all but their owner. It goes with this process."""
     path = tempfile.mkdtemp(prefix="slicer-test-")
+    atexit.register(shutil.rmtree, path, ignore_errors=True)
     os.chmod(path, 0o755)
     return path
 

@@ -278,7 +278,8 @@ def long_clip(media: str) -> str:
 
 
 def test_a_log_that_cannot_be_written_costs_no_answer(start, clip: str) -> None:
-    place = folder()
+    place = os.path.join(folder(), "log")
+    os.mkdir(place)
     os.chmod(place, 0o777)
     server = start(environ={"SLICER_REQUEST_LOG": os.path.join(place, "requests.log")})
     os.rename(place, place + ".gone")
