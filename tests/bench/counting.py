@@ -25,6 +25,7 @@ ROUNDS, REQUESTS = 15, 4000
 def measure(report: Report, hour: str) -> None:
     """Add the rows. `hour` is the path of an hour of MP3 in a folder of its own."""
     with tempfile.TemporaryDirectory(prefix="slicer-bench-") as work:
+        os.mkdir(os.path.join(work, "counts"))
         cells = Folder(os.path.join(work, "counts")).begin()
         log = LineLog(os.path.join(work, "requests.log"))
         environ = create_environ(f"/clips/{os.path.basename(hour)}", query_string="t=100,110")
