@@ -65,7 +65,7 @@ def results(*servers: dict[str, Any]) -> dict[str, Any]:
         "busy": 0.0,
         "seconds": 100,
         "machine": {"cpus": 2, "memory_gib": 4, "machine": "x86_64"},
-        "lengths": {"overload": 20, "patience": 8},
+        "lengths": {"overload": 20, "patience": 8, "calm": 60},
         "versions": {"python": "3.13.0"},
         "servers": [server(OURS), *servers],
         "left_out": {},

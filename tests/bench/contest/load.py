@@ -125,8 +125,8 @@ async def _watch(watch: Callable[[], None], every: float) -> None:
     while True:
         began = time.perf_counter()
         await asyncio.to_thread(watch)
-        # To look at hundreds of processes takes a while, and must not become a load of its own.
-        await asyncio.sleep(max(every, 10 * (time.perf_counter() - began)))
+        # To look at hundreds of processes takes a while, and must not become a load of its own for those who have many.
+        await asyncio.sleep(max(every, 40 * (time.perf_counter() - began)))
 
 
 async def _closed(port: int, wants: Sequence[Want], clients: int, seconds: float, patience: float) -> list[Sample]:

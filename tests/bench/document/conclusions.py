@@ -87,18 +87,26 @@ def _where(results: Row, true: Callable[[Row], bool]) -> list[str]:
     return [name for name, median in others(results).items() if true(median)]
 
 
-def _behind(results: Row, question: Question) -> bool:
-    """Whether every other server is behind Slicer's, by however little."""
+def _not_behind(results: Row, question: Question) -> list[str]:
+    """Every other server that is not behind Slicer's, with its number: ahead by however little, too."""
     mine = _medians(results)[ours(results)][question.key]
-    values = [median[question.key] for median in others(results).values()]
-    return all(value < mine if question.more else value > mine for value in values)
+    found = {name: median[question.key] for name, median in others(results).items()}
+    return [
+        f"{name} ({number_of(value)}{question.unit})"
+        for name, value in found.items()
+        if not (value < mine if question.more else value > mine)
+    ]
 
 
 def _limits(results: Row) -> str:
     limits = [question for question in QUESTIONS if question.limit]
-    missing = [question.what for question in limits if not _behind(results, question)]
+    missing = [
+        f"{each.what}, where not behind it, be it by less than rounds differ, is {_list(found)}"
+        for each in limits
+        if (found := _not_behind(results, each))
+    ]
     if missing:
-        return f"Slicer set itself the limit of being ahead of all in two of these questions, and misses it in {_list(missing)}."
+        return f"Slicer set itself the limit of being ahead of all in two of these questions, and misses it in {'; in '.join(missing)}."
     return (
         f"Slicer set itself the limit of being ahead of all in {_list([each.what for each in limits])}, and keeps it."
     )

@@ -61,7 +61,7 @@ def page(results: Row) -> str:
         ahead=ahead(results),
         conclusions=(_DOUBT if contest["busy"] > BUSY else "") + conclusions(results),
         patience=patience,
-        calm=f"{lengths['patience'] + lengths['calm']:g} s",
+        calm=f"{lengths['calm']:g} s",
         overload=f"{lengths['overload']:g} s",
         clips=clips(results),
         clips_picture=picture("clips", "Clips a second by server"),
