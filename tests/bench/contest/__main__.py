@@ -35,14 +35,14 @@ from slicer.server.sizes import compute
 
 FILE = os.path.join("build", "bench", "contest.json")
 ROUNDS = 3
-#: Different clips and renders that are asked for.
-CLIPS, RENDERS = 400, 60
+#: Different clips and renders that are asked for; and renders for a quick look, which are made beforehand one after another.
+CLIPS, RENDERS, QUICK_RENDERS = 400, 60, 30
 
 
 class Material:
     """An hour, and what its clips and renders must consist of."""
 
-    def __init__(self, work: str) -> None:
+    def __init__(self, work: str, renders: int) -> None:
         self.media = folder()
         path = os.path.join(self.media, "show.mp3")
         os.link(long_file(work, 60), path)
@@ -59,7 +59,7 @@ class Material:
                     body = cut(fd, span).read(fd)
                     wants.append(Want(f"/clips/show.mp3?t={start},{start + seconds}", digest(body)))
             self.renders = []
-            for _ in range(RENDERS):
+            for _ in range(renders):
                 start = self._draw.randrange(0, 3580)
                 pairs = [("t", f"{start},{start + 10}"), ("fade", "0.5,1"), ("gain", "-3")]
                 query = "&".join(f"{name}={text}" for name, text in pairs)
@@ -238,12 +238,12 @@ def main() -> None:
             if each.variant
         }
     work = tempfile.mkdtemp(prefix="slicer-contest-")
-    material = Material(work)
+    material = Material(work, QUICK_RENDERS if options.quick else RENDERS)
     try:
         run.corruption += corruption.show(
             os.path.join(material.media, "show.mp3"),
             work,
-            *((1, 8_000, 20_000) if options.quick or options.only else (10, 20_000, 1_000_000)),
+            *((1, 4_000, 10_000) if options.quick or options.only else (10, 20_000, 1_000_000)),
         )
         for number in range(rounds):
             order = [each for each in chosen if each.name not in run.left_out]

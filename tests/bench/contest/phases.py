@@ -60,7 +60,7 @@ class Lengths:
     calm: float  #: for which a server may need to calm down
 
 
-QUICK = Lengths(warm=0, clips=1, checked=0.5, capacity=1, overload=3, others=1, patience=1.2, calm=2)
+QUICK = Lengths(warm=0, clips=1, checked=0.5, capacity=1, overload=2.5, others=0.7, patience=1.2, calm=1)
 WHOLE = Lengths(warm=1, clips=3, checked=1, capacity=3, overload=8, others=2, patience=3, calm=10)
 
 
