@@ -22,10 +22,11 @@ def ask_for(nanoseconds: int, nice: int, thread: int = 0) -> bool:
     """Ask that `thread` (its id, 0 for the calling one) and all it starts from then on be given the CPU for so long at a time.
 
     `nice` is its priority, -20 to 19, which the same call sets. A kernel before Linux 6.12 sets only that. Returns False where it was
-    refused, or this machine's call has a number that is not known here; then nothing has changed.
+    refused, where somebody chose another scheduling policy than SCHED_OTHER, or where this machine's call has a number that is not known
+    here; then nothing has changed.
     """
     numbers = _CALLS.get(platform.machine())
-    if numbers is None:
+    if numbers is None or not _is_usual(thread):
         return False
     wanted = _ATTR.pack(_ATTR.size, os.SCHED_OTHER, 0, nice, 0, nanoseconds, 0, 0)
     return bool(_LIBC.syscall(numbers[0], thread, ctypes.create_string_buffer(wanted, _ATTR.size), 0) == 0)
@@ -40,6 +41,13 @@ def of(thread: int = 0) -> int:
     if _LIBC.syscall(numbers[1], thread, found, _ATTR.size, 0) != 0:
         return 0
     return int(_ATTR.unpack(found.raw)[5])
+
+
+def _is_usual(thread: int) -> bool:
+    try:
+        return os.sched_getscheduler(thread) == os.SCHED_OTHER
+    except OSError:
+        return False
 
 
 def give_way(nicer: int) -> None:
