@@ -29,7 +29,7 @@ def test_each_group_has_its_processes_threads_and_limits(fleet, site):
 
 @every_site
 def test_clips_need_not_wait_for_a_turn_of_renders(fleet, site):
-    """The unit lets the service ask for short turns and lower priorities, and nothing else of the kind."""
+    """The unit lets the service ask for short turns and lower priorities."""
     for host in fleet.slicers:
         tree = host.tree(site)
         pids = [each.pid for each in (tree.apache, *tree.children, *tree.daemons("clips"), *tree.daemons("renders"))]

@@ -97,12 +97,18 @@ def test_the_best_of_those_ahead_comes_first() -> None:
 
 
 def test_nobody_is_ahead_by_what_two_rounds_differ_by() -> None:
-    text = ahead(results(server("same", goodput=20.0, memory_mib=130.0)))
+    text = ahead(results(server("same", clips_per_second=1.05 * ROUND["clips_per_second"], memory_mib=130.0)))
     assert text.startswith("In nothing that was measured is another server ahead of Slicer.")
 
 
 def test_quick_answers_to_few_are_not_ahead() -> None:
     assert "few" not in ahead(results(server("few", clips_per_second=10.0, clips_p95_ms=1.0)))
+
+
+def test_who_is_ahead_by_little_is_named_where_slicer_set_itself_a_limit() -> None:
+    assert "renders made in time when ten times as many are asked for as can be made these are" in " ".join(
+        ahead(results(server("near", goodput=19.1))).split()
+    )
 
 
 def test_slicer_otherwise_configured_is_not_another_server() -> None:

@@ -237,9 +237,8 @@ def main() -> None:
             for each in chosen
             if each.variant
         }
-    work = tempfile.mkdtemp(prefix="slicer-contest-")
-    material = Material(work, QUICK_RENDERS if options.quick else RENDERS)
-    try:
+    with tempfile.TemporaryDirectory(prefix="slicer-contest-") as work:
+        material = Material(work, QUICK_RENDERS if options.quick else RENDERS)
         run.corruption += corruption.show(
             os.path.join(material.media, "show.mp3"),
             work,
@@ -252,9 +251,6 @@ def main() -> None:
                 run.measure(each, material)
                 # Each time, so that a run that is interrupted leaves what it found.
                 run.keep()
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-        shutil.rmtree(material.media, ignore_errors=True)
     print(f"kept in {options.output}, after {time.monotonic() - run.began:.0f} s")
 
 

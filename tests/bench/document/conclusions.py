@@ -51,7 +51,9 @@ def ours(results: Row) -> str:
 def better(results: Row, question: Question) -> list[tuple[str, float]]:
     """Who is ahead of us in a question, the best first."""
     mine, found = _medians(results)[ours(results)], []
-    bound = mine[question.key] * (1 + SAME if question.more else 1 - SAME)
+    # A limit that was set is missed by however little.
+    margin = 0.0 if question.limit else SAME
+    bound = mine[question.key] * (1 + margin if question.more else 1 - margin)
     for name, median in others(results).items():
         # Quick answers to few are no answers to all.
         enough = not question.enough or median[question.enough] >= mine[question.enough] * (1 - SAME)
@@ -87,26 +89,18 @@ def _where(results: Row, true: Callable[[Row], bool]) -> list[str]:
     return [name for name, median in others(results).items() if true(median)]
 
 
-def _not_behind(results: Row, question: Question) -> list[str]:
-    """Every other server that is not behind Slicer's, with its number: ahead by however little, too."""
+def _behind(results: Row, question: Question) -> bool:
+    """Whether every other server is behind Slicer's, by however little."""
     mine = _medians(results)[ours(results)][question.key]
-    found = {name: median[question.key] for name, median in others(results).items()}
-    return [
-        f"{name} ({number_of(value)}{question.unit})"
-        for name, value in found.items()
-        if not (value < mine if question.more else value > mine)
-    ]
+    values = [median[question.key] for median in others(results).values()]
+    return all(value < mine if question.more else value > mine for value in values)
 
 
 def _limits(results: Row) -> str:
     limits = [question for question in QUESTIONS if question.limit]
-    missing = [
-        f"{each.what}, where not behind it, be it by less than rounds differ, is {_list(found)}"
-        for each in limits
-        if (found := _not_behind(results, each))
-    ]
+    missing = [question.what for question in limits if not _behind(results, question)]
     if missing:
-        return f"Slicer set itself the limit of being ahead of all in two of these questions, and misses it in {'; in '.join(missing)}."
+        return f"Slicer set itself the limit of being ahead of all in two of these questions, and misses it in {_list(missing)}."
     return (
         f"Slicer set itself the limit of being ahead of all in {_list([each.what for each in limits])}, and keeps it."
     )
