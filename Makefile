@@ -85,10 +85,10 @@ screenshot: $(SLICER) $(SAMPLE) $(STAMPS)/test ## make docs/studio.png anew, the
 	PYTHONPATH=tests $(PYTHON) scripts/studio-picture "$(SAMPLE)" docs/studio.png
 
 bench-contest: $(SLICER) $(STAMPS)/bench $(STAMPS)/contest ## measure this and other servers side by side (QUICK=1: a short look)
-	PYTHONPATH=tests:tests/bench $(PYTHON) -m contest $(if $(QUICK),--quick)
+	PYTHONPATH=tests $(PYTHON) -m contest $(if $(QUICK),--quick)
 
 bench: bench-contest ## that, and write docs/benchmarks.md from it and from what the other benchmarks left last (QUICK=1)
-	PYTHONPATH=tests $(PYTHON) -m bench.document
+	PYTHONPATH=tests $(PYTHON) -m contest.document
 
 deploy-tools: $(STAMPS)/deploy ## install Ansible, which sets up servers (docs/deploy.md)
 

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import streams
+
+from support import streams
 
 #: A folder of MP3 files of one's own, which must be cut exactly or refused clearly.
 AUDIO = os.environ.get("SLICER_TEST_AUDIO", "")

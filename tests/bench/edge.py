@@ -13,10 +13,11 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 
-from liveedge import Edge, site
-from liveserver import Server, folder, free_port, serving, until
 from material import long_file
 from report import Report
+
+from support.edge import Edge, site
+from support.server import Server, folder, free_port, serving, until
 
 ROUNDS = 5
 SECONDS = 3

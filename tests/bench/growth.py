@@ -20,12 +20,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import streams
-from liveedge import Edge, edge_of, site
-from liveserver import Server, children_of, folder, raw, serving
 from material import long_file
 from report import Report
 from serving import Load
+
+from support import streams
+from support.edge import Edge, edge_of, site
+from support.server import Server, children_of, folder, raw, serving
 
 CONNECTIONS = 16
 TICK = os.sysconf("SC_CLK_TCK")

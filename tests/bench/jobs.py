@@ -10,11 +10,12 @@ import subprocess
 import tempfile
 import time
 
-from livehold import Held, House, answers, house_of
-from livejobs import broker_of
-from liveserver import folder, status, until
 from material import long_file
 from report import Report
+
+from support.hold import Held, House, answers, house_of
+from support.jobs import broker_of
+from support.server import folder, status, until
 
 ROUNDS = 3
 #: Jobs asked for each second, and for how many of them.

@@ -3,7 +3,7 @@
 import os
 import subprocess
 
-import streams
+from support import streams
 
 COVER_BYTES = 1_200_000
 

@@ -11,12 +11,12 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
-from liveserver import Server, folder, serving, status
 from material import long_file
 from report import Report
 
 from slicer.server.machine import cpus, memory_bytes
 from slicer.server.sizes import Sizes, compute
+from support.server import Server, folder, serving, status
 
 MINUTES = 60
 #: Of a render: ten seconds as MP3, all of it work for a CPU and none for a helper.

@@ -8,9 +8,10 @@ import sys
 import tempfile
 
 import counting
-from liveserver import Server, folder, serving, status
 from material import long_file
 from report import Report
+
+from support.server import Server, folder, serving, status
 
 ROUNDS = 5
 SECONDS = 4

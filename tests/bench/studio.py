@@ -10,11 +10,12 @@ import sys
 import tempfile
 import time
 
-from livebrowser import chromium
-from liveserver import Server, folder, serving
 from material import long_file
 from playwright.sync_api import Browser, CDPSession, Page, expect
 from report import Report
+
+from support.browser import chromium
+from support.server import Server, folder, serving
 
 ROUNDS = 7
 MINUTES = 600

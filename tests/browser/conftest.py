@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from livebrowser import Watched, chromium
-from liveserver import Server, folder, serving
 from playwright.sync_api import Browser, Page, expect
+
+from support.browser import Watched, chromium
+from support.server import Server, folder, serving
 
 #: Milliseconds. Machines that test are slow and busy.
 PATIENCE = 30_000

@@ -17,10 +17,11 @@ import threading
 from array import array
 
 import pytest
-import streams
-from cutting import index_of, samples, span_of
-from livebrowser import FIREFOX
-from liveserver import folder, serving
+
+from support import streams
+from support.browser import FIREFOX
+from support.cutting import index_of, samples, span_of
+from support.server import folder, serving
 
 #: Streams of each version of MPEG, rate, and kind of bitrate; spans that begin and end within frames, at the start, and at the end.
 KINDS = (

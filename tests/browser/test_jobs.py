@@ -4,11 +4,12 @@ import os
 import shutil
 
 import pytest
-import streams
-from livebrowser import drawn
-from livejobs import broker_of, place_of
-from liveserver import folder, serving
 from playwright.sync_api import expect
+
+from support import streams
+from support.browser import drawn
+from support.jobs import broker_of, place_of
+from support.server import folder, serving
 
 MINUTES = 60
 

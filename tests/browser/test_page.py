@@ -4,8 +4,9 @@ import json
 import re
 
 import pytest
-from livebrowser import axe, drag, drawn, settled, span_of, written
 from playwright.sync_api import expect
+
+from support.browser import axe, drag, drawn, settled, span_of, written
 
 
 def test_a_reload_and_a_link_show_the_same(visit):

@@ -7,8 +7,9 @@ import shutil
 import time
 
 import pytest
-from livebrowser import drag, drawn, span_of
 from playwright.sync_api import expect
+
+from support.browser import drag, drawn, span_of
 
 
 def problem(status, detail, **more):

@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import pytest
-import streams
-from livebrowser import drag, drawn, span_of
 from playwright.sync_api import expect
+
+from support import streams
+from support.browser import drag, drawn, span_of
 
 
 @pytest.mark.parametrize(

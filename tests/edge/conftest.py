@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-import streams
-from liveedge import Edge, Tap, edge_of, site, tapped
-from liveserver import Server, folder, serving
+
+from support import streams
+from support.edge import Edge, Tap, edge_of, site, tapped
+from support.server import Server, folder, serving
 
 
 @pytest.fixture(scope="session")

@@ -9,8 +9,9 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from liveedge import site
-from liveserver import free_port, raw, until
+
+from support.edge import site
+from support.server import free_port, raw, until
 
 
 def misses(front, tap, rate=6, burst=3, **more):

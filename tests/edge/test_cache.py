@@ -11,8 +11,9 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from liveedge import site
-from liveserver import raw, until
+
+from support.edge import site
+from support.server import raw, until
 
 SHORT = {"SLICER_CLIP_MAX_AGE": "1"}
 #: Nginx counts whole seconds: an entry of one second is too old after two, at the latest.

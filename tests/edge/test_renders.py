@@ -4,9 +4,9 @@ import re
 
 import jinja2
 import pytest
-from liveedge import ROLE, site
 
 from slicer.render import PeaksRequest, RenderRequest
+from support.edge import ROLE, site
 
 FORMS = [
     ("t={0},4", ["t=npt:{0},4", "t={0}0,4.0", "t={0}%2C4", "&t={0},4", "t={0},4&gain=0", "t={0},4&fade=0,0", "t={0},4&download"]),

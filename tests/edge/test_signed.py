@@ -9,10 +9,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from liveedge import edge_of, site, tapped
-from liveserver import folder, raw, serving, until
 
 from slicer.signing import Key, signed_url
+from support.edge import edge_of, site, tapped
+from support.server import folder, raw, serving, until
 
 OLD, NEW = Key("old", bytes(range(32))), Key("new", bytes(range(32, 64)))
 

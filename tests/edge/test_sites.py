@@ -12,8 +12,9 @@ import time
 import urllib.request
 
 import pytest
-from liveedge import NGINX, has_status, site
-from liveserver import folder, raw, until
+
+from support.edge import NGINX, has_status, site
+from support.server import folder, raw, until
 
 SECURITY = {
     "x-content-type-options": "nosniff",

@@ -7,8 +7,8 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from liveedge import site
-from liveserver import until
+from support.edge import site
+from support.server import until
 
 
 class Crowd:

@@ -16,9 +16,6 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from hypothesis.errors import Unsatisfiable
-from liveedge import edge_of, site
-from livejobs import broker_of, place_of
-from liveserver import folder, serving
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.core.failures import Failure, FailureGroup
@@ -30,6 +27,9 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from fuzz.mutate import CORPUS
+from support.edge import edge_of, site
+from support.jobs import broker_of, place_of
+from support.server import folder, serving
 
 CHECKS = [
     not_a_server_error,

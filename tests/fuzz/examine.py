@@ -4,13 +4,12 @@ import json
 import random
 import time
 
-import streams
-
 from fuzz.memory import file_of
 from slicer.media import indexfile
 from slicer.media.describe import describe
 from slicer.media.source import Identity
 from slicer.mp3 import SECOND, Index, Mp3Error, build_index, build_whole_index, cut
+from support import streams
 
 #: Rounds in which an index that is out of time each time must be ready: each goes on by a few hundred frames.
 MAX_ROUNDS = 3000

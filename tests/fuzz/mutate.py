@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
-import streams
+from support import streams
 
 CORPUS = Path(__file__).parent / "corpus" / "files"
 #: No file gets longer than this, in bytes, so that a round is many files.

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from liveserver import Server, folder, serving
+
+from support.server import Server, folder, serving
 
 
 @pytest.fixture(scope="session")

@@ -18,11 +18,11 @@ from email.utils import formatdate, parsedate_to_datetime
 from urllib.parse import quote
 
 import pytest
-import streams
-from cutting import cut_bytes, decoded, index_of, samples
-from liveserver import folder, publish, serving
 
 from slicer.media.timespan import TimeSpan
+from support import streams
+from support.cutting import cut_bytes, decoded, index_of, samples
+from support.server import folder, publish, serving
 
 KINDS = ["mpeg1-44-stereo-cbr128", "mpeg1-44-joint-vbr2", "mpeg1-32-mono-cbr64", "mpeg2-22-joint-cbr64"]
 #: Several times what Apache, mod_wsgi (8 MB) and the kernel's sockets hold between the application and a client that waits.

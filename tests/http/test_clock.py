@@ -11,26 +11,26 @@ import sys
 import time
 
 import pytest
-from asking import Asking
-from cutting import cut_bytes, index_of, span_of
-from exposition import parse, value
-from liveserver import folder, until
 
 from slicer.server.machine import cpus
 from slicer.signing import add_key, read_keys, signed_url
+from support.asking import Asking
+from support.cutting import cut_bytes, index_of, span_of
+from support.exposition import parse, value
+from support.server import folder, until
 
 HOUR = 3600
 YEAR = 365 * 86400
 #: Where the clock is led to, one after another, in seconds from where it should be.
 JUMPS = (HOUR, YEAR, -HOUR, 0)
 RENDER = "/renders/show.wav?t=1,2&fade=0.5,0.1"
-SOURCE = str(pathlib.Path(__file__).parents[1] / "wallclock.c")
+SOURCE = str(pathlib.Path(__file__).parents[1] / "support" / "wallclock.c")
 #: Every so often mod_wsgi compares its times, which are all the wall's.
 LOOK_SECONDS = 1
 
 
 class Clock:
-    """The clock on the wall of every process that is started with `environ`: tests/wallclock.c."""
+    """The clock on the wall of every process that is started with `environ`: tests/support/wallclock.c."""
 
     def __init__(self, place):
         library, path = os.path.join(place, "wallclock.so"), os.path.join(place, "ahead")

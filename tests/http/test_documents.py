@@ -10,14 +10,14 @@ from email.utils import parsedate_to_datetime
 from urllib.parse import quote
 
 import pytest
-import streams
-from cutting import index_of
 from jsonschema import Draft202012Validator, ValidationError
-from liveserver import folder, serving
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 import slicer
 from slicer.web.cors import EXPOSED
+from support import streams
+from support.cutting import index_of
+from support.server import folder, serving
 
 #: Headers that HTTP itself or Apache adds to every answer.
 UNDESCRIBED = {"date", "server", "connection", "content-type", "keep-alive"}

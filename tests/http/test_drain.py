@@ -12,11 +12,11 @@ import threading
 import time
 
 import pytest
-from asking import Asking
-from liveserver import arguments, children_of, folder, status, until
 
 import slicer
 from slicer.server import files
+from support.asking import Asking
+from support.server import arguments, children_of, folder, status, until
 
 PACKAGES = ("mod_wsgi", "mod_wsgi_packages", "werkzeug", "markupsafe", "tqdm", "slicer")
 

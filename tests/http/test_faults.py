@@ -7,10 +7,10 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from cutting import cut_bytes, index_of, span_of
-from liveserver import folder
 
 from slicer.server.machine import cpus
+from support.cutting import cut_bytes, index_of, span_of
+from support.server import folder
 
 SOURCES = 40
 

@@ -11,13 +11,13 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-import streams
-from exposition import families, parse, value
-from liveserver import Server, folder, raw, until
 
 from slicer.counts.metrics import ALL, SECONDS
 from slicer.server.machine import cpus, memory_bytes
 from slicer.server.sizes import compute
+from support import streams
+from support.exposition import families, parse, value
+from support.server import Server, folder, raw, until
 
 SIZES = compute(cpus(), memory_bytes())
 

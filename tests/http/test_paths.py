@@ -7,11 +7,11 @@ import pathlib
 import shutil
 
 import pytest
-import streams
-from cutting import cut_bytes, index_of
-from liveserver import folder, raw
 
 from slicer.media.timespan import TimeSpan
+from support import streams
+from support.cutting import cut_bytes, index_of
+from support.server import folder, raw
 
 
 @pytest.fixture(scope="module")

@@ -6,10 +6,10 @@ import pathlib
 import time
 
 import pytest
-import streams
-from cutting import index_of, opened
 
 from slicer.render import Limits, PeaksRequest, peaks
+from support import streams
+from support.cutting import index_of, opened
 
 #: So long that drawing it takes several times as long as a request may.
 COPIES = 270

@@ -17,12 +17,12 @@ import sys
 import time
 
 import pytest
-import streams
-from liveserver import arguments, children_of, raw, status, until
 
 from slicer.server import run
 from slicer.server.machine import cpus, memory_bytes
 from slicer.server.sizes import compute
+from support import streams
+from support.server import arguments, children_of, raw, status, until
 
 SIZES = compute(cpus(), memory_bytes())
 # mod_wsgi 6.1 runs four threads of its own in each daemon beside those that take requests.

@@ -16,16 +16,16 @@ import threading
 import time
 
 import pytest
-import streams
-from cutting import index_of
-from liveserver import Server, publish, raw, status, until
-from unit.render.sounds import bytes_of, decode, lag, mono, whole
 
 from slicer import timeslice
 from slicer.mp3.header import FrameHeader
 from slicer.render import FORMATS, RenderRequest
 from slicer.server.machine import cpus
 from slicer.server.sizes import compute
+from support import streams
+from support.cutting import index_of
+from support.server import Server, publish, raw, status, until
+from unit.render.sounds import bytes_of, decode, lag, mono, whole
 
 KIND = "mpeg1-44-stereo-cbr128"
 SPAN = "3.333,5.5"

@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from liveserver import folder, free_port, serving
 
 from slicer.signing import read_keys
+from support.server import folder, free_port, serving
 
 TEXT = (Path(__file__).parents[2] / "docs" / "signing.md").read_text(encoding="utf-8")
 NAME = "it's (50%) müsli, no: *wh?t*.mp3"

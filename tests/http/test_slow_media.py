@@ -11,13 +11,13 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from cutting import cut_bytes, index_of, span_of
-from liveserver import children_of, folder, status, until
 
 from slicer.server.machine import cpus, memory_bytes
 from slicer.server.sizes import compute, stuck_seconds
+from support.cutting import cut_bytes, index_of, span_of
+from support.server import children_of, folder, status, until
 
-PROGRAM = str(pathlib.Path(__file__).parents[1] / "slowfuse.py")
+PROGRAM = str(pathlib.Path(__file__).parents[1] / "support" / "slowfuse.py")
 QUICK, SPAN = "/clips/quick.mp3?t=1,3", "?t=1,3"
 NAMES = ("quick", *(f"slow{number}" for number in range(6)))
 REQUEST_TIMEOUT = 1

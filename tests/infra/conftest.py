@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import streams
+
 from infra import farm
 from infra.fleet import Fleet, Site, given_inventory
 from infra.load import Edge, Source
-from liveserver import folder, until
+from support import streams
+from support.server import folder, until
 
 #: Vagrant's provider.
 PROVIDER = os.environ.get("PROVIDER", "docker")

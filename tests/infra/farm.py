@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from liveserver import free_port, until
+from support.server import free_port, until
 
 ROOT = Path(__file__).parents[2]
 LABEL = "slicer.infra"

@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 
 import testinfra
 import yaml
+
 from infra import farm
 from infra.load import Edge, Source
-from liveserver import until
-
 from slicer.server.sizes import Sizes, compute
+from support.server import until
 
 MIB = 1 << 20
 #: Threads that mod_wsgi 6.1 runs in each daemon beside those that take requests.

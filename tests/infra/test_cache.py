@@ -8,7 +8,8 @@ import threading
 import time
 
 import pytest
-from liveserver import until
+
+from support.server import until
 
 on_brief = pytest.mark.parametrize("site", ["brief"], indirect=True)
 

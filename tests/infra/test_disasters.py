@@ -8,14 +8,14 @@ import time
 from fractions import Fraction
 
 import pytest
-from cutting import opened
+
 from infra.load import Load
 from infra.test_faults import fresh
 from infra.test_jobs import ASK_AGAIN, DONE, UNFINISHED
-from liveserver import until
-
 from slicer.mp3 import build_whole_index
 from slicer.render import Limits, RenderRequest, render
+from support.cutting import opened
+from support.server import until
 
 #: On machines that are thrown away afterwards only: disks of others are not for tests to fill.
 pytestmark = [pytest.mark.only("one"), pytest.mark.usefixtures("whole_again")]

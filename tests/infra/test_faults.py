@@ -3,8 +3,9 @@
 import time
 
 import pytest
+
 from infra.load import Load
-from liveserver import until
+from support.server import until
 
 pytestmark = pytest.mark.usefixtures("whole_again")
 

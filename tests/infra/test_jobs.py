@@ -8,7 +8,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from liveserver import until
+
+from support.server import until
 
 pytestmark = pytest.mark.jobs
 

@@ -6,6 +6,7 @@ import re
 import threading
 
 import pytest
+
 from infra.fleet import OWN_THREADS
 
 # Runs on the machine as Slicer's user: the first thing below these folders that it may write.

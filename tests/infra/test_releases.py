@@ -5,6 +5,7 @@ import shutil
 import sys
 
 import pytest
+
 from infra import farm
 from infra.load import Load
 

@@ -1,8 +1,9 @@
 """An edge in front of several slicers: each clip has its own, and a lost one is noticed by nobody."""
 
 import pytest
+
 from infra.load import Load
-from liveserver import until
+from support.server import until
 
 pytestmark = pytest.mark.slicers(2)
 

@@ -6,10 +6,10 @@ import threading
 import time
 
 import pytest
-from infra.load import Load
-from liveserver import until
 
+from infra.load import Load
 from slicer.server.sizes import stuck_seconds
+from support.server import until
 
 strict = pytest.mark.parametrize("site", ["strict"], indirect=True)
 

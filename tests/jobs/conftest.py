@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-import streams
-from livejobs import Broker, Place, broker_of, place_of
-from liveserver import folder
+
+from support import streams
+from support.jobs import Broker, Place, broker_of, place_of
+from support.server import folder
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,8 @@ import subprocess
 import sys
 
 import pytest
-from livejobs import Place
+
+from support.jobs import Place
 
 
 def slicer(place: Place, *words: str, without: str = "", **environ: str) -> tuple[int, str, str]:

@@ -7,14 +7,14 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from livejobs import Crew, Place, broker_of
-from liveserver import status, until
-from unit.render.sounds import wav
 
 from slicer.jobs import JobsDownError, State
 from slicer.jobs.desk import open_store
 from slicer.jobs.lanes import LONG, SHORT
 from slicer.jobs.store import JobStore, Patience
+from support.jobs import Crew, Place, broker_of
+from support.server import status, until
+from unit.render.sounds import wav
 
 SLOW = ("opus", ("t", "0,900"))
 LOST = "urn:slicer:problem:job-lost"

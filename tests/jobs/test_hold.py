@@ -12,9 +12,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
-from livehold import MODULE, Held, House, answers, house_of
-from livejobs import Broker, Crew, place_of
-from liveserver import children_of, status, until
+
+from support.hold import MODULE, Held, House, answers, house_of
+from support.jobs import Broker, Crew, place_of
+from support.server import children_of, status, until
 
 HELD = 1000
 

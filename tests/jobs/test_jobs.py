@@ -9,13 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from livejobs import Broker, Place
-from liveserver import status, until
-from unit.render.sounds import decode
 
 from slicer.jobs import JobsBusyError, State
 from slicer.jobs.lanes import LONG, SHORT
 from slicer.render import Results
+from support.jobs import Broker, Place
+from support.server import status, until
+from unit.render.sounds import decode
 
 QUICK = ("wav", ("t", "2,6"), ("gain", "-3"))
 #: More than any test waits for.

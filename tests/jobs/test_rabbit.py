@@ -7,13 +7,13 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
-from livejobs import Broker, Place
-from liverabbit import SERVER, Rabbit, rabbit_of
-from liveserver import until
 
 from slicer.jobs import Job, JobsDownError, State
 from slicer.jobs.celery_app import make_app, queue_name
 from slicer.jobs.lanes import LANES, LONG
+from support.jobs import Broker, Place
+from support.rabbit import SERVER, Rabbit, rabbit_of
+from support.server import until
 
 pytestmark = pytest.mark.skipif(not SERVER.exists(), reason="needs the package rabbitmq-server")
 

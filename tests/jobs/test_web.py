@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from exposition import Samples, parse, value
-from livejobs import Broker, Crew, Place, broker_of, place_of
-from liveserver import Server, folder, serving, until
 
 from slicer.server.express import RUN_USER
 from slicer.signing import Key, add_key, read_keys, signed_url
+from support.exposition import Samples, parse, value
+from support.jobs import Broker, Crew, Place, broker_of, place_of
+from support.server import Server, folder, serving, until
 
 LONG = "/renders/hour.opus?t=0,1800"
 

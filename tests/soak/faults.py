@@ -9,9 +9,8 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple, Self
 
-from liveserver import until
-
 from soak.stack import GROWING, REPLACED, TRUNCATED, Stack
+from support.server import until
 
 #: Seconds after a fault is over in which requests that were under way may still come to their end.
 GRACE = 1.0

@@ -8,11 +8,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from cutting import index_of, opened
-
 from slicer.mp3 import SECOND, Mp3Error, cut
 from slicer.render import Limits, PeaksRequest, RenderRequest, peaks, render
 from soak.stack import GROWING, HALF, REPLACED, SECONDS, TRUNCATED, Media
+from support.cutting import index_of, opened
 
 #: Of each body that may come: its length and its SHA-256.
 Bodies = frozenset[tuple[int, bytes]]

@@ -9,12 +9,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from liveserver import until
-
 from soak.faults import Faults
 from soak.stack import Stack, leftovers, stack
 from soak.traffic import Traffic
 from soak.watch import Use, Watch
+from support.server import until
 
 #: Of a part of the stack, from the second fifth of the time to the last: how much more it may use, as a factor, and beside that.
 #: Nginx keeps what it reads from its cache open for a while.

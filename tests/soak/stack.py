@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import streams
-from liveedge import Edge, edge_of, site
-from livejobs import Broker, Crew, Place, broker_of, place_of
-from liveserver import Server, folder, serving, status
+from support import streams
+from support.edge import Edge, edge_of, site
+from support.jobs import Broker, Crew, Place, broker_of, place_of
+from support.server import Server, folder, serving, status
 
 #: What clips are cut from; the first has no tag, so that more of it can be appended to it.
 KINDS = ("mpeg1-44-untagged-cbr128", "mpeg1-44-stereo-cbr128", "mpeg1-44-joint-vbr2", "mpeg2-24-joint-abr56")

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bench.document.bars import Bar, bars
-from bench.document.conclusions import QUESTIONS, ahead, conclusions
-from bench.document.files import JSON, files
-from bench.document.others import met, missed, sections
-from bench.document.page import page
+
+from contest.document.bars import Bar, bars
+from contest.document.conclusions import QUESTIONS, ahead, conclusions
+from contest.document.files import JSON, files
+from contest.document.others import met, missed, sections
+from contest.document.page import page
 
 DOCS = Path(__file__).parents[2] / "docs"
 OURS = "Slicer (mod_wsgi daemon)"
@@ -78,7 +79,7 @@ def results(*servers: dict[str, Any]) -> dict[str, Any]:
 def test_the_page_and_its_pictures_are_what_the_results_say() -> None:
     made = files(json.loads((DOCS / JSON).read_text(encoding="utf-8")))
     kept = {path.name: path.read_text(encoding="utf-8") for path in DOCS.glob("benchmarks*") if path.name != JSON}
-    assert kept == made, "make bench writes them anew, as does PYTHONPATH=tests python -m bench.document --again"
+    assert kept == made, "make bench writes them anew, as does PYTHONPATH=tests python -m contest.document --again"
 
 
 def test_who_is_ahead_of_slicer_is_said_before_anything_else() -> None:

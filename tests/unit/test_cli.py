@@ -11,13 +11,13 @@ import time
 from pathlib import Path
 
 import pytest
-import streams
-from cutting import cut_bytes, decoded, index_of, samples, span_of
-from liveserver import children_of
 
 from slicer import cli
 from slicer.media.store import IndexPendingError
 from slicer.server.express import RUN_USER
+from support import streams
+from support.cutting import cut_bytes, decoded, index_of, samples, span_of
+from support.server import children_of
 
 SLICER = [sys.executable, "-m", "slicer"]
 #: The same, reading so slowly that a signal comes midway.

@@ -12,19 +12,19 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
-from cutting import cut_bytes, index_of, span_of
 
 from slicer import cli
 from slicer.media.timespan import TimeSpan
 from slicer.mp3 import SECOND
 from slicer.server.sizes import GIB, compute
 from slicer.settings import PREFIX, Settings
+from support.cutting import cut_bytes, index_of, span_of
 
 ROOT = Path(__file__).parents[2]
 DOCS = {str(path.relative_to(ROOT)): path for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]}
 OPERATIONS = ROOT / "docs" / "operations.md"
 #: Folders whose files the documents name by their path.
-FOLDERS = ("ansible", "wsgi", "apache", "tests", "docs", "scripts", "requirements", "monitoring")
+FOLDERS = ("ansible", "wsgi", "apache", "tests", "contest", "docs", "scripts", "requirements", "monitoring")
 #: The reader's own copy of an example.
 THEIRS = "ansible/inventories/mine"
 #: What ends in a suffix of ours and is somebody else's name.

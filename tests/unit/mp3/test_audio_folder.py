@@ -3,11 +3,10 @@
 import random
 from pathlib import Path
 
-import streams
 from conftest import audio_files
-from cutting import cut_bytes, decoded, index_of, samples, span_of
-
 from slicer.mp3 import Mp3Error
+from support import streams
+from support.cutting import cut_bytes, decoded, index_of, samples, span_of
 
 
 def test_every_file_is_cut_exactly_or_refused(tmp_path: Path) -> None:

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import streams
-from cutting import cut_bytes, cut_file, decoded, index_of, samples, span_of
 
 from slicer.mp3 import SECOND
+from support import streams
+from support.cutting import cut_bytes, cut_file, decoded, index_of, samples, span_of
 
 CLIPS = 12
 #: mpg123 keeps its filterbank in a ring of 16 slots. Where the clip enters it at another place than the source did, sums are taken

@@ -8,8 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import streams
-from cutting import cut_bytes, cut_file, decoded, index_of, opened, samples, span_of
 
 from slicer.mp3 import (
     NotMp3Error,
@@ -22,6 +20,8 @@ from slicer.mp3 import (
     cut,
     walk,
 )
+from support import streams
+from support.cutting import cut_bytes, cut_file, decoded, index_of, opened, samples, span_of
 
 Write = Callable[..., str]
 

@@ -5,8 +5,6 @@ import struct
 from pathlib import Path
 
 import pytest
-import streams
-from cutting import index_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -14,6 +12,8 @@ from slicer.mp3 import Mp3Error, build_whole_index, cut
 from slicer.mp3.crc16 import crc16
 from slicer.mp3.header import FrameHeader
 from slicer.mp3.infotag import InfoTag, build, parse, plan
+from support import streams
+from support.cutting import index_of
 
 FRAME_START = st.builds(
     lambda second, third, fourth: bytes((0xFF, second, third, fourth)),

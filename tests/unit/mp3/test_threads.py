@@ -7,9 +7,9 @@ from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 
 import pytest
-from cutting import index_of
 
 from slicer.mp3 import SECOND, Index, build_whole_index, cut
+from support.cutting import index_of
 
 SPANS = [
     (start, start + length)

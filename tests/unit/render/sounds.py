@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 import miniaudio
-from cutting import index_of, opened
 
 from slicer.render import Limits, Rendered, RenderRequest, render
+from support.cutting import index_of, opened
 
 LIMITS = Limits(work_seconds=Fraction(120))
 

@@ -14,13 +14,13 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-import streams
-from cutting import index_of, opened
-from unit.render.sounds import LIMITS, make
 
 from slicer.render import Limits, RenderRequest, TooLargeError, ToolError, WorkTimeoutError, child, plan, render
 from slicer.render.limits import Deadline
 from slicer.render.scratch import nameless_file, place_of
+from support import streams
+from support.cutting import index_of, opened
+from unit.render.sounds import LIMITS, make
 
 ENDLESS = ["-re", "-f", "lavfi", "-i", "anullsrc", "-f", "null", "-"]
 WSGI = str(Path(__file__).parents[3] / "wsgi")

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from unit.render.sounds import highest, lag, make, mono, pcm_of, rms, wav, write_mp3
 
 from slicer.render import OptionError, ToolError
 from slicer.render.effects import ChannelsPcm, FadePcm, GainPcm, JoinedPcm
@@ -19,6 +18,7 @@ from slicer.render.limits import Deadline
 from slicer.render.pcm import PartPcm, Pcm
 from slicer.render.scratch import Scratch
 from slicer.render.silence import without_silence
+from unit.render.sounds import highest, lag, make, mono, pcm_of, rms, wav, write_mp3
 
 RATE = 44_100
 
@@ -253,7 +253,7 @@ def test_effects_after_trim_know_the_length(island: str) -> None:
 
 def test_streams_of_other_kinds_are_joined(cbr: str, stream, tmp_path) -> None:
     """A file whose rate and channels change: spans of both sides are brought to the first one's."""
-    from cutting import index_of
+    from support.cutting import index_of
 
     other = stream("mpeg2-22-joint-cbr64")
     third = stream("mpeg1-32-mono-cbr64")

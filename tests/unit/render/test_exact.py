@@ -6,11 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import streams
-from cutting import index_of, opened, span_of
-from unit.render.sounds import LIMITS, bytes_of, decode, lag, make, mono, pcm_of, wav, whole
 
 from slicer.render import FORMATS, RenderRequest, render
+from support import streams
+from support.cutting import index_of, opened, span_of
+from unit.render.sounds import LIMITS, bytes_of, decode, lag, make, mono, pcm_of, wav, whole
 
 LOSSLESS = ("wav", "flac")
 LOSSY = ("mp3", "ogg", "opus", "m4a")

@@ -1,9 +1,9 @@
 """Normalizing: by the highest sample, and by EBU R 128 as ffmpeg measures it."""
 
 import pytest
-from unit.render.sounds import bytes_of, highest, loudness, make, pcm_of
 
 from slicer.render import OptionError
+from unit.render.sounds import bytes_of, highest, loudness, make, pcm_of
 
 
 @pytest.mark.parametrize("target", ["0", "-1", "-6.5", "-30"])

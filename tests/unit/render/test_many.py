@@ -5,11 +5,10 @@ import os
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 
-from cutting import index_of
-from unit.render.sounds import LIMITS
-
 from slicer.mp3 import Index, build_whole_index
 from slicer.render import RenderRequest, render
+from support.cutting import index_of
+from unit.render.sounds import LIMITS
 
 #: A hundred with the repetitions, of every format and of every effect that keeps anything between two blocks.
 REQUESTS = [

@@ -7,14 +7,14 @@ from collections.abc import Callable
 from fractions import Fraction
 
 import pytest
-from cutting import index_of, opened
 from hypothesis import given
 from hypothesis import strategies as st
-from unit.render.sounds import pcm_of
 
 from slicer.mp3 import SpanOutsideError
 from slicer.render import Limits, OptionError, Peaks, PeaksRequest, PeaksTimeoutError, TooLargeError, peaks
 from slicer.render.peaks import MAX_PIXELS
+from support.cutting import index_of, opened
+from unit.render.sounds import pcm_of
 
 LIMITS = Limits(work_seconds=Fraction(60))
 

@@ -3,11 +3,11 @@
 from fractions import Fraction
 
 import pytest
-from cutting import index_of
-from unit.render.sounds import make
 
 from slicer.mp3 import SpanOutsideError, SpanTooShortError
 from slicer.render import FORMATS, Limits, OptionError, Plan, RenderRequest, TooLargeError, TooLongError, plan
+from support.cutting import index_of
+from unit.render.sounds import make
 
 
 def planned(path: str, form: str, *pairs: tuple[str, str], limits: Limits | None = None) -> Plan:

@@ -6,7 +6,6 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from cutting import index_of
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -14,6 +13,7 @@ from slicer.media.source import open_file
 from slicer.render import FORMATS, OptionError, PeaksRequest, RenderRequest, Version
 from slicer.render.formats import RATES
 from slicer.render.request import ALLOWED_VALUES, MAX_SPANS, Normalize
+from support.cutting import index_of
 
 SOURCE = Version(3, 4, 5)
 

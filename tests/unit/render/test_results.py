@@ -11,10 +11,10 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
-from unit.render.sounds import make
 
 from slicer.render import Results
 from slicer.render import results as module
+from unit.render.sounds import make
 
 FACTS = {"content_type": "audio/mpeg", "samples": 441_000}
 

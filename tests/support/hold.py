@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from liveedge import Edge, edge_of
-from liveedge import site as site_of
-from livejobs import Broker, Place, place_of
-from liveserver import Server, free_port, serving
+from support.edge import Edge, edge_of
+from support.edge import site as site_of
+from support.jobs import Broker, Place, place_of
+from support.server import Server, free_port, serving
 
 MODULE = Path("/usr/lib/nginx/modules/ngx_nchan_module.so")
 

@@ -13,10 +13,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from liveserver import Server, children_of, descendants, free_port, status
+from support.server import Server, children_of, descendants, free_port, status
 
 CPUS = os.cpu_count() or 1
-HERE = os.path.dirname(__file__)
+#: Where the servers find this package, and what it takes from the tests.
+PYTHON_PATH = [
+    os.path.dirname(os.path.dirname(__file__)),
+    os.path.join(os.path.dirname(os.path.dirname(__file__)), "tests"),
+]
 START_SECONDS, STOP_SECONDS = 40, 2
 
 
@@ -57,9 +61,7 @@ class Place(NamedTuple):
         """What the application reads; no result is kept, so that every render is work."""
         named = {"MEDIA": self.media, "INDEX_DIR": f"{self.work}/index", "SCRATCH_DIR": f"{self.work}/scratch"}
         named |= {"RESULTS_DIR": f"{self.work}/results", "RESULTS_BYTES": "0"}
-        path = os.pathsep.join(
-            [os.path.dirname(HERE), os.path.dirname(os.path.dirname(HERE)), os.environ.get("PYTHONPATH", "")]
-        )
+        path = os.pathsep.join([*PYTHON_PATH, os.environ.get("PYTHONPATH", "")])
         return {**os.environ, **{f"SLICER_{name}": value for name, value in named.items()}, "PYTHONPATH": path}
 
 
@@ -197,7 +199,7 @@ def _embedded(place: Place) -> "contextlib.AbstractContextManager[Backend]":
     library, port = mod_wsgi_library(), free_port()
     assert library, "mod_wsgi is not installed"
     script = os.path.join(place.work, "embedded.wsgi")
-    path = [os.path.dirname(HERE), os.path.dirname(os.path.dirname(HERE))]
+    path = PYTHON_PATH
     environ = {name: text for name, text in place.environ.items() if name.startswith("SLICER_")}
     pathlib.Path(script).write_text(
         f"import os, sys\nsys.path[:0] = {path!r}\nos.environ.update({environ!r})\nfrom contest.work import application\n",

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 
-from liveserver import arguments, children_of, descendants, free_port, status, until
 from redis import Redis, RedisError
 
 from slicer.jobs import FINAL, Job, Order
@@ -24,6 +23,7 @@ from slicer.media.store import IndexStore
 from slicer.render import PeaksRequest, RenderRequest, Results
 from slicer.server.express import RUN_USER
 from slicer.settings import Settings
+from support.server import arguments, children_of, descendants, free_port, status, until
 
 START_SECONDS = 40
 PASSWORD = "secret-of-the-tests"

@@ -16,10 +16,9 @@ import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from liveserver import free_port
-
 from contest.load import Want, closed, digest
 from slicer.mp3 import SECOND, Clip, Index, build_whole_index, cut
+from support.server import free_port
 
 THREADS = 8
 #: Different clips, of so many seconds each.

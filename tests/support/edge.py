@@ -17,9 +17,9 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from liveserver import children_of, folder, free_port, status, until
+from support.server import children_of, folder, free_port, status, until
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 ROLE = ROOT / "ansible" / "roles" / "nginx"
 #: The program; another one (a newer Nginx) can be named.
 NGINX = os.environ.get("SLICER_TEST_NGINX", "/usr/sbin/nginx")

@@ -1,4 +1,4 @@
-"""`python -m bench.document [--again]`: joins the newest results of all benchmarks and writes docs/benchmarks.md from them.
+"""`python -m contest.document [--again]`: joins the newest results of all benchmarks and writes docs/benchmarks.md from them.
 
 `--again` writes the document anew from docs/benchmarks.json, without looking at other results.
 """
@@ -13,7 +13,7 @@ from typing import Any
 from .files import JSON, files
 from .others import TITLES
 
-ROOT = pathlib.Path(__file__).parents[3]
+ROOT = pathlib.Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 RESULTS = ROOT / "build" / "bench"
 

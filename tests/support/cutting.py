@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import streams
-
 from slicer.mp3 import SECOND, Clip, Index, Span, build_whole_index, cut
+from support import streams
 
 
 @contextmanager

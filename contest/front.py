@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 
-from liveserver import free_port, until
+from support.server import free_port, until
 
 #: Seconds after which Nginx gives an answer up: longer than anybody waits.
 READ_TIMEOUT = 60

@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 FIREFOX = shutil.which("firefox-esr") or "/usr/bin/firefox-esr"
 #: Root may not use Chromium's sandbox, and small machines have a small /dev/shm. Sound goes nowhere.

@@ -20,7 +20,6 @@ import traceback
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
-from liveserver import folder
 from material import long_file
 
 from contest import corruption, phases
@@ -32,6 +31,7 @@ from slicer.render import RenderRequest, render
 from slicer.render.limits import Limits
 from slicer.server.machine import cpus, memory_bytes
 from slicer.server.sizes import compute
+from support.server import folder
 
 FILE = os.path.join("build", "bench", "contest.json")
 ROUNDS = 3
