@@ -2,7 +2,7 @@
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 .SUFFIXES:
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-hosts vagrant-test lint bench bench-engine bench-http bench-growth bench-edge bench-jobs bench-render bench-studio bench-contest soak screenshot deploy-tools wheel sbom audit fuzz sample places lock clean
+.PHONY: help serve check test test-all test-hosts vagrant-test lint format bench bench-engine bench-http bench-growth bench-edge bench-jobs bench-render bench-studio bench-contest soak screenshot deploy-tools wheel sbom audit fuzz sample places lock clean
 
 HOST ?= 127.0.0.1
 PORT ?= 8000
@@ -13,8 +13,11 @@ QUICK ?=
 # How long `make soak` (30) and, for each kind of input, `make fuzz` (10) take; of how many files a round of fuzzing is instead.
 MINUTES ?=
 COUNT ?=
-# 1: the virtual environment runs this checkout's files, for development.
+# 1: the virtual environment runs this checkout's files, for development: no build after each change.
 EDITABLE ?=
+# 1: show all that installing prints, and all that tools of lint print.
+V ?=
+export V
 
 VENV := $(shell scripts/bootstrap place)
 PYTHON := $(VENV)/bin/python
@@ -37,28 +40,31 @@ help: ## list these targets
 serve: $(SLICER) $(if $(MEDIA),,$(SAMPLE)) ## serve MEDIA=folder (default: an hour of sample audio) at HOST=127.0.0.1 PORT=8000
 	@exec $(VENV)/bin/slicer serve "$(if $(MEDIA),$(MEDIA),$(dir $(SAMPLE)))" --host "$(HOST)" --port "$(PORT)"
 
-test: lint ## check style and types, then run every test against real servers, of this machine and in containers
-	$(PYTHON) -m pytest --ignore=tests/bench --durations=15
+check: $(SLICER) $(STAMPS)/test $(STAMPS)/deploy ## look quickly, in a minute: style, types, and unit tests without servers or decoding
+	scripts/lint $(VENV) --quick
+	$(PYTHON) -m pytest -q -n 2 --dist=loadfile -m "not decodes and not long" tests/unit
 
-test-hosts: $(SLICER) $(STAMPS)/test $(STAMPS)/deploy ## of the tests, those on provisioned machines alone (docs/testing-hosts.md)
+test: $(SLICER) $(STAMPS)/test $(STAMPS)/deploy ## test everything against real servers, and one provisioned host (a quarter of an hour)
+	@PYTHONPATH=tests $(PYTHON) -m support.stages test
+
+test-all: test $(STAMPS)/all ## that, then several hosts, releases, disasters, Vagrant, RabbitMQ, Firefox and long fuzzing
+	@PYTHONPATH=tests $(PYTHON) -m support.stages all
+
+test-hosts: $(SLICER) $(STAMPS)/all $(STAMPS)/deploy ## of the tests, those on provisioned machines alone (docs/testing-hosts.md)
 	$(PYTHON) -m pytest tests/infra
 
-vagrant-test: $(SLICER) $(STAMPS)/test $(STAMPS)/deploy ## bring up the Vagrant machine (PROVIDER=docker), test it, destroy it
+vagrant-test: $(SLICER) $(STAMPS)/all $(STAMPS)/deploy ## bring up the Vagrant machine (PROVIDER=docker), test it, destroy it
 	SLICER_SERVERS=one PROVIDER="$(PROVIDER)" $(PYTHON) -m pytest tests/infra
 
 soak: $(SLICER) $(STAMPS)/test $(STAMPS)/deploy ## load a whole stack for MINUTES=30, inject faults, check every body and what is used
 	PYTHONPATH=tests $(PYTHON) -m soak --minutes "$(or $(MINUTES),30)"
 
-lint: $(SLICER) $(STAMPS)/test $(STAMPS)/deploy
-	$(VENV)/bin/ruff check
-	$(VENV)/bin/ruff format --check
-	$(VENV)/bin/mypy --strict
-	$(VENV)/bin/mypy --strict ansible/plugins/filter scripts/role-readme
-	$(VENV)/bin/mypy --strict scripts/capacity-examples
-	$(VENV)/bin/mypy --strict scripts/supply
-	$(VENV)/bin/yamllint --strict ansible
-	cd ansible && PATH="$(VENV)/bin:$$PATH" ansible-lint --offline --profile production --strict
-	$(PYTHON) scripts/role-readme --check
+lint: $(SLICER) $(STAMPS)/test $(STAMPS)/deploy ## check style, types and spelling of everything
+	scripts/lint $(VENV)
+
+format: $(SLICER) $(STAMPS)/test ## write Python as the formatter has it, and mend what the linter can
+	$(VENV)/bin/ruff check --fix
+	$(VENV)/bin/ruff format
 
 bench-engine: $(SLICER) $(STAMPS)/bench ## measure cutting alone
 	PYTHONPATH=tests $(PYTHON) tests/bench/engine.py
@@ -127,6 +133,10 @@ $(STAMPS)/test $(STAMPS)/bench $(STAMPS)/contest: $(STAMPS)/%: requirements/%.tx
 $(STAMPS)/deploy: requirements/build.txt requirements/deploy.txt
 	@scripts/bootstrap deploy $(VENV)
 	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/all: $(STAMPS)/test
+	@scripts/bootstrap all $(VENV)
+	@touch $@
 
 $(STAMPS)/audit: requirements/audit.txt
 	@scripts/bootstrap audit $(VENV)

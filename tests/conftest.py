@@ -1,6 +1,7 @@
 """What all tests share: folders of streams, and the folder of odd files that a user may name."""
 
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,47 @@ from support import streams
 
 #: A folder of MP3 files of one's own, which must be cut exactly or refused clearly.
 AUDIO = os.environ.get("SLICER_TEST_AUDIO", "")
+
+
+#: Files that take longest, which processes that share the tests begin with, so that none is alone with one at the end.
+LONGEST = (
+    *(
+        "unit/test_cli.py",
+        "http/test_renders.py",
+        "edge/test_slicers.py",
+        "http/test_processes.py",
+        "edge/test_cache.py",
+    ),
+    *("edge/test_abuse.py", "jobs/test_web.py", "http/test_metrics.py", "jobs/test_hold.py", "jobs/test_faults.py"),
+    *(
+        "http/test_drain.py",
+        "browser/test_page.py",
+        "browser/test_decoding.py",
+        "edge/test_sites.py",
+        "unit/render/test_exact.py",
+    ),
+    *(
+        "unit/render/test_peaks.py",
+        "edge/test_metrics.py",
+        "unit/mp3/test_exact.py",
+        "http/test_slow_media.py",
+        "fuzz/test_api.py",
+    ),
+)
+
+
+def pytest_configure() -> None:
+    # A shell that runs the tests in the background ignores Ctrl-C, and so would every program that is started here.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    # Only there: alone, tests run in the order in which they stand.
+    if hasattr(config, "workerinput"):
+        places = {name: place for place, name in enumerate(LONGEST)}
+        items.sort(key=lambda item: places.get(str(item.path).rpartition("/tests/")[2], len(places)))
 
 
 @pytest.fixture(scope="session")

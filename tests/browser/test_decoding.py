@@ -102,6 +102,7 @@ def test_chromium_decodes_the_very_samples_of_the_span(visit, sources, kind):
         assert furthest(clip, expected) < FLOATS, text
 
 
+@pytest.mark.long
 def test_firefox_decodes_the_samples_of_the_span(server, sources):
     wanted = [(kind, text) for kind in KINDS for text in SPANS]
     expected = [of_source(sources[kind], text) for kind, text in wanted]

@@ -1,8 +1,10 @@
 """The servers that the tests look at.
 
 With SLICER_INVENTORY they are those of an Ansible inventory with the groups `edge` and `slicers`, provisioned already. Without it they
-are made here from nothing, twice: `several`, an edge and two slicers of Debian 13 as containers, and `one`, a Debian 12 that
-`vagrant up` makes. Each test runs on each of them that it fits. Everything is destroyed at the end, whatever happens.
+are made here from nothing: `host`, a container of Debian 12 that is everything; `several`, an edge and two slicers of Debian 13 as
+containers; and `one`, a Debian 12 that `vagrant up` makes. SLICER_SERVERS names those that are wanted. A test runs on all of them unless
+its marker `fleets` names some; those on `host` belong to `make test`, all others to `make test-all`. Everything is destroyed at the end,
+whatever happens.
 """
 
 import contextlib
@@ -56,9 +58,11 @@ SITES: list[dict[str, Any]] = [
 #: All requests of the tests come from one address, as if all clients were behind one.
 VARIABLES = {"slicer_instances": SITES, "nginx_client_connections": 512}
 
+_EVERYTHING = ("edge", "slicers", "queue", "workers")
 GROUPS = {
+    "host": {group: ["host"] for group in _EVERYTHING},
     "several": {"edge": ["edge1"], "slicers": ["slicer1", "slicer2"]},
-    "one": {group: ["default"] for group in ("edge", "slicers", "queue", "workers")},
+    "one": {group: ["default"] for group in _EVERYTHING},
 }
 
 left_out: list[str] = []
@@ -73,19 +77,23 @@ _ENGINE = pytest.StashKey[farm.Engine]()
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "slicers(least): the test needs at least so many slicers")
     config.addinivalue_line("markers", "jobs: the test needs a queue and workers")
-    config.addinivalue_line("markers", "only(name): the test is for these servers only")
+    config.addinivalue_line("markers", "fleets(name, ...): of the servers that are made here, the test is for these")
+    config.addinivalue_line(
+        "markers", "thrown_away: the test is for servers that are made here, as it may leave them broken"
+    )
 
 
 def _fleets(config: pytest.Config) -> dict[str, int]:
     """The servers there are for this run, by name, with the number of their slicers; notes what cannot be had."""
     if inventory := given_inventory():
         return {"given": len(Fleet(inventory, lambda *_: farm.Recap("", 0)).slicers)}
-    wanted = os.environ.get("SLICER_SERVERS", "several,one").split(",")
+    wanted = os.environ.get("SLICER_SERVERS", "host,several,one").split(",")
     found = {name: len(groups["slicers"]) for name, groups in GROUPS.items() if name in wanted}
     missing = {}
-    if "several" in found or PROVIDER == "docker":
+    contained = [name for name in found if name != "one" or PROVIDER == "docker"]
+    if contained:
         config.stash[_ENGINE] = engine = farm.Engine()
-        missing = dict.fromkeys(found if PROVIDER == "docker" else ["several"], engine.missing)
+        missing = dict.fromkeys(contained, engine.missing)
     if "one" in found and not shutil.which("vagrant"):
         missing["one"] = "there is no vagrant"
     for name, why in missing.items():
@@ -106,11 +114,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if any(metafunc.definition.iter_markers("jobs")):
         # Servers of others may have jobs or not; the tests look.
         fitting = {name: slicers for name, slicers in fitting.items() if "workers" in GROUPS.get(name, ["workers"])}
-    for mark in metafunc.definition.iter_markers("only"):
-        fitting = {name: slicers for name, slicers in fitting.items() if name == mark.args[0]}
+    for mark in metafunc.definition.iter_markers("fleets"):
+        fitting = {name: slicers for name, slicers in fitting.items() if name in (*mark.args, "given")}
+    if any(metafunc.definition.iter_markers("thrown_away")):
+        fitting = {name: slicers for name, slicers in fitting.items() if name != "given"}
     metafunc.parametrize("fleet", sorted(fitting, reverse=True), indirect=True, scope="session")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if config.stash.get(_FLEETS, None):
         # Tests that fit none of the servers are not tests of this run. Without any servers all stay, and are told as skipped.
@@ -121,6 +132,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         # Making the servers is bounded by itself, and takes longer than any test.
         if "fleet" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.timeout(1800, func_only=True))
+            if _has_fleet(item) and item.callspec.params["fleet"] not in {"host", "given"}:
+                item.add_marker(pytest.mark.long)
 
 
 def _has_fleet(item: pytest.Item) -> bool:
@@ -179,6 +192,15 @@ def long_source(media: Path) -> Source:
     return Source(media / "slicer-test" / LONG, f"slicer-test/{LONG}")
 
 
+def _host(place: Path, media: Path, made: Callable[[Callable[[], None]], None]) -> Fleet:
+    hosts = farm.Containers(
+        place, "bookworm", GROUPS["host"], {**VARIABLES, "queue_password": "for-this-machine-alone"}
+    )
+    made(hosts.destroy)
+    hosts.make(media)
+    return Fleet(hosts.inventory, hosts.provision, kind="host", first=hosts.provision())
+
+
 def _several(place: Path, media: Path, made: Callable[[Callable[[], None]], None]) -> Fleet:
     hosts = farm.Containers(place, "trixie", GROUPS["several"], VARIABLES)
     made(hosts.destroy)
@@ -216,7 +238,7 @@ def fleets(
             farm.sweep()
             made = {
                 name: executor.submit(make, tmp_path_factory.mktemp(name), media, destroyers.append)
-                for name, make in (("several", _several), ("one", _one))
+                for name, make in (("host", _host), ("several", _several), ("one", _one))
                 if name in names
             }
             yield made

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import shlex
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -64,6 +65,13 @@ _READY = """
 import sys, urllib.request
 print(urllib.request.urlopen(f"http://{sys.argv[1]}/readyz", timeout=10).status)
 """
+
+
+#: One connection for all that is asked of a machine, found dead within seconds where the machine was restarted.
+_CONNECTION = (
+    f"-o ControlMaster=auto -o ControlPersist=60 -o ControlPath={tempfile.gettempdir()}/slicer-ssh-{os.getpid()}-%C "
+    "-o ConnectTimeout=30 -o ServerAliveInterval=3 -o ServerAliveCountMax=3"
+)
 
 
 class Process(NamedTuple):
@@ -165,7 +173,7 @@ class Host:
             str(variables[name]) for name in ("ansible_ssh_common_args", "ansible_ssh_extra_args") if name in variables
         )
         self.test = testinfra.get_host(
-            spec, sudo=True, ssh_identity_file=key, ssh_extra_args=f"{extra or farm.SSH_OPTIONS} -o ConnectTimeout=10"
+            spec, sudo=True, ssh_identity_file=key, ssh_extra_args=f"{extra or farm.SSH_OPTIONS} {_CONNECTION}"
         )
 
     def __repr__(self) -> str:

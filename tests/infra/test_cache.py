@@ -11,6 +11,7 @@ import pytest
 
 from support.server import until
 
+pytestmark = pytest.mark.fleets("host", "several")
 on_brief = pytest.mark.parametrize("site", ["brief"], indirect=True)
 
 

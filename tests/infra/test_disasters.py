@@ -18,7 +18,7 @@ from support.cutting import opened
 from support.server import until
 
 #: On machines that are thrown away afterwards only: disks of others are not for tests to fill.
-pytestmark = [pytest.mark.only("one"), pytest.mark.usefixtures("whole_again")]
+pytestmark = [pytest.mark.fleets("one"), pytest.mark.thrown_away, pytest.mark.usefixtures("whole_again")]
 
 #: Of a clip that is asked for once.
 SECONDS = 3

@@ -7,7 +7,7 @@ import pytest
 from infra.load import Load
 from support.server import until
 
-pytestmark = pytest.mark.usefixtures("whole_again")
+pytestmark = [pytest.mark.fleets("one", "several"), pytest.mark.usefixtures("whole_again")]
 
 #: Seconds after a kill in which the kernel may still give new connections to whom it was done to.
 GRACE = 0.1

@@ -11,7 +11,7 @@ import pytest
 
 from support.server import until
 
-pytestmark = pytest.mark.jobs
+pytestmark = [pytest.mark.fleets("one"), pytest.mark.jobs]
 
 #: A job takes a moment at least, and no longer than this, in seconds.
 DONE = 150

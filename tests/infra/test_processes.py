@@ -12,6 +12,7 @@ from infra.fleet import OWN_THREADS
 # Runs on the machine as Slicer's user: the first thing below these folders that it may write.
 _WRITABLE = "runuser -u {user} -- find {places} -writable ! -type l -print -quit 2>/dev/null"
 
+pytestmark = pytest.mark.fleets("host", "several")
 every_site = pytest.mark.parametrize("site", ["main", "brief", "strict"], indirect=True)
 
 

@@ -5,7 +5,8 @@ import subprocess
 import pytest
 
 
-@pytest.mark.only("one")
+@pytest.mark.fleets("one")
+@pytest.mark.thrown_away
 def test_the_clip_of_the_readme(fleet, tmp_path):
     address, port = fleet.edge_address
     clip = tmp_path / "clip.mp3"
@@ -16,6 +17,7 @@ def test_the_clip_of_the_readme(fleet, tmp_path):
     assert len(decoded) == 10 * 44100 * 2 * 2
 
 
+@pytest.mark.fleets("host", "several")
 def test_a_second_run_changes_nothing(fleet, measure):
     if fleet.first:
         measure(f"first run: {fleet.first.seconds:.0f} s")
@@ -29,6 +31,7 @@ def test_a_second_run_changes_nothing(fleet, measure):
     assert not any(second.changed.values())
 
 
+@pytest.mark.fleets("several")
 def test_check_mode_changes_nothing_and_finds_nothing_to_change(fleet):
     recap = fleet.provision("--check", "--diff")
     assert recap.changes == ""

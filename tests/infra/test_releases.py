@@ -9,6 +9,8 @@ import pytest
 from infra import farm
 from infra.load import Load
 
+pytestmark = pytest.mark.fleets("several")
+
 VERSION = "99.0.0"
 
 # Runs on a slicer: the version that each of so many answers names.

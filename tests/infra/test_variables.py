@@ -11,6 +11,7 @@ from infra.load import Load
 from slicer.server.sizes import stuck_seconds
 from support.server import until
 
+pytestmark = pytest.mark.fleets("one")
 strict = pytest.mark.parametrize("site", ["strict"], indirect=True)
 
 # Runs on a slicer: a file that takes long to look at for the first time. Between a little audio it has holes, which cost no disk.

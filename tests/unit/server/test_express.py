@@ -1,6 +1,8 @@
 import os
 import pathlib
 import stat
+import tempfile
+from collections.abc import Iterator
 
 import pytest
 
@@ -84,10 +86,17 @@ def test_files_of_a_checkout_and_of_an_installation(tmp_path):
         files.find(str(tmp_path / "nowhere" / "in" / "here"))
 
 
-def test_a_root_is_private_unique_and_readable_where_it_must_be(tmp_path):
+@pytest.fixture
+def short() -> Iterator[pathlib.Path]:
+    """A folder whose path leaves room for names: pytest's own may be long."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        yield pathlib.Path(folder)
+
+
+def test_a_root_is_private_unique_and_readable_where_it_must_be(short):
     previous = os.umask(0o077)
     try:
-        first, second = (root.make([str(tmp_path)]) for _ in range(2))
+        first, second = (root.make([str(short)]) for _ in range(2))
         root.fill(first, files.find(), {"SLICER_X": "1"})
     finally:
         os.umask(previous)
@@ -101,15 +110,15 @@ def test_a_root_is_private_unique_and_readable_where_it_must_be(tmp_path):
     assert not os.path.exists(first)
 
 
-def test_a_root_has_no_space_and_a_short_path(tmp_path):
-    spaced, long = tmp_path / "a b", tmp_path / ("x" * 100)
+def test_a_root_has_no_space_and_a_short_path(short):
+    spaced, long = short / "a b", short / ("x" * 100)
     spaced.mkdir()
     long.mkdir()
-    good = tmp_path / "ok"
+    good = short / "ok"
     good.mkdir()
     assert root.make([str(spaced), str(long), str(good)]).startswith(str(good))
     with pytest.raises(OSError, match="TMPDIR"):
-        root.make([str(spaced), str(long), str(tmp_path / "missing")])
+        root.make([str(spaced), str(long), str(short / "missing")])
 
 
 def test_every_error_document_that_is_named_is_there_and_says_its_status():

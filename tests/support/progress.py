@@ -1,0 +1,61 @@
+"""A plug-in of pytest for long runs: one line for each file of tests, once all of its tests have ended.
+
+`python -m pytest -p support.progress` loads it. It works with one process and with several (pytest-xdist).
+"""
+
+from collections import Counter, defaultdict
+from typing import Any
+
+import pytest
+
+
+class Progress:
+    """Counts what ended, by file."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._wanted: Counter[str] = Counter()
+        self._ended: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        self._seconds: Counter[str] = Counter()
+        self._told = 0
+
+    def _begin(self, names: list[str]) -> None:
+        # Every process of xdist has collected the same.
+        self._wanted = Counter(name.partition("::")[0] for name in names)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        if session.items:
+            self._begin([item.nodeid for item in session.items])
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, node: object, ids: list[str]) -> None:
+        self._begin(ids)
+
+    def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
+        # No dots between the lines.
+        return ("passed" if report.when == "call" else "", "", "") if report.passed else None
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        file = report.nodeid.partition("::")[0]
+        self._seconds[file] += report.duration
+        if report.when == "teardown":
+            self._ended[file]["tests"] += 1
+        if report.when == "call" or not report.passed:
+            self._ended[file][report.outcome] += 1
+        if report.when == "teardown" and self._ended[file]["tests"] == self._wanted[file]:
+            self._tell(file)
+
+    def _tell(self, file: str) -> None:
+        self._told += 1
+        counts = ", ".join(
+            f"{self._ended[file][each]} {each}" for each in ("passed", "failed", "skipped") if self._ended[file][each]
+        )
+        terminal: Any = self._config.pluginmanager.get_plugin("terminalreporter")
+        terminal.write_line(f"{self._told:3}/{len(self._wanted)} {file:<45} {counts:<20} {self._seconds[file]:6.1f} s")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # In the processes of xdist that run tests nobody reads anything.
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Progress(config))
