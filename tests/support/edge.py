@@ -12,11 +12,11 @@ import signal
 import socket
 import ssl
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from support import templates
 from support.server import children_of, folder, free_port, status, until
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -52,32 +52,13 @@ def site(port: int | Sequence[int], name: str = "main", **changes: Any) -> dict[
     }
 
 
+TEMPLATE = ROLE / "templates" / "nginx.conf.j2"
+DEFAULTS = (ROLE / "defaults" / "main.yml", ROLE / "vars" / "main.yml")
+
+
 def render(path: str, variables: dict[str, Any]) -> None:
     """Write the role's configuration file, as the role's own task does: by Ansible, from the role's defaults."""
-    here = os.path.dirname(sys.executable)
-    ansible = shutil.which("ansible", path=os.pathsep.join([here, os.environ.get("PATH", "")]))
-    assert ansible, f"no ansible in {here}: pip install -r requirements/deploy.txt"
-    with open(path + ".json", "w", encoding="utf-8") as file:
-        json.dump(variables, file)
-    pathlib.Path(path + ".cfg").touch()
-    source = ROLE / "templates" / "nginx.conf.j2"
-    files = [ROLE / "defaults" / "main.yml", ROLE / "vars" / "main.yml", path + ".json"]
-    command = [ansible, "localhost", "-i", "localhost,", "-c", "local", "-m", "ansible.builtin.template"]
-    done = subprocess.run(
-        [*command, "-a", f"src={source} dest={path}", *(word for file in files for word in ("-e", f"@{file}"))],
-        env={
-            **os.environ,
-            "ANSIBLE_CONFIG": path + ".cfg",  # none: neither the user's nor the machine's
-            "ANSIBLE_HOME": path + ".ansible",
-            "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
-            "LC_ALL": "C.UTF-8",
-        },
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    templates.write(TEMPLATE, path, DEFAULTS, variables)
 
 
 class Answer:

@@ -108,8 +108,6 @@ class Server:
         slicer: Sequence[str] = ("-m", "slicer"),
         python: str = sys.executable,
     ) -> None:
-        if os.environ.get("COUNT_STARTS"):
-            with open(os.environ["COUNT_STARTS"], "a") as f: f.write(f"{os.environ.get('PYTEST_CURRENT_TEST')}\n")
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.work = folder()

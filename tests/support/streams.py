@@ -4,10 +4,13 @@ Nothing in here uses Slicer's own parser, so that the two can be checked against
 """
 
 import os
+import pathlib
+import shutil
 import struct
 import subprocess
 import sys
 import tempfile
+import zlib
 from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,6 +18,11 @@ from itertools import pairwise
 from typing import NamedTuple
 
 # ---------------------------------------------------------------------------------------------------------- making
+
+#: What was made once is kept for later runs and other processes, as long as this file is the same: making it is most of the time.
+KEPT = (
+    pathlib.Path(__file__).parents[2] / "build" / "streams" / f"{zlib.crc32(pathlib.Path(__file__).read_bytes()):08x}"
+)
 
 
 @dataclass(frozen=True)
@@ -54,7 +62,7 @@ def make(kind: str, folder: str, seconds: int = 60) -> str:
     stream = STREAMS[kind]
 
     def encode(path: str) -> None:
-        wav = source(stream.rate, stream.channels, folder, seconds)
+        wav = source(stream.rate, stream.channels, str(KEPT), seconds)
         if stream.encoder == "ffmpeg":
             _run("ffmpeg", "-nostdin", "-v", "error", "-y", "-i", wav, "-c:a", "libmp3lame", *stream.options, path)
         else:
@@ -67,7 +75,7 @@ def source(rate: int, channels: int, folder: str, seconds: int = 60) -> str:
     """Make what the streams are encoded from, a WAV file of exactly so many seconds, and return its path."""
 
     def convert(path: str) -> None:
-        master = _made(os.path.join(folder, f"source-{seconds}s.wav"), lambda path: _master(path, seconds))
+        master = _made(os.path.join(KEPT, f"source-{seconds}s.wav"), lambda path: _master(path, seconds))
         exact = f"aresample={rate},apad=whole_len={rate * seconds},atrim=end_sample={rate * seconds}"
         _run(
             *("ffmpeg", "-nostdin", "-v", "error", "-y", "-i", master, "-af", exact),
@@ -114,18 +122,28 @@ def _lame(wav: str, path: str, rate: int, *options: str) -> None:
 
 
 def _made(path: str, write: Callable[[str], None]) -> str:
-    """Let a file be written under another name and give it its own at the end; keep the one that is there."""
+    """Let a file be written, or take the one that is kept under the same name; keep the one that is there already."""
     if not os.path.exists(path):
-        os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
-        stem, extension = os.path.splitext(path)
-        part = f"{stem}.{os.getpid()}.part{extension}"
-        try:
-            write(part)
-            os.replace(part, path)
-        finally:
-            if os.path.exists(part):
-                os.unlink(part)
+        kept = os.path.join(KEPT, os.path.basename(path))
+        if not os.path.exists(kept):
+            _whole(kept, write)
+        if path != kept:
+            # A copy: tests damage their files.
+            _whole(path, lambda part: shutil.copyfile(kept, part))
     return path
+
+
+def _whole(path: str, write: Callable[[str], object]) -> None:
+    """Let a file be written under another name, and give it its own at the end."""
+    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+    stem, extension = os.path.splitext(path)
+    part = f"{stem}.{os.getpid()}.part{extension}"
+    try:
+        write(part)
+        os.replace(part, path)
+    finally:
+        if os.path.exists(part):
+            os.unlink(part)
 
 
 def _run(*command: str, strict: bool = True) -> bytes:
