@@ -149,7 +149,7 @@ def test_slow_readers_hold_no_thread_of_a_daemon(start, front, long_media, fresh
         until(lambda: not connected(server.port), 60, "Nginx has taken all of it")
         began = time.monotonic()
         assert edge.get("/clips/show.mp3?t=1,2").status == 200
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 20
 
 
 def connected(port):
@@ -173,7 +173,7 @@ def test_slow_headers_end_after_their_time_and_reach_nobody(edge, tap):
                     break
                 except TimeoutError:
                     client.sendall(b"X-Slow: 1\r\n")
-    assert 8 < time.monotonic() - began < 20
+    assert 8 < time.monotonic() - began < 25
     assert data == b"" or data.startswith(b"HTTP/1.1 408")
     assert tap.seen == []
 

@@ -105,7 +105,7 @@ def test_what_overstayed_is_not_run_again(front, tapping, server, fresh):
     began = time.monotonic()
     with tap.hold():
         assert edge.get(fresh()).status == 504
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 30
     assert len(tap.seen) == 1
 
 

@@ -130,7 +130,7 @@ def test_work_goes_on_where_the_time_was_up(start, place):
         assert (answer[1]["retry-after"], answer[1]["cache-control"]) in [("1", "no-store"), ("2", "no-store")]
         # The first request may have made the index, and no more.
         if "progress" in members:
-            assert time.monotonic() - began < 3
+            assert time.monotonic() - began < 10
             progress.append(members["progress"])
     assert answer[2] == drawn(os.path.join(place, "hours.mp3"), "dat", ("zoom", "4096"))
     assert len(progress) >= 2

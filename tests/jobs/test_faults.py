@@ -145,7 +145,7 @@ def test_a_stopped_redis_is_told_of_soon(at: Callable[..., Place]) -> None:
         began = time.monotonic()
         with pytest.raises(JobsDownError):
             place.desk.ask(order)
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 20
 
 
 def test_a_job_whose_message_was_never_sent_is_done(place: Place) -> None:

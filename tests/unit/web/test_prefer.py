@@ -56,13 +56,13 @@ def test_what_was_followed_is_said_as_it_was_asked() -> None:
 
 @given(st.text(alphabet='respond-async,wait=0123456789;" \\\t', max_size=1000))
 def test_nothing_takes_long(text: str) -> None:
-    began = time.monotonic()
+    began = time.process_time()
     preferred({"HTTP_PREFER": text})
-    assert time.monotonic() - began < 0.5
+    assert time.process_time() - began < 0.5
 
 
 def test_odd_repetitions_take_no_longer() -> None:
     for part in (";", ";a", '="', "a;", '\\"', "a=\t"):
-        began = time.monotonic()
+        began = time.process_time()
         preferred({"HTTP_PREFER": (part * 1000)[:1000]})
-        assert time.monotonic() - began < 0.5
+        assert time.process_time() - began < 0.5
