@@ -80,9 +80,9 @@ def holding(report: Report, house: House) -> None:
             held += [Held(house, target + "/wait") for _ in range(GROUP)]
             time.sleep(max(0.0, began + len(held) / (GROUP * GROUPS) - time.monotonic()))
             if not len(held) % (GROUP * GROUPS):
-                until(lambda: asked(house) < 2 * GROUP, 10, "Nginx has few questions")
+                until(lambda: asked(house) < 2 * GROUP, 30, "Nginx has few questions")
         report.row("clients that come to be held", [len(held) / (time.monotonic() - began)], "/s")
-        until(lambda: house.connections() == 0, 10, "nobody behind Nginx has to do with them")
+        until(lambda: house.connections() == 0, 30, "nobody behind Nginx has to do with them")
         report.row("clients held at once", [len(held)], "", f"≥ {CLIENTS}")
         report.row("Nginx's memory for each", [(memory() - before) / len(held)], "KiB", "< 16")
         same = {pid: status(pid)["Threads"] for pid in house.server.daemons("clips")} == threads

@@ -12,7 +12,7 @@ from support.browser import Watched, chromium
 from support.server import Server, folder, serving
 
 #: Milliseconds. Machines that test are slow and busy.
-PATIENCE = 30_000
+PATIENCE = 60_000
 expect.set_options(timeout=PATIENCE)
 
 

@@ -55,7 +55,7 @@ def test_a_refused_fill_is_made_once_there_is_room(front, tapping, server, fresh
         assert edge.get(fresh()).status == 200
     url = fresh()
     assert_refused(edge.get(url))
-    until(lambda: edge.get(url).status == 200, 10, "a second later there is room")
+    until(lambda: edge.get(url).status == 200, 30, "a second later there is room")
     assert edge.get(url).cache == "HIT"
 
 

@@ -33,7 +33,7 @@ def count(edge: Edge) -> None:
 
 
 def entry(edge: Edge, name: str) -> dict[str, object]:
-    until(lambda: [line for line in edge.log() if line["request_id"] == name], 5, "it is logged")
+    until(lambda: [line for line in edge.log() if line["request_id"] == name], 30, "it is logged")
     (found,) = [line for line in edge.log() if line["request_id"] == name]
     return found
 
@@ -48,7 +48,7 @@ def test_a_request_has_one_name_from_nginx_to_the_application(start, front, medi
     name = answer.headers["x-request-id"]
     assert [value for field, value in answer.fields if field == "x-request-id"] == [name]
     assert entry(edge, name)["cache"] == "MISS"
-    until(lambda: name in path.read_text(), 5, "the application logs it")
+    until(lambda: name in path.read_text(), 30, "the application logs it")
     (line,) = [json.loads(text) for text in path.read_text().splitlines() if name in text]
     assert (line["target"], line["status"], line["bytes"]) == ("/clips/show.mp3?t=1,2", 200, len(answer.body))
     # The entry was filled for another: whoever gets it has a name of their own.
@@ -94,7 +94,7 @@ def test_the_cache_is_told_as_it_was(front, server: Server, fresh: Callable[[], 
     answers = [edge.get(url) for _ in range(5)]
     assert [answer.cache for answer in answers] == ["MISS", *["HIT"] * 4]
     assert edge.get("/clips/none.mp3?t=1,2").status == 404
-    until(lambda: len(edge.log()) == 6, 5, "they are logged")
+    until(lambda: len(edge.log()) == 6, 30, "they are logged")
     count(edge)
     status, text = ask(edge.metrics_port, "/edge")
     assert status == 200

@@ -44,7 +44,7 @@ def test_sites_on_one_nginx_share_nothing(start, front, other_media, fresh):
         assert (first.cache, second.cache) == ("MISS", "HIT")
         assert first.body == second.body == server.get(url)[2]
     assert sorted(os.listdir(edge.cache)) == ["slicer_an_other", "slicer_one"]
-    until(lambda: all(len(edge.log(name)) == 2 for name in servers), 5, "each site has its log")
+    until(lambda: all(len(edge.log(name)) == 2 for name in servers), 30, "each site has its log")
 
 
 def test_a_host_that_nobody_serves_is_not_found(front, server):
@@ -122,7 +122,7 @@ def test_the_log_has_an_object_for_each_request(edge, tap, fresh):
         edge.get(f"{url}&nonsense=%22"),
     ]
     ids = [answer.headers["x-request-id"] for answer in answers]
-    until(lambda: {each["request_id"] for each in edge.log()} >= set(ids), 5, "they are logged")
+    until(lambda: {each["request_id"] for each in edge.log()} >= set(ids), 30, "they are logged")
     logged = {each["request_id"]: each for each in edge.log()}
     miss, hit, spelled, refused = (logged[each] for each in ids)
     assert (miss["cache"], hit["cache"], spelled["cache"], refused["cache"]) == ("MISS", "HIT", "HIT", "NONE")
@@ -140,7 +140,7 @@ def test_the_log_has_an_object_for_each_request(edge, tap, fresh):
 def test_broken_requests_are_logged_too(edge):
     raw(edge.port, b"\x16\x03\x01\x02\x00 \xff\r\n\r\n")
     raw(edge.port, b"GET / HTTP/1.1\r\n\r\n")
-    until(lambda: sum(each["status"] == "400" for each in edge.log()) >= 2, 5, "they are logged")
+    until(lambda: sum(each["status"] == "400" for each in edge.log()) >= 2, 30, "they are logged")
 
 
 # ------------------------------------------------------------------------------------------------------------------- TLS

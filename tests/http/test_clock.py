@@ -128,7 +128,7 @@ def test_a_clock_that_jumps_changes_no_answer(start, place, media, clock, cbr):
             assert server.get(RENDER)[2] == made[2]
             assert server.get("/readyz")[0] == 200
             time.sleep(2.5 * LOOK_SECONDS)
-            until(lambda: {group: len(server.daemons(group)) for group in size} == size, 15, "as many as before")
+            until(lambda: {group: len(server.daemons(group)) for group in size} == size, 30, "as many as before")
             # Ahead by more than a minute, it seems to mod_wsgi that Python has stood still as long; it replaces the process.
             assert seconds > before or daemons() == pids
             assert others() == rest

@@ -163,8 +163,8 @@ def test_a_server_started_through_a_link_follows_it(start, releases):
     # One that is asked to go, as `drain` does.
     first = server.daemons("clips")[0]
     os.kill(first, signal.SIGUSR1)
-    until(lambda: first not in server.daemons("clips") and len(server.daemons("clips")) == 2, 15, "a new one")
-    until(lambda: versions(server) == {"1.0", "2.0"}, 15, "the new one answers")
+    until(lambda: first not in server.daemons("clips") and len(server.daemons("clips")) == 2, 30, "a new one")
+    until(lambda: versions(server) == {"1.0", "2.0"}, 30, "the new one answers")
     shutil.rmtree(os.path.join(releases, "1.0"))
     done = drain(server.pid, python)
     assert (done.returncode, done.stderr) == (0, "")

@@ -93,7 +93,7 @@ def kept(server: Server) -> list[str]:
 
 def nothing_is_left(server: Server) -> None:
     """No ffmpeg, no file: neither one with a name nor one without that a daemon has open."""
-    until(lambda: not helpers(server), 10, "no ffmpeg is left")
+    until(lambda: not helpers(server), 30, "no ffmpeg is left")
     assert os.listdir(server.folders["SLICER_SCRATCH_DIR"]) == []
     kept(server)
     for pid in server.daemons("renders"):
@@ -419,7 +419,7 @@ def test_what_a_killed_process_left_goes_at_the_start(start, show, tmp_path):
             os.utime(left[-1], (old, old))
             pathlib.Path(path, "foreign").touch()
         server = start(environ=folders)
-        until(lambda: not any(map(os.path.exists, left)), 10, "they are gone")
+        until(lambda: not any(map(os.path.exists, left)), 30, "they are gone")
         assert all("foreign" in os.listdir(path) for path in folders.values())
         assert server.get(url("ogg", "t=1,2"))[0] == 200
     finally:
@@ -485,7 +485,7 @@ def test_a_full_pool_refuses_fast_and_clips_do_not_notice(start, show):
     server = start("--cpus", "1", "--memory", "1G")
     before = sorted(server.children()), server.daemons("clips"), server.daemons("renders")
     one = Renders(server, 1)
-    until(lambda: helpers(server), 10, "one is being made")
+    until(lambda: helpers(server), 30, "one is being made")
     # Linux holds one connection more than the backlog.
     waiting = Renders(server, ONE.renders_backlog + 1, 1)
     time.sleep(0.5)
@@ -566,7 +566,7 @@ def test_a_source_that_is_changed_during_a_render(change, right, start, place, s
     target = "/renders/renders/victim.flac?t=0,40"
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         asked = pool.submit(server.get, target)
-        until(lambda: helpers_of(daemon), 20, "ffmpeg works")
+        until(lambda: helpers_of(daemon), 30, "ffmpeg works")
         (helper,) = helpers_of(daemon)
         # So it takes no more samples than its pipe holds: what follows is read after the change.
         os.kill(helper, signal.SIGSTOP)
@@ -601,7 +601,7 @@ def test_a_daemon_that_is_killed_leaves_nothing(start, show):
     (daemon,) = server.daemons("renders")
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         asked = pool.submit(server.get, SLOW.format(0))
-        until(lambda: helpers_of(daemon), 10, "ffmpeg works")
+        until(lambda: helpers_of(daemon), 30, "ffmpeg works")
         (helper,) = helpers_of(daemon)
         (clips,) = server.daemons("clips")
         nicer = min(19, os.getpriority(os.PRIO_PROCESS, clips) + 10)
@@ -612,10 +612,10 @@ def test_a_daemon_that_is_killed_leaves_nothing(start, show):
         assert {timeslice.of(pid) for pid in (daemon, helper)} == {timeslice.of()}
         os.kill(daemon, signal.SIGKILL)
         # Its input has ended, and so does it; by itself, since nobody is left who could wait for it.
-        until(lambda: not status(helper), 10, "ffmpeg has gone too")
+        until(lambda: not status(helper), 30, "ffmpeg has gone too")
         code, headers, body = asked.result()
     assert (code, headers["content-type"]) in [(each, "application/problem+json") for each in (500, 502, 503)], body
-    until(lambda: server.daemons("renders") not in ([daemon], []), 15, "a new daemon")
+    until(lambda: server.daemons("renders") not in ([daemon], []), 30, "a new daemon")
     nothing_is_left(server)
     assert kept(server) == []
     assert get_in_the_end(server, url("ogg", "t=1,2"))[0] == 200
@@ -625,7 +625,7 @@ def test_a_client_that_goes_away_leaves_a_result(start, show):
     server = start("--cpus", "1", "--memory", "1G")
     (daemon,) = server.daemons("renders")
     gone = Renders(server, 1)
-    until(lambda: helpers_of(daemon), 10, "ffmpeg works")
+    until(lambda: helpers_of(daemon), 30, "ffmpeg works")
     gone.close()
     results = server.folders["SLICER_RESULTS_DIR"]
     until(lambda: any(len(name) == 40 for name in os.listdir(results)), 60, "it is finished")
@@ -646,7 +646,7 @@ def stuck(server: Server, target: str):
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         began = time.monotonic()
         asked = pool.submit(server.get, target)
-        until(lambda: helpers_of(daemon), 10, "ffmpeg works")
+        until(lambda: helpers_of(daemon), 30, "ffmpeg works")
         (helper,) = helpers_of(daemon)
         os.kill(helper, signal.SIGSTOP)
         answer = asked.result()
@@ -703,7 +703,7 @@ def test_a_process_that_runs_out_of_memory_is_replaced(start, show):
     assert code == 503, (body, server.log())
     assert (headers["retry-after"], headers["cache-control"]) == ("2", "no-store")
     assert json.loads(body)["type"] == "urn:slicer:problem:try-again"
-    until(lambda: server.daemons("renders") not in ([full], []), 15, "a new one")
+    until(lambda: server.daemons("renders") not in ([full], []), 30, "a new one")
     assert get_in_the_end(server, url("wav", "t=1,15&gain=1"))[0] == 200
     assert server.daemons("clips") == clips
     nothing_is_left(server)

@@ -41,7 +41,7 @@ class Disk:
             [sys.executable, PROGRAM, own, self.media, self._control], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
         )
         try:
-            until(lambda: os.path.ismount(self.media) or self._process.poll() is not None, 20, "it is mounted")
+            until(lambda: os.path.ismount(self.media) or self._process.poll() is not None, 30, "it is mounted")
             if self._process.poll() is not None:
                 said = self._process.stderr.read().decode(errors="replace")
                 assert "not permitted" in said or "ermission denied" in said, said
@@ -184,11 +184,11 @@ def test_media_that_stand_still_are_504_until_they_are_back(disk, start, clip):
                 assert_overstayed(found, "about:blank")
                 assert took < BOUND_SECONDS
             # mod_wsgi has given the process up, which the kernel keeps: its first thread is gone, and no other has its place.
-            until(lambda: not status(daemon), 10, "the process was ended")
+            until(lambda: not status(daemon), 30, "the process was ended")
             assert daemon in children_of(server.apache)
             assert server.daemons("clips") == []
         # Its last read has ended, so the process has, and a new one has its place.
-        until(lambda: server.get(QUICK)[0] == 200, 10, "clips are answered again")
+        until(lambda: server.get(QUICK)[0] == 200, 30, "clips are answered again")
     assert daemon not in children_of(server.apache)
     assert len(server.daemons("clips")) == 1
     for name in NAMES:
@@ -196,6 +196,6 @@ def test_media_that_stand_still_are_504_until_they_are_back(disk, start, clip):
         assert (code, body) == (200, clip)
         assert took < 30
     assert server.get("/readyz")[0] == 200
-    until(lambda: leftovers(server) == rest, 5, "as at the start")
+    until(lambda: leftovers(server) == rest, 30, "as at the start")
     # What the process had open that is no more is closed; the new one keeps each of them once.
-    until(lambda: disk.open_files() <= len(NAMES), 5, "files are closed")
+    until(lambda: disk.open_files() <= len(NAMES), 30, "files are closed")

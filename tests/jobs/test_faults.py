@@ -34,7 +34,7 @@ def test_a_killed_process_costs_no_job(place: Place, slow: tuple[Crew, str]) -> 
     (process,) = crew.processes(LONG)
     (ffmpeg,) = crew.ffmpegs()
     os.kill(process, signal.SIGKILL)
-    until(lambda: not status(ffmpeg), 10, "its ffmpeg ends too")
+    until(lambda: not status(ffmpeg), 30, "its ffmpeg ends too")
     done = place.ended(name, 120)
     assert (done.state, done.attempts) == (State.DONE, 2)
     assert place.results.get(done.order.key)
@@ -45,7 +45,7 @@ def test_a_killed_worker_takes_its_processes_along_and_costs_no_job(place: Place
     crew, name = slow
     (process,) = crew.processes(LONG)
     os.kill(crew.lanes()[LONG], signal.SIGKILL)
-    until(lambda: not status(process), 5, "its process is gone too")
+    until(lambda: not status(process), 30, "its process is gone too")
     assert place.ended(name, 120).state is State.DONE
 
 
@@ -84,7 +84,7 @@ def test_what_does_not_finish_in_its_grace_is_done_elsewhere(place: Place) -> No
     until(crew.ffmpegs, 60, "it is being worked on")
     left = crew.everything()
     assert crew.stop(20) == 0
-    until(lambda: not any(map(status, left)), 10, "all processes end")
+    until(lambda: not any(map(status, left)), 30, "all processes end")
     place.crew("--short", "0", "--long", "1")
     assert place.ended(job.id, 120).state is State.DONE
 

@@ -107,7 +107,7 @@ def test_cancelling_kills_the_work_and_leaves_nothing(place: Place) -> None:
     cancelled = place.desk.cancel(job.id)
     assert cancelled is not None
     assert cancelled.state is State.CANCELLED
-    until(lambda: not status(ffmpeg), 5, "ffmpeg is gone")
+    until(lambda: not status(ffmpeg), 30, "ffmpeg is gone")
     assert files(place) == []
     # The same process does the next one.
     next_one = place.desk.ask(place.order("opus", ("t", "0,400"), name="hour.mp3"))
@@ -164,7 +164,7 @@ def test_work_that_takes_too_long_fails(at: Callable[..., Place], broker: Broker
     failed = place.ended(job.id, 30)
     assert failed.problem is not None
     assert (failed.problem["status"], failed.problem["type"]) == (413, "urn:slicer:problem:render-too-long")
-    until(lambda: not status(ffmpeg), 5, "ffmpeg is gone")
+    until(lambda: not status(ffmpeg), 30, "ffmpeg is gone")
     assert files(place) == []
 
 

@@ -85,7 +85,7 @@ def test_a_rabbit_killed_and_started_again_costs_no_job(place: Place, rabbit: Ra
             accepted.append(place.desk.ask(place.order("wav", ("t", "3,4"))))
         return bool(accepted)
 
-    until(asked_again, 20, "jobs are accepted again")
+    until(asked_again, 30, "jobs are accepted again")
     for job in [slow, *quick, *accepted]:
         assert place.ended(job.id, 150).state is State.DONE
     assert place.job(slow.id).attempts == 1

@@ -291,7 +291,7 @@ def test_a_job_carries_the_name_of_its_request_to_the_worker(site: Site, fresh: 
     crew = Crew({**site.place.environ, "SLICER_REQUEST_LOG": str(log)}, "--short", "1", "--long", "1")
     try:
         assert site.ended(f"/jobs/{body['id']}")["state"] == "done"
-        until(lambda: log.exists() and '"done"' in log.read_text(), 10, "it is logged")
+        until(lambda: log.exists() and '"done"' in log.read_text(), 30, "it is logged")
     finally:
         crew.stop()
     # Jobs that other tests have left are done meanwhile, too.

@@ -23,7 +23,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 ROLE = ROOT / "ansible" / "roles" / "nginx"
 #: The program; another one (a newer Nginx) can be named.
 NGINX = os.environ.get("SLICER_TEST_NGINX", "/usr/sbin/nginx")
-START_SECONDS = 20
+START_SECONDS = 60
 
 
 def nginx_version(program: str = NGINX) -> str:

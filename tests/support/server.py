@@ -14,8 +14,8 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-START_SECONDS = 40
-STOP_SECONDS = 30
+START_SECONDS = 90
+STOP_SECONDS = 60
 
 
 def folder() -> str:
