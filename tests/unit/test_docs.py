@@ -3,6 +3,7 @@
 import argparse
 import os
 import re
+import runpy
 import shlex
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
+import yaml
 
 from slicer import cli
 from slicer.media.timespan import TimeSpan
@@ -220,3 +222,11 @@ def test_every_fault_has_its_test() -> None:
     }
     assert len(named) >= 15
     assert named <= there
+
+
+def test_every_quick_tool_runs_at_each_commit() -> None:
+    """The hooks of pre-commit are the tools of `scripts/lint --quick`."""
+    hooks = yaml.safe_load(text_of(ROOT / ".pre-commit-config.yaml"))["repos"][0]["hooks"]
+    assert all(hook["entry"] == f"scripts/lint .venv {hook['id']}" for hook in hooks)
+    tools = runpy.run_path(str(ROOT / "scripts" / "lint"))["tools"](Path(".venv"))
+    assert {hook["id"] for hook in hooks} == {name for name, (quick, _) in tools.items() if quick}
