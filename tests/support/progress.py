@@ -34,7 +34,9 @@ class Progress:
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
         # No dots between the lines.
-        return ("passed" if report.when == "call" else "", "", "") if report.passed else None
+        if report.passed:
+            return "passed" if report.when == "call" else "", "", ""
+        return ("failed" if report.when == "call" else "error", "", "") if report.failed else ("skipped", "", "")
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         file = report.nodeid.partition("::")[0]
@@ -43,6 +45,8 @@ class Progress:
             self._ended[file]["tests"] += 1
         if report.when == "call" or not report.passed:
             self._ended[file][report.outcome] += 1
+        if report.failed:
+            self._write(f"FAILED {report.nodeid} ({report.when})")
         if report.when == "teardown" and self._ended[file]["tests"] == self._wanted[file]:
             self._tell(file)
 
@@ -51,8 +55,11 @@ class Progress:
         counts = ", ".join(
             f"{self._ended[file][each]} {each}" for each in ("passed", "failed", "skipped") if self._ended[file][each]
         )
+        self._write(f"{self._told:3}/{len(self._wanted)} {file:<45} {counts:<20} {self._seconds[file]:6.1f} s")
+
+    def _write(self, line: str) -> None:
         terminal: Any = self._config.pluginmanager.get_plugin("terminalreporter")
-        terminal.write_line(f"{self._told:3}/{len(self._wanted)} {file:<45} {counts:<20} {self._seconds[file]:6.1f} s")
+        terminal.write_line(line)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -26,7 +26,9 @@ WORKERS = max(3, 2 * (os.cpu_count() or 1))
 #: Minutes for each kind of input: files, parsers and the API.
 FUZZ_MINUTES = "1"
 #: Lines that are shown while a stage runs: files of tests that are done, tools, and what was left out or measured.
-SHOWN = re.compile(r"\s*\d+/\d+ tests/|lint: |files: |parser |api: |LEFT OUT: |slicer: |host-image: ")
+SHOWN = re.compile(
+    r"\s*\d+/\d+ tests/|FAILED tests/.*\)$|lint: |files: |parser |api: |LEFT OUT: |slicer: |host-image: "
+)
 #: Lines that are shown again at the end.
 AT_THE_END = re.compile(r"LEFT OUT: |SKIPPED \[")
 #: Lines of the end of a stage that failed.
