@@ -10,7 +10,7 @@ import pytest
 from fuzz import api
 
 #: After these no other operation is begun, so that a loaded machine asks less and does not take longer.
-SECONDS = 20
+SECONDS = 120
 
 
 @pytest.fixture(scope="module")

@@ -82,7 +82,7 @@ def test_what_no_signal_interrupts_is_given_up(monkeypatch):
 
     monkeypatch.setattr(files, "examine", sleep)
     monkeypatch.setattr(files, "METHOD", "fork")
-    monkeypatch.setattr(files, "STUCK_SECONDS", 1)
+    monkeypatch.setattr(files, "STUCK_SECONDS", 5)
     report = files.run(0, 2, processes=1)
     assert "ended with -9" in report.findings[0]
 
