@@ -235,20 +235,21 @@ def test_a_play_shows_no_secret(broker: Broker, tmp_path: pathlib.Path) -> None:
     said = ""
     try:
         for options in (["--check", "--diff"], ["--diff", "-vvv"]):
-            command = [
-                pathlib.Path(sys.executable).with_name("ansible-playbook"),
-                "-i",
-                "localhost,",
-                "-c",
-                "local",
-                *options,
-            ]
+            program = pathlib.Path(sys.executable).with_name("ansible-playbook")
+            environ = {
+                **os.environ,
+                "ANSIBLE_CONFIG": str(tmp_path / "none.cfg"),
+                "ANSIBLE_HOME": str(tmp_path / "home"),
+                "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
+                "LC_ALL": "C.UTF-8",
+            }
             done = subprocess.run(
-                [*command, "-e", f"@{variables}", play],
-                env={**os.environ, "ANSIBLE_CONFIG": str(tmp_path / "none.cfg"), "ANSIBLE_HOME": str(tmp_path / "home"), "LC_ALL": "C.UTF-8",
-                     "ANSIBLE_PYTHON_INTERPRETER": sys.executable},
-                capture_output=True, text=True, check=False,
-            )  # fmt: skip
+                [program, "-i", "localhost,", "-c", "local", *options, "-e", f"@{variables}", play],
+                env=environ,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
             said += done.stdout + done.stderr
             assert done.returncode == 0, done.stdout + done.stderr
     finally:
