@@ -96,7 +96,7 @@ def test_only_servers_for_clients_believe_a_proxy(
         nginx_misses_listen=f"127.0.0.1:{free_port()}",
     )
     # From an address that is allowed, whoever it says that it is: were it believed, it would be refused.
-    for port, target in ((edge.metrics_port, "/plain/1"), (edge.status_port, "/status")):
+    for port, target in ((edge.metrics_port, "/main/1"), (edge.status_port, "/status")):
         assert ask(port, target) == 200
         for claim in (*CLAIMS, "192.0.2.77", "198.51.100.1"):
             assert ask(port, target, X_Forwarded_For=claim) == 200, (port, claim)
