@@ -54,7 +54,12 @@ SITES: list[dict[str, Any]] = [
     },
 ]
 #: All requests of the tests come from one address, as if all clients were behind one.
-VARIABLES = {"slicer_instances": SITES, "nginx_client_connections": 512}
+VARIABLES = {
+    "slicer_instances": SITES,
+    "nginx_client_connections": 512,
+    "nginx_client_misses": 0,
+    "nginx_client_jobs": 0,
+}
 
 GROUPS = {
     "several": {"edge": ["edge1"], "slicers": ["slicer1", "slicer2"]},
