@@ -43,7 +43,7 @@ def test_sites_on_one_nginx_share_nothing(start, front, other_media, fresh):
         first, second = (edge.get(url, Host=f"{name}.test") for _ in range(2))
         assert (first.cache, second.cache) == ("MISS", "HIT")
         assert first.body == second.body == server.get(url)[2]
-    assert sorted(os.listdir(edge.cache)) == ["slicer_an_other", "slicer_one"]
+    assert {"slicer_an_other", "slicer_one"} <= set(os.listdir(edge.cache))
     until(lambda: all(len(edge.log(name)) == 2 for name in servers), 30, "each site has its log")
 
 
@@ -101,7 +101,7 @@ def test_every_answer_has_its_headers_once(edge, target, method, fields, status)
 
 def test_scripts_of_other_origins_get_answers_of_their_own(start, front):
     server = start(environ={"SLICER_CORS_ORIGINS": "https://a.test,https://b.test"})
-    edge = front(site(server.port))
+    edge = front(site(server.port, origins=["https://a.test", "https://b.test"]))
     url = "/clips/show.mp3?t=1,2"
     for origin, allowed in (("https://a.test", 1), ("https://b.test", 1), ("https://c.test", 0)):
         for cache in ("MISS", "HIT"):

@@ -79,7 +79,7 @@ def assert_problem(answer, code):
     problem = json.loads(body)
     assert problem["status"] == code
     assert {"type", "title", "detail"} <= problem.keys()
-    short = {404: "public, max-age=10", 408: "no-store", 429: "no-store"}
+    short = {404: "public, max-age=10", 403: "no-store", 408: "no-store", 429: "no-store"}
     assert headers["cache-control"] == short.get(code, "no-store" if code >= 500 else "public, max-age=60")
     assert ("retry-after" in headers) == (code in {503, 504})
     assert not {"etag", "last-modified", "accept-ranges"} & headers.keys()

@@ -56,7 +56,12 @@ SITES: list[dict[str, Any]] = [
     },
 ]
 #: All requests of the tests come from one address, as if all clients were behind one.
-VARIABLES = {"slicer_instances": SITES, "nginx_client_connections": 512}
+VARIABLES = {
+    "slicer_instances": SITES,
+    "nginx_client_connections": 512,
+    "nginx_client_misses": 0,
+    "nginx_client_jobs": 0,
+}
 
 _EVERYTHING = ("edge", "slicers", "queue", "workers")
 GROUPS = {

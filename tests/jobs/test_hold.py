@@ -18,6 +18,8 @@ from support.jobs import Broker, Crew, place_of
 from support.server import children_of, status, until
 
 HELD = 1000
+JSON = {"Content-Type": "application/json"}
+ORIGIN = "https://www.example.org"
 
 pytestmark = [
     pytest.mark.skipif(not MODULE.exists(), reason="needs Debian's package libnginx-mod-nchan"),
@@ -27,7 +29,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def house(media: str, broker: Broker) -> Iterator[House]:
-    with house_of(media, broker) as house:
+    with house_of(media, broker, {"SLICER_CORS_ORIGINS": ORIGIN}, {"origins": [ORIGIN]}) as house:
         yield house
         # Shown where a test fails.
         print(house.edge.errors())
@@ -203,7 +205,7 @@ def test_an_end_that_comes_just_after_a_sign_of_life_reaches_who_has_come_again(
 def publish(house: House, what: str, channel: str, data: bytes) -> None:
     """Tell Nginx something, as workers do."""
     url = house.place.environ["SLICER_JOBS_PUBLISH"]
-    with urllib.request.urlopen(urllib.request.Request(f"{url}/{what}/{channel}", data), timeout=10) as answer:
+    with urllib.request.urlopen(urllib.request.Request(f"{url}/{what}/{channel}", data, JSON), timeout=10) as answer:
         assert answer.status < 300
 
 
@@ -267,7 +269,7 @@ def test_nobody_can_publish_or_be_held_from_outside(house: House) -> None:
 
 def test_a_page_of_another_origin_may_read_it(house: House, fresh: Callable[..., str]) -> None:
     target = house.post(fresh())
-    held = Held(house, target + "/events", "text/event-stream\r\nOrigin: https://www.example.org")
+    held = Held(house, target + "/events", f"text/event-stream\r\nOrigin: {ORIGIN}")
     head = held.socket.recv(65536)
     assert b"200 OK" in head
     assert b"Allow-Credentials" not in head

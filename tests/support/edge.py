@@ -89,6 +89,8 @@ class Tap:
         self.failing = False
         #: While true, answers come without their Content-Length: they end where the connection does.
         self.endless = False
+        #: Requests without this in their head pass also while others are held. In lower case.
+        self.only = ""
         self._pass = threading.Event()
         self._pass.set()
         self._whole = threading.Event()
@@ -156,7 +158,8 @@ class Tap:
                     return
                 entry = [head.decode("latin-1"), ""]
                 self.seen.append(entry)
-                self._pass.wait()
+                if self.only in entry[0].lower():
+                    self._pass.wait()
                 with socket.create_connection(("127.0.0.1", self.to)) as server:
                     server.sendall(head)
                     data, passed = b"", 0
@@ -202,7 +205,10 @@ class Edge:
             "nginx_pid_path": os.path.join(self.work, "pid"),
             "nginx_version": nginx_version(program),
             "nginx_worker_processes": 2,
+            # Tests are one client.
             "nginx_client_connections": 0,
+            "nginx_client_misses": 0,
+            "nginx_client_jobs": 0,
             **variables,
         }
         os.mkdir(self.cache)

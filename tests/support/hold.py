@@ -91,8 +91,13 @@ def answers(held: list[Held], seconds: float) -> list[float]:
 
 
 @contextlib.contextmanager
-def house_of(media: str, broker: Broker, settings: dict[str, str] | None = None, **nginx: Any) -> Iterator[House]:
-    """Everything but workers, until the end of the block; `settings` are the server's, `nginx` variables of its role."""
+def house_of(
+    media: str, broker: Broker, settings: dict[str, str] | None = None, site: dict[str, Any] | None = None, **nginx: Any
+) -> Iterator[House]:
+    """Everything but workers, until the end of the block.
+
+    `settings` are the server's, `site` changes the site as Nginx has it, `nginx` are variables of its role.
+    """
     publish = free_port()
     with contextlib.ExitStack() as stack:
         module = Path(stack.enter_context(tempfile.TemporaryDirectory()), "nchan.conf")
@@ -103,7 +108,7 @@ def house_of(media: str, broker: Broker, settings: dict[str, str] | None = None,
         variables = {"nginx_hold_ping_seconds": 1, **nginx}
         edge = stack.enter_context(
             edge_of(
-                [site_of(server.port)],
+                [site_of(server.port, **(site or {}))],
                 nginx_hold_clients=True,
                 nginx_publish_listen=f"127.0.0.1:{publish}",
                 nginx_modules_include=str(module),

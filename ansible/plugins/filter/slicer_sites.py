@@ -188,11 +188,22 @@ def slicer_sites(
                 "retry_after": max(sizes.retry_after for sizes in found),
                 "cache_mib": int(complete["cache_mib"]),
                 "signed": bool(complete["signed"]),
+                "origins": _origins(each),
                 "tls_certificate": complete["tls_certificate"],
                 "tls_certificate_key": complete["tls_certificate_key"],
             }
         )
     return sites
+
+
+def _origins(instance: Mapping[str, Any]) -> list[str]:
+    """The origins that a site's settings name, as Slicer reads them. Raises AnsibleFilterError."""
+    text = str(instance.get("settings", {}).get("SLICER_CORS_ORIGINS", ""))
+    settings = _load("settings")
+    try:
+        return list(settings.Settings.from_environ({"SLICER_MEDIA": "/", "SLICER_CORS_ORIGINS": text}).origins)
+    except settings.SettingsError as error:
+        raise AnsibleFilterError(f"site {instance['name']}: {error}") from None
 
 
 def _bracketed(address: str) -> str:

@@ -58,6 +58,7 @@ def test_an_edge_is_told_what_the_sizes_say() -> None:
             "retry_after": sizes.retry_after,
             "cache_mib": 2048,
             "signed": False,
+            "origins": [],
             "tls_certificate": "",
             "tls_certificate_key": "",
         }

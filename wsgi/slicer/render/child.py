@@ -23,6 +23,8 @@ from slicer.render.pcm import Pcm
 _KEEP = 1 << 14
 #: Seconds between two looks at the size of the output.
 _LOOK_SECONDS = 0.25
+#: The variables that ffmpeg gets.
+_PASSED_ON = frozenset({"PATH", "HOME", "TMPDIR", "TZ", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH"})
 #: ffmpeg's name for our samples.
 SAMPLES = f"s16{'le' if sys.byteorder == 'little' else 'be'}"
 
@@ -175,5 +177,5 @@ def _program() -> str:
 
 
 def _environment() -> dict[str, str]:
-    """The variables of this process, without what would make ffmpeg write reports or talk in colours."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(("FF", "AV_"))}
+    """The variables that a program needs to be found and to run. The others, the settings' secrets among them, are none of its business."""
+    return {name: value for name, value in os.environ.items() if name in _PASSED_ON}

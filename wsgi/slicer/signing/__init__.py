@@ -8,6 +8,7 @@ from slicer.signing.signature import (
     SignatureMissingError,
     SignatureWrongError,
     check,
+    redacted,
     signed_url,
 )
 
@@ -23,5 +24,6 @@ __all__ = [
     "add_key",
     "check",
     "read_keys",
+    "redacted",
     "signed_url",
 ]

@@ -23,6 +23,13 @@ MOST_EXPIRES = 99_999_999_999
 _EXPIRES = re.compile(r"[1-9][0-9]{0,10}", re.ASCII)
 _MAC = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _SPAN = "t"
+#: The option that lets anybody in who reads it, with any letter of its name percent-encoded, in either case.
+_READABLE = re.compile(
+    r"([?&]"
+    + "".join(f"(?:{letter}|%{ord(letter):02x}|%{ord(letter.upper()):02x})" for letter in SIGNATURE)
+    + r"(?:=|%3d))[^&]*",
+    re.IGNORECASE,
+)
 #: For names that no key has: comparing takes as long as for one that is.
 _NOBODY = Key("", bytes(32))
 
@@ -50,6 +57,14 @@ class Signature(NamedTuple):
 
     key: Key
     expires: int  #: seconds since 1970
+
+
+def redacted(target: str) -> str:
+    """A request target as logs may have it: without its signature."""
+    # Nearly all of them have none, and no percent sign in the query.
+    if "%" not in target and "ignature" not in target.lower():
+        return target
+    return _READABLE.sub(r"\1-", target)
 
 
 def canonical(path: bytes, pairs: Pairs) -> str:

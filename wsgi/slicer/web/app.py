@@ -28,6 +28,7 @@ from slicer.web.options import parse_options
 from slicer.web.page import Page
 from slicer.web.prefer import preferred
 from slicer.web.problems import Problem, busy, not_found, overstayed
+from slicer.web.stale import allow_stale
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -46,6 +47,8 @@ _REPEATABLE = frozenset({"t"})
 _PEAKS_OPTIONS = frozenset({"t", "pixels", "zoom", "bits"})
 _NO_OPTIONS: frozenset[str] = frozenset()
 _METHODS = ("GET", "HEAD", "OPTIONS")
+#: Endpoints for operators alone. Proxies in front pass no request on that could mean one of them.
+INTERNAL = frozenset({"metrics"})
 #: By endpoint, where they are others.
 _OTHER_METHODS = {"jobs": ("POST", "OPTIONS"), "job": ("GET", "HEAD", "DELETE", "OPTIONS")}
 
@@ -94,7 +97,8 @@ class Slicer:
                 Rule("/metrics", endpoint="metrics", methods=_METHODS),
                 Rule("/openapi.json", endpoint="openapi", methods=_METHODS),
             ],
-            strict_slashes=False,
+            # One spelling each: a proxy's rules must not mean fewer requests than the routes do.
+            strict_slashes=True,
             merge_slashes=False,
         )
         # No host is ever matched, so one adapter serves all requests. A match is remembered by what decides about the route.
@@ -266,6 +270,7 @@ class Slicer:
         try:
             answer = self.dispatch(environ, record)
             finish(environ, answer)
+            allow_stale(environ, answer)
             answer.headers += self._cors.headers(environ)
             answer.headers.append(("X-Request-Id", record.id))
             return Watched(answer(environ, start_response), record, self._ledger)

@@ -6,6 +6,8 @@ import resource
 import signal
 from typing import TYPE_CHECKING
 
+from slicer.signing import redacted
+
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
@@ -16,7 +18,7 @@ _LAST_BYTES = 32 << 20
 
 def make_place(environ: "WSGIEnvironment") -> None:
     """Have this process replaced once it has answered what it works on, if it is a daemon of mod_wsgi; log it in any case."""
-    _LOG.error("out of memory: %s", environ.get("REQUEST_URI") or environ["PATH_INFO"])
+    _LOG.error("out of memory: %s", redacted(environ.get("REQUEST_URI") or environ["PATH_INFO"]))
     if not environ.get("mod_wsgi.process_group"):
         return
     # It ends in good order only with room for another thread, the one that would end it by force.

@@ -7,8 +7,9 @@ from typing import Any
 
 from slicer.web.answer import Answer
 
-#: Seconds an error may be reused by a cache, by status; 0 is no-store. Statuses not named are no-store too.
-MAX_AGE = {400: 60, 403: 60, 404: 10, 405: 60, 410: 10, 413: 60, 414: 60, 415: 60, 416: 10, 422: 60}
+#: Seconds an error may be reused by a cache, by status; 0 is no-store. Statuses not named are no-store too, 401, 403, 410 and 429 among
+#: them: these depend on the client or on the moment, and a cache would give them to others.
+MAX_AGE = {400: 60, 404: 10, 405: 60, 413: 60, 414: 60, 415: 60, 416: 10, 422: 60}
 _PREFIX = "urn:slicer:problem:"
 
 

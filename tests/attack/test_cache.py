@@ -1,0 +1,128 @@
+"""How cheaply one client can push out of the cache what the others want."""
+
+import os
+import re
+from collections.abc import Callable, Iterator
+
+import jinja2
+import pytest
+
+from support.edge import ROLE, Edge, site
+from support.server import until
+from support.stub import Say, Stub, stub_of
+
+MIB = 1 << 20
+ORIGINS = ["https://a.test", "https://b.test"]
+FOR_A_DAY = "public, max-age=86400"
+
+
+@pytest.fixture(scope="module")
+def stub() -> Iterator[Stub]:
+    """A server all of whose answers may be kept; a long clip has 1 MiB."""
+
+    def answer(target: str) -> Say:
+        return Say(200, FOR_A_DAY, b"x" * (MIB if "long" in target else 100), (("Vary", "Origin"),))
+
+    with stub_of(answer) as stub:
+        yield stub
+
+
+def zone(edge: Edge, name: str) -> list[str]:
+    return [path for path in edge.entries() if path.startswith(os.path.join(edge.cache, name, ""))]
+
+
+def test_each_kind_has_room_of_its_own(front: Callable[..., Edge], stub: Stub) -> None:
+    """Long clips are kept, and push out long clips only; so do documents, of which there is one for each query that somebody makes up."""
+    edge = front(site(stub.port, cache_mib=16))
+    assert edge.get("/clips/a.mp3?t=10,20").cache == "MISS"
+    for number in range(30):
+        # Two hours, and to the end of the file, in both of which a length can be.
+        assert edge.get(f"/clips/long.mp3?t={number},{7200 + number}").status == 200
+        assert edge.get(f"/renders/long.wav?t={number},{7200 + number}").status == 200
+        assert edge.get(f"/clips/long.mp3?t={number}").status == 200
+        edge.get(f"/library?prefix=long{number}")
+    # Nginx's own process for it looks every so often.
+    until(
+        lambda: sum(map(os.path.getsize, zone(edge, "slicer_main.long"))) <= 8 * MIB, 30, "long clips have their part"
+    )
+    until(
+        lambda: sum(map(os.path.getsize, zone(edge, "slicer_main.documents"))) <= 3 * MIB, 30, "documents have theirs"
+    )
+    assert edge.get("/clips/a.mp3?t=10,20").cache == "HIT"
+    assert len(zone(edge, "slicer_main")) == 1
+    assert edge.get("/clips/long.mp3?t=29").cache == "HIT"
+
+
+def macros() -> object:
+    return jinja2.Environment().from_string((ROLE / "templates" / "macros.j2").read_text()).module
+
+
+@pytest.mark.parametrize(
+    ("span", "short"),
+    [
+        ("0,10", True), ("1.5,99.25", True), ("50,150", True), ("99,199.5", True), ("0,200", False), ("50,250", False),
+        ("100,199", True), ("3000,3010", True), ("3050,3149", True), ("3000,3200", False), ("3000,4000", False), ("0", False),
+        ("3000", False),
+        ("1950,2050", True), ("950,1050", True), ("8950,9049", True), ("1999.999,2000", True), ("1900,2100", False), ("950,1150", False),
+        ("1950,3050", False), ("0,7200", False), ("100,1000", False), ("100,10000", False), ("1050,105000", False), ("12345,12399", True),
+        ("30,3000", False), ("1,1000", False), ("10,1999", False), ("3010,3000", True), ("900,1000", True), ("10900,11000", True),
+    ],
+)  # fmt: skip
+def test_a_span_is_long_by_its_digits(span: str, short: bool) -> None:
+    """None of 200 s or more counts as short, whatever its digits."""
+    names = macros()
+    query = f"t={span}"
+    assert re.fullmatch(names.span, query)  # type: ignore[attr-defined]
+    expression = re.sub(r"\\g\{(\d)\}", r"(?:\\\1)", names.short)  # type: ignore[attr-defined]
+    assert bool(re.fullmatch(expression, query)) == short
+    assert bool(re.fullmatch(expression, query + "&fade=1,2&gain=-3")) == short
+    assert not re.fullmatch(expression, query + "&t=0,7200")
+
+
+def test_no_span_that_counts_as_short_is_long() -> None:
+    names = macros()
+    expression = re.compile(re.sub(r"\\g\{(\d)\}", r"(?:\\\1)", names.short))  # type: ignore[attr-defined]
+    for start in (*range(0, 1200, 7), *range(8900, 11200, 13), *range(98_900, 101_000, 31)):
+        for length in (*range(200, 2500, 37), 10_000, 100_000, 7200):
+            assert not expression.fullmatch(f"t={start},{start + length}"), (start, length)
+
+
+def test_origins_that_nobody_configured_make_no_entries(front: Callable[..., Edge], stub: Stub) -> None:
+    edge = front(site(stub.port, origins=ORIGINS))
+    url = "/clips/a.mp3?t=10,20"
+    assert edge.get(url).cache == "MISS"
+    for number in range(20):
+        assert edge.get(url, Origin=f"https://{number}.evil.test").cache == "HIT"
+    for origin in ORIGINS:
+        assert [edge.get(url, Origin=origin).cache for _ in range(2)] == ["MISS", "HIT"]
+    for origin in (ORIGINS[0].upper(), "null", ORIGINS[0] + " " + ORIGINS[1], ORIGINS[0] + "/", "https://a.test:443"):
+        assert edge.get(url, Origin=origin).cache == "HIT"
+    assert len(zone(edge, "slicer_main")) == 3
+    stub.seen.clear()
+    edge.get("/clips/b.mp3?t=10,20", Origin="https://evil.test")
+    assert "origin" not in stub.seen[0][1]
+
+
+def test_only_preferences_that_slicer_knows_pass_by_the_cache(front: Callable[..., Edge], stub: Stub) -> None:
+    edge = front(site(stub.port))
+    url = "/renders/a.wav?t=10,20"
+    assert edge.get(url).cache == "MISS"
+    for prefer in ("x", "return=minimal", "handling=lenient", "respond", "respond-asynchronous", "xrespond-async", "wait", "wait=",
+                   "wait=x", "wait=1x", "waiting=5", "x=respond-async", 'x="wait=5"', "wait=1234567", "-wait=1", ""):  # fmt: skip
+        assert edge.get(url, Prefer=prefer).cache == "HIT", prefer
+    for prefer, passed in (
+        ("respond-async", "respond-async"), ("Respond-Async, wait=10", "respond-async, wait=10"), ("x, respond-async;y=z", "respond-async"),
+        ("wait=5", "wait=5"), ('wait = "5"', "wait=5"), ("foo; bar, wait=7, respond-async", "respond-async, wait=7"),
+    ):  # fmt: skip
+        stub.seen.clear()
+        assert edge.get(url, Prefer=prefer).cache == "BYPASS", prefer
+        assert stub.seen[0][1]["prefer"] == passed
+
+
+def test_what_is_not_there_takes_no_room_of_clips(front: Callable[..., Edge], stub: Stub) -> None:
+    edge = front(site(stub.port))
+    for number in range(50):
+        edge.get(f"/nothing/{number}")
+        edge.get(f"/clips/a.mp3?junk={number}")
+        edge.get(f"/info/{number}.mp3")
+    assert zone(edge, "slicer_main") == []
