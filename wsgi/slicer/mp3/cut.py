@@ -4,25 +4,32 @@ A clip is `[tag frame][reservoir frame][lead][frames of the span]`. The lead is 
 would be in: one frame in MPEG-1, two otherwise (the IMDCT's overlap and the 480 samples that the synthesis filterbank remembers,
 ISO 11172-3 clause 2.4.3.4). The first of them may keep its main data up to 511 bytes before itself (main_data_begin,
 clause 2.4.2.7); those bytes stand in a silent frame in front, at its end, where the bit reservoir of the decoder finds them.
+
+Where the source begins, frames may reach back to bytes that nobody has. Decoders mute them, so a clip has them as the source has:
+from the source's first frame on, or, where that cannot be, as copies that say nothing.
 """
 
 import os
 from bisect import bisect_right
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
 
 from slicer.mp3 import infotag
 from slicer.mp3.errors import SourceChangedError, SpanTooShortError
-from slicer.mp3.header import LENGTHS, FrameHeader
+from slicer.mp3.header import LENGTHS, MAX_FRAME_LENGTH, FrameHeader
 from slicer.mp3.index import Run, Segment, Span
-from slicer.mp3.infotag import DECODER_DELAY
+from slicer.mp3.infotag import DECODER_DELAY, MAX_TRIM
 from slicer.mp3.walk import ANCHOR_FRAMES
 
 #: Clips of fewer frames than this get more of them, trimmed again by the padding: some decoders do not recognise shorter streams.
 _FEW_FRAMES = 6
 _MORE_FRAMES = 2
 _PERCENT = range(100)
+#: What the second and the fourth header byte of a clip's first two frames must agree in, or ffmpeg takes the first for junk: version
+#: and layer; mode, copyright, original, emphasis. (The sample rate, in the third, is one for a segment.)
+_ALIKE_SECOND, _ALIKE_FOURTH = 0xFE, 0xCF
 #: Nine characters of which the first four make ffmpeg and the browsers honour delay and padding.
 _ENCODER = b"LAME clip"
 
@@ -75,19 +82,29 @@ def cut(fd: int, span: Span, *, minimum: int = 1) -> Clip:
     if stop - begin < _FEW_FRAMES:
         stop = min(stop + _MORE_FRAMES, segment.frames)
     before = lead * per_frame + first % per_frame
-    silent = b""
+    made, copies, silents = b"", 0, 0
     try:
-        ranges, reservoir = _place(fd, segment, begin, stop)
+        start = _start(fd, segment, begin, stop)
+        if start.lacks:
+            if begin and DECODER_DELAY <= first <= MAX_TRIM + DECODER_DELAY:
+                # From the segment's first frame on, a decoder misses in the clip what it misses in the source.
+                whole = _start(fd, segment, 0, stop)
+                if whole.alike and len(whole.ranges) == 1:
+                    begin, before, start = 0, first, whole
+            if begin or before < DECODER_DELAY or not start.alike:
+                made, copies, ranges = _mute(fd, segment, begin, stop, len(start.reservoir))
+                start = start._replace(ranges=ranges)
     except IndexError:
         raise SourceChangedError("the frames of the file are not where they were") from None
-    if reservoir or before < DECODER_DELAY:  # the delay field has no negative values: a silent frame makes room
-        silent = _silent_frame(header, reservoir)
+    # The delay field has no negative values: a silent frame makes room. It also stands where ffmpeg would take the lead for junk.
+    if copies or start.reservoir or before < DECODER_DELAY or not start.alike:
+        made = _silent_fronts(header, *start.head)[len(start.reservoir)] + start.reservoir + made
         before += per_frame
-    silents = 1 if silent else 0
+        silents = 1
     frames = stop - begin + silents
-    front = length = segment.tag_length + len(silent)
-    for start, end in ranges:
-        length += end - start
+    front = length = segment.tag_length + len(made)
+    for low, high in start.ranges:
+        length += high - low
     constant = segment.bitrate is not None
     seek_table = _even_seek_table if constant else _seek_table
     tag = infotag.build(
@@ -100,20 +117,31 @@ def cut(fd: int, span: Span, *, minimum: int = 1) -> Clip:
         length=length,
         delay=before - DECODER_DELAY,
         padding=frames * per_frame - before - samples + DECODER_DELAY,
-        toc=seek_table(segment, begin, stop, silents, front, length),
+        toc=seek_table(segment, begin + copies, stop, silents + copies, front, length),
     )
-    return Clip(tag + silent, ranges, length, samples, frames)
+    return Clip(tag + made, start.ranges, length, samples, frames)
 
 
-def _place(fd: int, segment: Segment, begin: int, stop: int) -> tuple[tuple[tuple[int, int], ...], bytes]:
-    """The file ranges of the frames begin..stop-1, and the main data that the first of them has in front of it."""
+class _Start(NamedTuple):
+    """Where the frames of a clip are, and what a cut has to know of the first of them."""
+
+    ranges: tuple[tuple[int, int], ...]  #: file ranges of all of them
+    reservoir: bytes  #: the main data in front of the first that it reaches back to, as far as the source has it
+    lacks: bool  #: whether it reaches further back than that
+    head: tuple[int, int, int]  #: of its header: the second byte, the sample rate's bits of the third, the fourth
+    alike: bool  #: whether ffmpeg sees that its successor is of one stream with it
+
+
+def _start(fd: int, segment: Segment, begin: int, stop: int) -> _Start:
+    """Find the frames begin..stop-1, and what the first of them needs."""
     number = bisect_right(segment.starts, begin) - 1
     run = segment.runs[number]
     base, window, places = _follow(fd, segment, run, max(begin - segment.reach, run.first), begin)
     place = places.pop()
     if window[place] != 0xFF:
         raise IndexError
-    side = place + (4 if window[place + 1] & 1 else 6)
+    second, third, fourth = window[place + 1], window[place + 2], window[place + 3]
+    side = place + (4 if second & 1 else 6)
     back = window[side] << 1 | window[side + 1] >> 7 if segment.header.version == 3 else window[side]
     reservoir = _main_data(segment, window, places, place)
     while len(reservoir) < back and number:
@@ -121,28 +149,92 @@ def _place(fd: int, segment: Segment, begin: int, stop: int) -> tuple[tuple[tupl
         number -= 1
         earlier = segment.runs[number]
         last = earlier.first + earlier.frames - 1
-        _, window, places = _follow(fd, segment, earlier, max(last - segment.reach, earlier.first), last)
-        reservoir = _main_data(segment, window, places, len(window)) + reservoir
+        offset, data, places = _follow(fd, segment, earlier, max(last - segment.reach, earlier.first), last)
+        reservoir = _main_data(segment, data, places, earlier.end - offset) + reservoir
+    lacks = len(reservoir) < back
     reservoir = reservoir[-back:] if back else b""
+    if begin + 1 < run.first + run.frames:
+        following = place + segment.lengths[third]
+        differs = (window[following + 1] ^ second) & _ALIKE_SECOND or (window[following + 3] ^ fourth) & _ALIKE_FOURTH
+    elif begin + 1 < segment.frames:
+        after = os.pread(fd, 4, segment.runs[bisect_right(segment.starts, begin)].anchors[0])
+        differs = (after[1] ^ second) & _ALIKE_SECOND or (after[3] ^ fourth) & _ALIKE_FOURTH
+    else:
+        differs = 0
+    return _Start(
+        _ranges(fd, segment, begin, stop, base + place),
+        reservoir,
+        lacks,
+        (second, third & 0x0C, fourth & _ALIKE_FOURTH),
+        not differs,
+    )
+
+
+def _ranges(fd: int, segment: Segment, begin: int, stop: int, offset: int) -> tuple[tuple[int, int], ...]:
+    """The file ranges of the frames begin..stop-1, the first of which is at `offset`."""
+    number = bisect_right(segment.starts, begin)
+    run = segment.runs[number - 1]
     if stop <= run.first + run.frames:
-        return ((base + place, _offset(fd, segment, run, stop)),), reservoir
-    ranges = [(base + place, run.end)]
-    for each in segment.runs[bisect_right(segment.starts, begin) :]:
+        return ((offset, _offset(fd, segment, run, stop)),)
+    ranges = [(offset, run.end)]
+    for each in segment.runs[number:]:
         if each.first >= stop:
             break
         ranges.append((each.anchors[0], _offset(fd, segment, each, min(stop, each.first + each.frames))))
-    return tuple(ranges), reservoir
+    return tuple(ranges)
+
+
+class _Muted(NamedTuple):
+    """The beginning of a clip whose first frames reach back to bytes that the source does not have."""
+
+    copies: bytes  #: of those frames, saying nothing
+    frames: int  #: how many they are
+    ranges: tuple[tuple[int, int], ...]  #: file ranges of the frames behind them
+
+
+def _mute(fd: int, segment: Segment, begin: int, stop: int, held: int) -> _Muted:
+    """Copy the frames from `begin` on that reach back further than to the `held` bytes of main data in front of them.
+
+    Decoders mute them in the source. A copy has no side information, which decodes to silence, and keeps the main data, which the
+    frames behind it need.
+    """
+    header = segment.header
+    most = header.max_main_data_begin
+    copies: list[bytes] = []
+    number = begin
+    while number < stop:
+        run = segment.runs[bisect_right(segment.starts, number) - 1]
+        offset = _offset(fd, segment, run, number)
+        raw = os.pread(fd, MAX_FRAME_LENGTH, offset)
+        if len(raw) < header.main_data_offset + 2:
+            raise IndexError
+        frame = raw[: segment.lengths[raw[2]]]
+        side = 4 if frame[1] & 1 else 6
+        back = frame[side] << 1 | frame[side + 1] >> 7 if most == 511 else frame[side]
+        if back <= held:
+            return _Muted(b"".join(copies), len(copies), _ranges(fd, segment, number, stop, offset))
+        # All that is there is asked for, or ffmpeg would forget it.
+        asked = (held << 7).to_bytes(2, "big") if most == 511 else bytes((held,))
+        body = frame[side + header.side_info_length :]
+        front = bytes((0xFF, frame[1] | 1, frame[2], frame[3])) + asked
+        copies.append(front.ljust(len(frame) - len(body), b"\0") + body)
+        held = min(most, held + len(body))
+        number += 1
+    return _Muted(b"".join(copies), len(copies), ())
 
 
 def _follow(fd: int, segment: Segment, run: Run, first: int, last: int) -> tuple[int, bytes, list[int]]:
-    """Bytes of a run, their file offset, and the places in them of the frames first..last (numbers within the segment)."""
+    """Bytes of a run, their file offset, and the places in them of the frames first..last (numbers within the segment).
+
+    The bytes go on to the header behind the last of these frames.
+    """
     lengths = segment.lengths
     first -= run.first
     last -= run.first
     anchor, following = first // ANCHOR_FRAMES, last // ANCHOR_FRAMES + 1
     base = run.anchors[anchor]
     bound = run.anchors[following] if following < len(run.anchors) else run.end
-    window = os.pread(fd, bound - base, base)
+    window = os.pread(fd, bound + 4 - base, base)
     place = 0
     for _ in range(anchor * ANCHOR_FRAMES, first):
         place += lengths[window[place + 2]]
@@ -179,17 +271,16 @@ def _main_data(segment: Segment, window: bytes, places: list[int], end: int) -> 
     return b"".join(areas)
 
 
-def _silent_frame(header: FrameHeader, reservoir: bytes) -> bytes:
-    """A frame of silence (all side information zero) that ends in the bytes of `reservoir`."""
-    return _silent_fronts(header)[len(reservoir)] + reservoir
-
-
 @lru_cache(maxsize=64)
-def _silent_fronts(header: FrameHeader) -> tuple[bytes, ...]:
-    """All but the reservoir of a silent frame, for each length of a reservoir."""
+def _silent_fronts(header: FrameHeader, second: int, rate: int, fourth: int) -> tuple[bytes, ...]:
+    """All but the reservoir of a silent frame (all side information zero), for each length of a reservoir.
+
+    `header` is one of the segment; the others are of the frame that follows, as `_Start` has them: ffmpeg wants the two alike.
+    """
+    like = replace(header, raw=bytes((0xFF, second, rate, fourth)))
     fronts = []
     for held in range(header.max_main_data_begin + 1):
-        raw = header.plain(4 + header.side_info_length + held)
+        raw = like.plain(4 + header.side_info_length + held)
         length = LENGTHS[header.version, header.sample_rate][raw[2]]
         fronts.append(raw + bytes(length - 4 - held))
     return tuple(fronts)
@@ -205,7 +296,7 @@ def _line(body: int, silents: int, front: int, length: int) -> bytes:
 
     Clips of one duration share few of these, and one costs as much as reading the clip.
     """
-    per_frame = (length - front << 24) // (body * length)
+    per_frame = (length - front << 24) // (max(1, body) * length)
     start = max(0, (front << 24) // length - silents * per_frame)
     step = ((1 << 24) - start) // 100
     return bytes([(start + step * percent) >> 16 for percent in _PERCENT])
@@ -214,7 +305,7 @@ def _line(body: int, silents: int, front: int, length: int) -> bytes:
 def _seek_table(segment: Segment, begin: int, stop: int, silents: int, front: int, length: int) -> bytes:
     """The seek table from the remembered offsets, straight lines between them; garbage between runs is left out by guess."""
     run = segment.runs[bisect_right(segment.starts, begin) - 1]
-    if stop > run.first + run.frames:
+    if stop > run.first + run.frames or begin == stop:
         return _even_seek_table(segment, begin, stop, silents, front, length)
     low, high = (begin - run.first) // ANCHOR_FRAMES, -(-(stop - run.first) // ANCHOR_FRAMES)
     offsets = run.anchors[low : high + 1].tolist()

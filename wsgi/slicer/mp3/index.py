@@ -235,13 +235,14 @@ def _freeze(walks: list[SegmentWalk], info: InfoTag | None) -> tuple[Segment, ..
         if not frames:
             continue
         per_frame = found.first.samples
-        skip, padding = 0, 0
+        skip, stop = 0, frames * per_frame
         if number == 0 and info:
             skip = info.skip
-            # A count that is not what is there means another file's tag, a lost end or a joined one: its padding lies elsewhere.
-            if info.padding is not None and info.frames == frames and len(walks) == 1:
-                padding = max(0, info.padding - DECODER_DELAY)
-        samples = max(0, frames * per_frame - skip - padding)
+            # Decoders count from the claim. Where fewer frames are claimed than there are, it is another file's tag or a joined one:
+            # what decoders leave out lies within the audio, and is there.
+            if info.padding is not None and info.frames is not None and info.frames >= frames and len(walks) == 1:
+                stop = min(stop, info.frames * per_frame - max(0, info.padding - DECODER_DELAY))
+        samples = max(0, stop - skip)
         smallest = found.first.smallest_main_data
         if found.bitrate is not None:
             smallest = found.first.length - 1 - found.first.main_data_offset - 2
