@@ -297,7 +297,7 @@ def _line(body: int, silents: int, front: int, length: int) -> bytes:
     Clips of one duration share few of these, and one costs as much as reading the clip.
     """
     per_frame = (length - front << 24) // (max(1, body) * length)
-    start = max(0, (front << 24) // length - silents * per_frame)
+    start = min(max(0, (front << 24) // length - silents * per_frame), (1 << 24) - 1)
     step = ((1 << 24) - start) // 100
     return bytes([(start + step * percent) >> 16 for percent in _PERCENT])
 
