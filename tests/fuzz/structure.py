@@ -220,6 +220,9 @@ def front(rng: random.Random, made: Stream) -> None:
 
 def behind(rng: random.Random, made: Stream) -> None:
     """Tags and junk behind, some of which lie about their size."""
+    head = streams.header(made.frames[-1])
+    if head is None or len(made.frames[-1]) < head.size:
+        return  # decoders take what stands there for the rest of that frame
     data = made.join()
     size = rng.choice((32, 500, len(data) // 2, len(data) - 40, 1 << 30))
     lying = b"APETAGEX" + struct.pack(

@@ -12,8 +12,8 @@ from the source's first frame on, or, where that cannot be, as copies that say n
 import os
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import lru_cache
+from itertools import chain, pairwise
 from typing import NamedTuple
 
 from slicer.mp3 import infotag
@@ -27,11 +27,22 @@ from slicer.mp3.walk import ANCHOR_FRAMES
 _FEW_FRAMES = 6
 _MORE_FRAMES = 2
 _PERCENT = range(100)
-#: What the second and the fourth header byte of a clip's first two frames must agree in, or ffmpeg takes the first for junk: version
-#: and layer; mode, copyright, original, emphasis. (The sample rate, in the third, is one for a segment.)
-_ALIKE_SECOND, _ALIKE_FOURTH = 0xFE, 0xCF
+#: Of the fourth header byte, what a clip's first two frames must agree in, or ffmpeg takes the first for junk: mode, copyright, original,
+#: emphasis. It compares version, layer and sample rate as well, which are one for a segment.
+_ALIKE = 0xCF
+#: Bytes of a frame that ffmpeg keeps at most, and more bytes than any frame asks for.
+_MOST_KEPT, _MUCH = 512, 1 << 10
+#: By samples of a frame and bytes of its side information, added up: by how many bits to shift the latter (clause 2.4.1.7) for
+#: `main_data_begin`, and for the 12 bits of `part2_3_length` of each channel of each granule.
+_LAYOUTS = {
+    1152 + 32: (247, ((224, 165), (106, 47))),
+    1152 + 17: (127, ((106,), (47,))),
+    576 + 17: (128, ((114, 51),)),
+    576 + 9: (64, ((51,),)),
+}
 #: Nine characters of which the first four make ffmpeg and the browsers honour delay and padding.
 _ENCODER = b"LAME clip"
+_FLAT = {key: (front, tuple(chain.from_iterable(granules))) for key, (front, granules) in _LAYOUTS.items()}
 
 
 class Clip(NamedTuple):
@@ -84,26 +95,26 @@ def cut(fd: int, span: Span, *, minimum: int = 1) -> Clip:
     before = lead * per_frame + first % per_frame
     made, copies, silents = b"", 0, 0
     try:
-        start = _start(fd, segment, begin, stop)
-        if start.lacks:
+        ranges, reservoir, held, head, alike = _start(fd, segment, begin, stop)
+        if held is not None:
             if begin and DECODER_DELAY <= first <= MAX_TRIM + DECODER_DELAY:
                 # From the segment's first frame on, a decoder misses in the clip what it misses in the source.
                 whole = _start(fd, segment, 0, stop)
-                if whole.alike and len(whole.ranges) == 1:
-                    begin, before, start = 0, first, whole
-            if begin or before < DECODER_DELAY or not start.alike:
-                made, copies, ranges = _mute(fd, segment, begin, stop, len(start.reservoir))
-                start = start._replace(ranges=ranges)
+                if whole[-1] and len(whole[0]) == 1:
+                    begin, before = 0, first
+                    ranges, reservoir, _, head, alike = whole
+            if begin or before < DECODER_DELAY or not alike:
+                made, copies, ranges = _mute(fd, segment, begin, stop, len(reservoir), held)
     except IndexError:
         raise SourceChangedError("the frames of the file are not where they were") from None
     # The delay field has no negative values: a silent frame makes room. It also stands where ffmpeg would take the lead for junk.
-    if copies or start.reservoir or before < DECODER_DELAY or not start.alike:
-        made = _silent_fronts(header, *start.head)[len(start.reservoir)] + start.reservoir + made
+    if reservoir or copies or before < DECODER_DELAY or not alike:
+        made = _silent_fronts(*head)[len(reservoir)] + reservoir + made
         before += per_frame
         silents = 1
     frames = stop - begin + silents
     front = length = segment.tag_length + len(made)
-    for low, high in start.ranges:
+    for low, high in ranges:
         length += high - low
     constant = segment.bitrate is not None
     seek_table = _even_seek_table if constant else _seek_table
@@ -119,17 +130,14 @@ def cut(fd: int, span: Span, *, minimum: int = 1) -> Clip:
         padding=frames * per_frame - before - samples + DECODER_DELAY,
         toc=seek_table(segment, begin + copies, stop, silents + copies, front, length),
     )
-    return Clip(tag + made, start.ranges, length, samples, frames)
+    return Clip(tag + made, ranges, length, samples, frames)
 
 
-class _Start(NamedTuple):
-    """Where the frames of a clip are, and what a cut has to know of the first of them."""
-
-    ranges: tuple[tuple[int, int], ...]  #: file ranges of all of them
-    reservoir: bytes  #: the main data in front of the first that it reaches back to, as far as the source has it
-    lacks: bool  #: whether it reaches further back than that
-    head: tuple[int, int, int]  #: of its header: the second byte, the sample rate's bits of the third, the fourth
-    alike: bool  #: whether ffmpeg sees that its successor is of one stream with it
+#: Where the frames of a clip are, and what a cut has to know of the first of them: the file ranges of all; the main data in front of the
+#: first that it reaches back to, as far as the source has it; how many bytes of that a decoder has, None where it is all that is asked
+#: for; of its header the second byte, the sample rate's bits of the third, and the fourth; whether ffmpeg sees that its successor is of
+#: one stream with it.
+_Start = tuple[tuple[tuple[int, int], ...], bytes, int | None, tuple[int, int, int], bool]
 
 
 def _start(fd: int, segment: Segment, begin: int, stop: int) -> _Start:
@@ -137,37 +145,107 @@ def _start(fd: int, segment: Segment, begin: int, stop: int) -> _Start:
     number = bisect_right(segment.starts, begin) - 1
     run = segment.runs[number]
     base, window, places = _follow(fd, segment, run, max(begin - segment.reach, run.first), begin)
-    place = places.pop()
+    place = places[-1]
     if window[place] != 0xFF:
         raise IndexError
     second, third, fourth = window[place + 1], window[place + 2], window[place + 3]
     side = place + (4 if second & 1 else 6)
     back = window[side] << 1 | window[side + 1] >> 7 if segment.header.version == 3 else window[side]
-    reservoir = _main_data(segment, window, places, place)
+    held: int | None = None
+    if back:
+        reservoir = _main_data(segment, window, places, back)
+        if len(reservoir) < back or not _is_continued(segment, window, places, back):
+            reservoir, held = _reservoir(fd, segment, number, window, places, back)
+            if held >= back:
+                held = None
+        reservoir = reservoir[-back:]
+    else:
+        reservoir = b""
+    end = run.first + run.frames
+    if begin + 1 < end:
+        place += segment.lengths[third]
+        differs = (window[place + 3] ^ fourth) & _ALIKE
+    elif begin + 1 < segment.frames:
+        differs = (os.pread(fd, 4, segment.runs[number + 1].anchors[0])[3] ^ fourth) & _ALIKE
+    else:
+        differs = 0
+    start = base + places[-1]
+    ranges = ((start, _offset(fd, segment, run, stop)),) if stop <= end else _ranges(fd, segment, begin, stop, start)
+    return ranges, reservoir, held, (second, third & 0x0C, fourth & _ALIKE), not differs
+
+
+def _is_continued(segment: Segment, window: bytes, places: list[int], back: int) -> bool:
+    """Whether the main data of the last frame at `places` begins where that of the others ended, or behind.
+
+    Where frames are missing in front of it, it asks for bytes that they had used.
+    """
+    header = segment.header
+    length = header.side_info_length
+    front, shifts = _FLAT[header.samples + length]
+    end = places[-1]
+    for place in places[-2::-1]:
+        side = place + (4 if window[place + 1] & 1 else 6)
+        bits = int.from_bytes(window[side : side + length], "big")
+        used = 7
+        for shift in shifts:
+            used += bits >> shift & 0xFFF
+        body = end - side - length
+        begin = bits >> front
+        if back > begin + body - (used >> 3):
+            return False
+        if back <= body:
+            return True
+        # It needs what lies before this frame, which is there if this one had what it needed.
+        back = begin
+        end = place
+    return len(places) > segment.reach
+
+
+def _reservoir(
+    fd: int, segment: Segment, number: int, window: bytes, places: list[int], back: int
+) -> tuple[bytes, int]:
+    """The main data in front of the last frame at `places`, and how many bytes of it a decoder that came this way has.
+
+    `number` is of the frame's run, and `back` is how far it reaches. The decoder is ffmpeg, which keeps what no frame has used.
+    """
+    reservoir = _main_data(segment, window, places, back)
+    rows = [(window, places)]
     while len(reservoir) < back and number:
         # The frame follows a gap: what the reservoir held then is the end of the run before.
         number -= 1
-        earlier = segment.runs[number]
-        last = earlier.first + earlier.frames - 1
-        offset, data, places = _follow(fd, segment, earlier, max(last - segment.reach, earlier.first), last)
-        reservoir = _main_data(segment, data, places, earlier.end - offset) + reservoir
-    lacks = len(reservoir) < back
-    reservoir = reservoir[-back:] if back else b""
-    if begin + 1 < run.first + run.frames:
-        following = place + segment.lengths[third]
-        differs = (window[following + 1] ^ second) & _ALIKE_SECOND or (window[following + 3] ^ fourth) & _ALIKE_FOURTH
-    elif begin + 1 < segment.frames:
-        after = os.pread(fd, 4, segment.runs[bisect_right(segment.starts, begin)].anchors[0])
-        differs = (after[1] ^ second) & _ALIKE_SECOND or (after[3] ^ fourth) & _ALIKE_FOURTH
+        run = segment.runs[number]
+        last = run.first + run.frames - 1
+        base, window, places = _follow(fd, segment, run, max(last - segment.reach, run.first), last)
+        places.append(run.end - base)
+        reservoir = _main_data(segment, window, places, segment.header.max_main_data_begin) + reservoir
+        rows.append((window, places))
+    # Where the reservoir is not long enough, all that there is was looked at: the decoder began with nothing.
+    held = 0 if len(reservoir) < back else _MUCH
+    for window, places in reversed(rows):
+        for place, following in pairwise(places):
+            held = _held(segment, window, place, following, held)
+    return reservoir, held
+
+
+def _held(segment: Segment, data: bytes, place: int, end: int, held: int) -> int:
+    """Bytes that a decoder keeps of its reservoir and the frame at `place`, which ends at `end`, if it had `held` before the frame."""
+    length = segment.header.side_info_length
+    side = place + (4 if data[place + 1] & 1 else 6)
+    front, granules = _LAYOUTS[segment.header.samples + length]
+    bits = int.from_bytes(data[side : side + length], "big")
+    back = bits >> front
+    lengths = [sum([bits >> shift & 0xFFF for shift in shifts]) for shifts in granules]
+    if back <= held:
+        used = (held - back) * 8
     else:
-        differs = 0
-    return _Start(
-        _ranges(fd, segment, begin, stop, base + place),
-        reservoir,
-        lacks,
-        (second, third & 0x0C, fourth & _ALIKE_FOURTH),
-        not differs,
-    )
+        # Granules are muted until the bytes that are missing must have gone by.
+        gone = held * 8
+        while lengths and gone >> 3 < back:
+            gone += lengths.pop(0)
+        used = max(0, gone - back * 8)
+    body = end - side - length
+    left = held + body - (used + sum(lengths) + 7 >> 3)
+    return left if left >= 0 else min(_MOST_KEPT, body)
 
 
 def _ranges(fd: int, segment: Segment, begin: int, stop: int, offset: int) -> tuple[tuple[int, int], ...]:
@@ -192,14 +270,14 @@ class _Muted(NamedTuple):
     ranges: tuple[tuple[int, int], ...]  #: file ranges of the frames behind them
 
 
-def _mute(fd: int, segment: Segment, begin: int, stop: int, held: int) -> _Muted:
-    """Copy the frames from `begin` on that reach back further than to the `held` bytes of main data in front of them.
+def _mute(fd: int, segment: Segment, begin: int, stop: int, there: int, held: int) -> _Muted:
+    """Copy the frames from `begin` on that reach back further than a decoder of the source can, which had `held` bytes before the first.
 
-    Decoders mute them in the source. A copy has no side information, which decodes to silence, and keeps the main data, which the
-    frames behind it need.
+    Decoders mute them. A copy has no side information, which decodes to silence, and keeps the main data, which the frames behind it
+    need. In the clip there are `there` bytes of main data in front of the first.
     """
     header = segment.header
-    most = header.max_main_data_begin
+    mpeg1 = header.version == 3
     copies: list[bytes] = []
     number = begin
     while number < stop:
@@ -210,17 +288,27 @@ def _mute(fd: int, segment: Segment, begin: int, stop: int, held: int) -> _Muted
             raise IndexError
         frame = raw[: segment.lengths[raw[2]]]
         side = 4 if frame[1] & 1 else 6
-        back = frame[side] << 1 | frame[side + 1] >> 7 if most == 511 else frame[side]
+        back = frame[side] << 1 | frame[side + 1] >> 7 if mpeg1 else frame[side]
         if back <= held:
             return _Muted(b"".join(copies), len(copies), _ranges(fd, segment, number, stop, offset))
+        held = _held(segment, frame, 0, len(frame), held)
         # All that is there is asked for, or ffmpeg would forget it.
-        asked = (held << 7).to_bytes(2, "big") if most == 511 else bytes((held,))
+        asked = ((there << 7).to_bytes(2, "big") if mpeg1 else bytes((there,))).ljust(header.side_info_length, b"\0")
         body = frame[side + header.side_info_length :]
-        front = bytes((0xFF, frame[1] | 1, frame[2], frame[3])) + asked
-        copies.append(front.ljust(len(frame) - len(body), b"\0") + body)
-        held = min(most, held + len(body))
+        copies.append(frame[:4] + (_frame_crc(frame[2:4] + asked) if side == 6 else b"") + asked + body)
+        there = min(header.max_main_data_begin, there + len(body))
         number += 1
     return _Muted(b"".join(copies), len(copies), ())
+
+
+def _frame_crc(data: bytes) -> bytes:
+    """The CRC of a frame (clause 2.4.3.1) whose last two header bytes and side information are `data`."""
+    crc = 0xFFFF
+    for byte in data:
+        crc ^= byte << 8
+        for _ in range(8):
+            crc = crc << 1 ^ (0x18005 if crc & 0x8000 else 0)
+    return crc.to_bytes(2, "big")
 
 
 def _follow(fd: int, segment: Segment, run: Run, first: int, last: int) -> tuple[int, bytes, list[int]]:
@@ -255,12 +343,12 @@ def _offset(fd: int, segment: Segment, run: Run, frame: int) -> int:
     return base + places[0]
 
 
-def _main_data(segment: Segment, window: bytes, places: list[int], end: int) -> bytes:
-    """The main data areas of the frames at `places`, the last of which ends at `end`; no more of them than can be reached back to."""
+def _main_data(segment: Segment, window: bytes, places: list[int], missing: int) -> bytes:
+    """The main data areas of the frames at `places`, of which the last is where they end: of the nearest that have `missing` bytes."""
     areas: list[bytes] = []
-    missing = segment.header.max_main_data_begin
     plain = 4 + segment.header.side_info_length
-    for place in reversed(places):
+    end = places[-1]
+    for place in places[-2::-1]:
         area = window[place + (plain if window[place + 1] & 1 else plain + 2) : end]
         areas.append(area)
         missing -= len(area)
@@ -272,15 +360,17 @@ def _main_data(segment: Segment, window: bytes, places: list[int], end: int) -> 
 
 
 @lru_cache(maxsize=64)
-def _silent_fronts(header: FrameHeader, second: int, rate: int, fourth: int) -> tuple[bytes, ...]:
+def _silent_fronts(second: int, rate: int, fourth: int) -> tuple[bytes, ...]:
     """All but the reservoir of a silent frame (all side information zero), for each length of a reservoir.
 
-    `header` is one of the segment; the others are of the frame that follows, as `_Start` has them: ffmpeg wants the two alike.
+    The header bytes are those of the frame that follows, as `_start` finds them: ffmpeg wants the two alike.
     """
-    like = replace(header, raw=bytes((0xFF, second, rate, fourth)))
+    header = FrameHeader.parse(bytes((0xFF, second, 0x10 | rate, fourth)))
+    if header is None:
+        raise IndexError
     fronts = []
     for held in range(header.max_main_data_begin + 1):
-        raw = like.plain(4 + header.side_info_length + held)
+        raw = header.plain(4 + header.side_info_length + held)
         length = LENGTHS[header.version, header.sample_rate][raw[2]]
         fronts.append(raw + bytes(length - 4 - held))
     return tuple(fronts)
