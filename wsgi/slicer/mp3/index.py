@@ -177,7 +177,7 @@ def build_index(fd: int, *, previous: Index | None = None, deadline: float | Non
         # A tag that was not whole yet, and what looked like frames within it.
         previous = None
     if previous:
-        found = walk(fd, 0, bounds.end, deadline=deadline, resume=_thaw(previous))
+        found = walk(fd, 0, bounds.end, confirm=first.confirm, deadline=deadline, resume=_thaw(previous))
     else:
         found = walk(fd, start, bounds.end, confirm=first.confirm, deadline=deadline)
     end, tags = bounds.end, bounds.tags
@@ -261,7 +261,8 @@ def _first_frame(fd: int, begin: int, end: int) -> _First:
     behind = position + header.length
     following = find(behind)
     if following is None:
-        raise NotMp3Error("the file holds a tag frame and no audio")
+        error = diagnose.no_frames(fd, behind, end)
+        raise error if isinstance(error, UnsupportedMp3Error) else NotMp3Error("the file holds a tag frame and no audio")
     return _First(following[0], info, ((begin, position), (behind, following[0])), following[2])
 
 

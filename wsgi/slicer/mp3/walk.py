@@ -121,7 +121,7 @@ def walk(
     deadline: float | None = None,
     resume: Walk | None = None,
 ) -> Walk:
-    """Follow the frames from `position`, where one starts by the rule of `confirm` frames, to `end`.
+    """Follow the frames from `position`, where one starts, to `end`. A row of them has `confirm` frames at least (`find_frame`).
 
     With `resume`, a pass over the beginning of the same file, `position` is ignored and the pass goes on from its last remembered
     frame. `deadline` is a time.monotonic() value; past it the pass stops with `complete` False. Raises UnsupportedMp3Error on a file
@@ -152,7 +152,7 @@ def walk(
             raise UnsupportedMp3Error(f"the file is too damaged: its frames are interrupted more than {MAX_RUNS} times")
         if position + 4 > end:
             return Walk(segments, position, complete=True)
-        found = find_frame(fd, position, end, MAX_GAP, false_syncs=false_syncs)
+        found = find_frame(fd, position, end, MAX_GAP, false_syncs=false_syncs, confirm=confirm)
         if found is None:
             return Walk(segments, position, complete=True)
         position, header = found
