@@ -20,7 +20,7 @@ from typing import Self
 
 from fuzz.structure import stream
 from slicer.mp3 import Index, Mp3Error, Segment, Span, cut
-from support import decoders
+from support import decoders, streams
 from support.cutting import index_of, opened
 
 #: Cuts of each stream, and streams that are decoded together.
@@ -204,13 +204,14 @@ class Wanted:
         frame = segment.header.samples * self.channels
         total = segment.frames * frame
         ffmpeg, mpg123 = source.plain
-        if len(ffmpeg) == total - frame:
+        if len(ffmpeg) == total - frame and _differ(Path(source.reference).read_bytes()):
             # The first two frames differ: ffmpeg takes the first for junk.
             ffmpeg = array("f", [float("nan")]) * frame + ffmpeg
         self.whole = ffmpeg, mpg123
         if not len(ffmpeg) == len(mpg123) == total:
             self.whole = ()
-        plain = len(source.index.segments) == 1 and not source.index.gaps
+        # Behind junk in front decoders begin at other places than Slicer, by its rule (docs/engine.md).
+        plain = len(source.index.segments) == 1 and not source.index.gaps and not source.index.damage.leading_bytes
         if plain and not (info and info.frames is not None and info.frames < segment.frames):
             lengths = {len(each) for each in source.whole}
             wanted = segment.samples * self.channels
@@ -254,6 +255,12 @@ class Wanted:
                 if max(max(map(abs, part), default=0.0) for part in parts) > LOUDER * loudest + 1e-3:
                     return "wrong", f"{where}: noise in granule {group}"
         return "exact where decoders agree", ""
+
+
+def _differ(data: bytes) -> bool:
+    """Whether the first two frames differ in bits that ffmpeg compares."""
+    head = streams.header(data)
+    return head is not None and len(data) > head.size + 3 and bool((data[3] ^ data[head.size + 3]) & 0xCF)
 
 
 def _agree(one: "array[float]", other: "array[float]") -> bool:

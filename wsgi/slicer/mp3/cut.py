@@ -5,8 +5,8 @@ would be in: one frame in MPEG-1, two otherwise (the IMDCT's overlap and the 480
 ISO 11172-3 clause 2.4.3.4). The first of them may keep its main data up to 511 bytes before itself (main_data_begin,
 clause 2.4.2.7); those bytes stand in a silent frame in front, at its end, where the bit reservoir of the decoder finds them.
 
-Where the source begins, frames may reach back to bytes that nobody has. Decoders mute them, so a clip has them as the source has:
-from the source's first frame on, or, where that cannot be, as copies that say nothing.
+Where the source begins, or frames are missing in it, frames may reach back to bytes that nobody has. Decoders mute them, and a clip has
+copies of them that say nothing. The frames themselves will not do: what stands in front of them in a clip is not what is missing.
 """
 
 import os
@@ -20,7 +20,7 @@ from slicer.mp3 import infotag
 from slicer.mp3.errors import SourceChangedError, SpanTooShortError
 from slicer.mp3.header import LENGTHS, MAX_FRAME_LENGTH, FrameHeader
 from slicer.mp3.index import Run, Segment, Span
-from slicer.mp3.infotag import DECODER_DELAY, MAX_TRIM
+from slicer.mp3.infotag import DECODER_DELAY
 from slicer.mp3.walk import ANCHOR_FRAMES
 
 #: Clips of fewer frames than this get more of them, trimmed again by the padding: some decoders do not recognise shorter streams.
@@ -97,14 +97,7 @@ def cut(fd: int, span: Span, *, minimum: int = 1) -> Clip:
     try:
         ranges, reservoir, held, head, alike = _start(fd, segment, begin, stop)
         if held is not None:
-            if begin and DECODER_DELAY <= first <= MAX_TRIM + DECODER_DELAY:
-                # From the segment's first frame on, a decoder misses in the clip what it misses in the source.
-                whole = _start(fd, segment, 0, stop)
-                if whole[-1] and len(whole[0]) == 1:
-                    begin, before = 0, first
-                    ranges, reservoir, _, head, alike = whole
-            if begin or before < DECODER_DELAY or not alike:
-                made, copies, ranges = _mute(fd, segment, begin, stop, len(reservoir), held)
+            made, copies, ranges = _mute(fd, segment, begin, stop, len(reservoir), held)
     except IndexError:
         raise SourceChangedError("the frames of the file are not where they were") from None
     # The delay field has no negative values: a silent frame makes room. It also stands where ffmpeg would take the lead for junk.

@@ -262,7 +262,9 @@ def _first_frame(fd: int, begin: int, end: int) -> _First:
     following = find(behind)
     if following is None:
         error = diagnose.no_frames(fd, behind, end)
-        raise error if isinstance(error, UnsupportedMp3Error) else NotMp3Error("the file holds a tag frame and no audio")
+        raise (
+            error if isinstance(error, UnsupportedMp3Error) else NotMp3Error("the file holds a tag frame and no audio")
+        )
     return _First(following[0], info, ((begin, position), (behind, following[0])), following[2])
 
 
