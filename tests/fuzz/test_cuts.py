@@ -62,3 +62,11 @@ def test_decoders_that_disagree_are_told_apart():
     other[2000] = 0.5
     assert cuts._apart(quiet, other, 1) == {2, 3, 4}
     assert cuts._apart(quiet, quiet, 1) == set()
+
+
+@pytest.mark.parametrize("number", [5037, 5044])
+def test_streams_that_were_wrong_once(number):
+    """Frames joined where nothing fits, which both decoders mute, each for a reason of its own; muted frames that have a CRC."""
+    report = cuts.run(number, 1)
+    assert not report.findings
+    assert report.cuts
