@@ -204,14 +204,16 @@ class Wanted:
         frame = segment.header.samples * self.channels
         total = segment.frames * frame
         ffmpeg, mpg123 = source.plain
-        if len(ffmpeg) == total - frame and _differ(Path(source.reference).read_bytes()):
+        differ = _differ(Path(source.reference).read_bytes())
+        if differ and len(ffmpeg) == total - frame:
             # The first two frames differ: ffmpeg takes the first for junk.
             ffmpeg = array("f", [float("nan")]) * frame + ffmpeg
         self.whole = ffmpeg, mpg123
         if not len(ffmpeg) == len(mpg123) == total:
             self.whole = ()
-        # Behind junk in front decoders begin at other places than Slicer, by its rule (docs/engine.md).
-        plain = len(source.index.segments) == 1 and not source.index.gaps and not source.index.damage.leading_bytes
+        # Behind junk in front, and where the first frames differ, decoders begin at other places than Slicer by its rule (docs/engine.md).
+        in_front = source.index.damage.leading_bytes or differ
+        plain = len(source.index.segments) == 1 and not source.index.gaps and not in_front
         if plain and not (info and info.frames is not None and info.frames < segment.frames):
             lengths = {len(each) for each in source.whole}
             wanted = segment.samples * self.channels
