@@ -30,6 +30,8 @@ KINDS = (
     "mpeg1-32-mono-cbr64",
     "mpeg1-44-joint-vbr2",
     "mpeg2-22-joint-cbr64",
+    "mpeg1-48-crc-cbr128",
+    "switching",
 )
 SPANS = ("3.00001,5.20003", "0,1.5", "18.25,20")
 #: One step of 16 bits (and a hundredth, as Firefox divides what is above zero by 32767), and what decoders may differ by in floats.
@@ -60,21 +62,31 @@ def furthest(one, other):
     return max(map(abs, map(operator.sub, one, other)))
 
 
+def switching(path):
+    """A stream whose copyright bit changes in the frame in which the first span begins."""
+    data = bytearray(pathlib.Path(path).read_bytes())
+    for offset in streams.frames(data)[116:]:
+        data[offset + 3] ^= 8
+    return data
+
+
 @pytest.fixture(scope="module")
-def server(stream):
+def server(sources):
     """A server of these streams, whose answers pages of other origins may read."""
     media = folder()
     for kind in KINDS:
-        shutil.copy(stream(kind), f"{media}/{kind}.mp3")
+        shutil.copy(sources[kind], f"{media}/{kind}.mp3")
     with serving(media, environ={"SLICER_CORS_ORIGINS": "*"}) as running:
         yield running
     shutil.rmtree(media, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")
-def sources(stream):
+def sources(stream, tmp_path_factory):
     """The streams' files by their kind."""
-    return {kind: stream(kind) for kind in KINDS}
+    made = tmp_path_factory.mktemp("switching") / "switching.mp3"
+    made.write_bytes(switching(stream("mpeg1-44-stereo-cbr128")))
+    return {kind: str(made) if kind == "switching" else stream(kind) for kind in KINDS}
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -221,7 +221,15 @@ def test_info(server, place):
         "padding": stream["frames"] * 1152 - 576 - 882000,
         "tags": ["Info"],
         "segments": [stream],
-        "damage": {"gaps": 0, "gap_bytes": 0, "unread_bytes": 0, "claimed_frames": None},
+        "damage": {
+            "gaps": 0,
+            "gap_bytes": 0,
+            "leading_bytes": 0,
+            "dropped_frames": 0,
+            "other_layer_bytes": 0,
+            "unread_bytes": 0,
+            "claimed_frames": None,
+        },
     }
     assert info["encoder"].startswith("LAME")
     assert server.get(info["clips"] + "?t=1,2")[0] == 200

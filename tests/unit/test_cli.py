@@ -217,7 +217,15 @@ def test_info_is_json(slicer, cbr: str) -> None:
     known = json.loads(done.stdout)
     assert (known["duration"], known["samples"], known["sample_rate"]) == (20.0, 20 * 44_100, 44_100)
     assert (known["channels"], known["bitrate_mode"], known["bitrate"]) == (2, "constant", 128_000)
-    assert known["damage"] == {"gaps": 0, "gap_bytes": 0, "unread_bytes": 0, "claimed_frames": None}
+    assert known["damage"] == {
+        "gaps": 0,
+        "gap_bytes": 0,
+        "leading_bytes": 0,
+        "dropped_frames": 0,
+        "other_layer_bytes": 0,
+        "unread_bytes": 0,
+        "claimed_frames": None,
+    }
 
 
 def test_files_without_audio_are_one_line(slicer, tmp_path: Path) -> None:

@@ -272,10 +272,12 @@ def test_a_tag_that_was_not_whole_yet_is_no_audio_once_it_is(data: bytes, write:
 
 def test_a_tag_that_came_later_may_claim_what_was_audio(data: bytes, write: Write) -> None:
     """An APEv2 footer says how far back its tag goes: here to a place before the last frame that was there."""
-    path = write(data[:100_000])
+    held = bytearray(data)
+    held[30_000:30_008] = b"APETAGEX"  # its header, within the bytes of a frame
+    path = write(bytes(held[:100_000]))
     before = index_of(path)
-    footer = b"APETAGEX" + struct.pack("<IIII", 2000, len(data) + 32 - 30_000, 1, 0) + bytes(8)
-    Path(path).write_bytes(data + footer)
+    footer = b"APETAGEX" + struct.pack("<IIII", 2000, len(data) - 30_000, 1, 1 << 31) + bytes(8)
+    Path(path).write_bytes(held + footer)
     fresh = index_of(path)
     assert fresh.end == 30_000
     with opened(path) as fd:

@@ -43,6 +43,7 @@ def describe(index: Index) -> dict[str, Any]:
         "damage": {
             "gaps": len(gaps),
             "gap_bytes": sum(length for _, length in gaps),
+            **index.damage._asdict(),
             "unread_bytes": max(0, index.end - index.walked),
             "claimed_frames": claimed
             if claimed not in {None, sum(segment.frames for segment in index.segments)}

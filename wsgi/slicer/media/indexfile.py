@@ -7,12 +7,12 @@ from dataclasses import asdict
 from typing import Any
 
 from slicer.media.source import Identity
-from slicer.mp3 import Index, Run, Segment
+from slicer.mp3 import Damage, Index, Run, Segment
 from slicer.mp3.header import LENGTHS, FrameHeader
 from slicer.mp3.infotag import InfoTag, plan
 
 #: Changes with the form of these bytes or the meaning of what is in them; files of another version are made anew.
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _MAGIC = b"slicer index %d\n" % FORMAT_VERSION
 
 
@@ -28,6 +28,7 @@ def dump(identity: Identity, index: Index) -> bytes:
             "tags": index.tags,
             "end": index.end,
             "proof": index.proof,
+            "damage": index.damage,
         },
         "info": asdict(index.info) if index.info else None,
         "segments": [
@@ -93,7 +94,7 @@ def _load(data: bytes) -> tuple[Identity, Index] | None:
     return (
         Identity(**(identity | {"path": identity["path"].encode("latin-1")})),
         Index(
-            **(index | {"tags": tuple(index["tags"])}),
+            **(index | {"tags": tuple(index["tags"]), "damage": Damage(*index["damage"])}),
             segments=tuple(segments),
             info=InfoTag(**described["info"]) if described["info"] else None,
         ),

@@ -11,15 +11,16 @@ from slicer.mp3.errors import (
     SpanTooShortError,
     UnsupportedMp3Error,
 )
-from slicer.mp3.index import SECOND, Index, Run, Segment, Span, build_index, build_whole_index, has_grown
+from slicer.mp3.index import SECOND, Damage, Index, Run, Segment, Span, build_index, build_whole_index, has_grown
 
 #: Changes whenever the bytes of a clip change: part of every ETag.
-ENGINE_VERSION = "1"
+ENGINE_VERSION = "2"
 
 __all__ = [
     "ENGINE_VERSION",
     "SECOND",
     "Clip",
+    "Damage",
     "Index",
     "Mp3Error",
     "NotMp3Error",

@@ -2,6 +2,8 @@
 
 import struct
 from array import array
+from collections.abc import Callable
+from functools import lru_cache
 
 
 def _byte_table() -> list[int]:
@@ -25,9 +27,14 @@ def _word_table() -> "array[int]":
 _WORDS = _word_table()
 
 
+@lru_cache(maxsize=64)
+def _half_words(count: int) -> Callable[[bytes], tuple[int, ...]]:
+    return struct.Struct(f"<{count}H").unpack
+
+
 def crc16(data: bytes, crc: int = 0) -> int:
     """CRC-16 of an even number of bytes, 0..65535, going on from `crc`. Raises struct.error on an odd number."""
     words = _WORDS
-    for word in struct.unpack(f"<{len(data) >> 1}H", data):
+    for word in _half_words(len(data) >> 1)(data):
         crc = words[crc ^ word]
     return crc

@@ -4,17 +4,21 @@ A clip is `[tag frame][reservoir frame][lead][frames of the span]`. The lead is 
 would be in: one frame in MPEG-1, two otherwise (the IMDCT's overlap and the 480 samples that the synthesis filterbank remembers,
 ISO 11172-3 clause 2.4.3.4). The first of them may keep its main data up to 511 bytes before itself (main_data_begin,
 clause 2.4.2.7); those bytes stand in a silent frame in front, at its end, where the bit reservoir of the decoder finds them.
+
+Where the source begins, or frames are missing in it, frames may reach back to bytes that nobody has. Decoders mute them, and a clip has
+copies of them that say nothing. The frames themselves will not do: what stands in front of them in a clip is not what is missing.
 """
 
 import os
 from bisect import bisect_right
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import chain, pairwise
 from typing import NamedTuple
 
 from slicer.mp3 import infotag
 from slicer.mp3.errors import SourceChangedError, SpanTooShortError
-from slicer.mp3.header import LENGTHS, FrameHeader
+from slicer.mp3.header import LENGTHS, MAX_FRAME_LENGTH, FrameHeader
 from slicer.mp3.index import Run, Segment, Span
 from slicer.mp3.infotag import DECODER_DELAY
 from slicer.mp3.walk import ANCHOR_FRAMES
@@ -23,8 +27,22 @@ from slicer.mp3.walk import ANCHOR_FRAMES
 _FEW_FRAMES = 6
 _MORE_FRAMES = 2
 _PERCENT = range(100)
+#: Of the fourth header byte, what a clip's first two frames must agree in, or ffmpeg takes the first for junk: mode, copyright, original,
+#: emphasis. It compares version, layer and sample rate as well, which are one for a segment.
+_ALIKE = 0xCF
+#: Bytes of a frame that ffmpeg keeps at most, and more bytes than any frame asks for.
+_MOST_KEPT, _MUCH = 512, 1 << 10
+#: By samples of a frame and bytes of its side information, added up: by how many bits to shift the latter (clause 2.4.1.7) for
+#: `main_data_begin`, and for the 12 bits of `part2_3_length` of each channel of each granule.
+_LAYOUTS = {
+    1152 + 32: (247, ((224, 165), (106, 47))),
+    1152 + 17: (127, ((106,), (47,))),
+    576 + 17: (128, ((114, 51),)),
+    576 + 9: (64, ((51,),)),
+}
 #: Nine characters of which the first four make ffmpeg and the browsers honour delay and padding.
 _ENCODER = b"LAME clip"
+_FLAT = {key: (front, tuple(chain.from_iterable(granules))) for key, (front, granules) in _LAYOUTS.items()}
 
 
 class Clip(NamedTuple):
@@ -75,19 +93,22 @@ def cut(fd: int, span: Span, *, minimum: int = 1) -> Clip:
     if stop - begin < _FEW_FRAMES:
         stop = min(stop + _MORE_FRAMES, segment.frames)
     before = lead * per_frame + first % per_frame
-    silent = b""
+    made, copies, silents = b"", 0, 0
     try:
-        ranges, reservoir = _place(fd, segment, begin, stop)
+        ranges, reservoir, held, head, alike = _start(fd, segment, begin, stop)
+        if held is not None:
+            made, copies, ranges = _mute(fd, segment, begin, stop, len(reservoir), held)
     except IndexError:
         raise SourceChangedError("the frames of the file are not where they were") from None
-    if reservoir or before < DECODER_DELAY:  # the delay field has no negative values: a silent frame makes room
-        silent = _silent_frame(header, reservoir)
+    # The delay field has no negative values: a silent frame makes room. It also stands where ffmpeg would take the lead for junk.
+    if reservoir or copies or before < DECODER_DELAY or not alike:
+        made = _silent_fronts(*head)[len(reservoir)] + reservoir + made
         before += per_frame
-    silents = 1 if silent else 0
+        silents = 1
     frames = stop - begin + silents
-    front = length = segment.tag_length + len(silent)
-    for start, end in ranges:
-        length += end - start
+    front = length = segment.tag_length + len(made)
+    for low, high in ranges:
+        length += high - low
     constant = segment.bitrate is not None
     seek_table = _even_seek_table if constant else _seek_table
     tag = infotag.build(
@@ -100,49 +121,201 @@ def cut(fd: int, span: Span, *, minimum: int = 1) -> Clip:
         length=length,
         delay=before - DECODER_DELAY,
         padding=frames * per_frame - before - samples + DECODER_DELAY,
-        toc=seek_table(segment, begin, stop, silents, front, length),
+        toc=seek_table(segment, begin + copies, stop, silents + copies, front, length),
     )
-    return Clip(tag + silent, ranges, length, samples, frames)
+    return Clip(tag + made, ranges, length, samples, frames)
 
 
-def _place(fd: int, segment: Segment, begin: int, stop: int) -> tuple[tuple[tuple[int, int], ...], bytes]:
-    """The file ranges of the frames begin..stop-1, and the main data that the first of them has in front of it."""
+#: Where the frames of a clip are, and what a cut has to know of the first of them: the file ranges of all; the main data in front of the
+#: first that it reaches back to, as far as the source has it; how many bytes of that a decoder has, None where it is all that is asked
+#: for; of its header the second byte, the sample rate's bits of the third, and the fourth; whether ffmpeg sees that its successor is of
+#: one stream with it.
+_Start = tuple[tuple[tuple[int, int], ...], bytes, int | None, tuple[int, int, int], bool]
+
+
+def _start(fd: int, segment: Segment, begin: int, stop: int) -> _Start:
+    """Find the frames begin..stop-1, and what the first of them needs."""
     number = bisect_right(segment.starts, begin) - 1
     run = segment.runs[number]
     base, window, places = _follow(fd, segment, run, max(begin - segment.reach, run.first), begin)
-    place = places.pop()
+    place = places[-1]
     if window[place] != 0xFF:
         raise IndexError
-    side = place + (4 if window[place + 1] & 1 else 6)
+    second, third, fourth = window[place + 1], window[place + 2], window[place + 3]
+    side = place + (4 if second & 1 else 6)
     back = window[side] << 1 | window[side + 1] >> 7 if segment.header.version == 3 else window[side]
-    reservoir = _main_data(segment, window, places, place)
+    held: int | None = None
+    if back:
+        reservoir = _main_data(segment, window, places, back)
+        if len(reservoir) < back or not _is_continued(segment, window, places, back):
+            reservoir, held = _reservoir(fd, segment, number, window, places, back)
+            if held >= back:
+                held = None
+        reservoir = reservoir[-back:]
+    else:
+        reservoir = b""
+    end = run.first + run.frames
+    if begin + 1 < end:
+        place += segment.lengths[third]
+        differs = (window[place + 3] ^ fourth) & _ALIKE
+    elif begin + 1 < segment.frames:
+        differs = (os.pread(fd, 4, segment.runs[number + 1].anchors[0])[3] ^ fourth) & _ALIKE
+    else:
+        differs = 0
+    start = base + places[-1]
+    ranges = ((start, _offset(fd, segment, run, stop)),) if stop <= end else _ranges(fd, segment, begin, stop, start)
+    return ranges, reservoir, held, (second, third & 0x0C, fourth & _ALIKE), not differs
+
+
+def _is_continued(segment: Segment, window: bytes, places: list[int], back: int) -> bool:
+    """Whether the main data of the last frame at `places` begins where that of the others ended, or behind.
+
+    Where frames are missing in front of it, it asks for bytes that they had used.
+    """
+    header = segment.header
+    length = header.side_info_length
+    front, shifts = _FLAT[header.samples + length]
+    end = places[-1]
+    for place in places[-2::-1]:
+        side = place + (4 if window[place + 1] & 1 else 6)
+        bits = int.from_bytes(window[side : side + length], "big")
+        used = 7
+        for shift in shifts:
+            used += bits >> shift & 0xFFF
+        body = end - side - length
+        begin = bits >> front
+        if back > begin + body - (used >> 3):
+            return False
+        if back <= body:
+            return True
+        # It needs what lies before this frame, which is there if this one had what it needed.
+        back = begin
+        end = place
+    return len(places) > segment.reach
+
+
+def _reservoir(
+    fd: int, segment: Segment, number: int, window: bytes, places: list[int], back: int
+) -> tuple[bytes, int]:
+    """The main data in front of the last frame at `places`, and how many bytes of it a decoder that came this way has.
+
+    `number` is of the frame's run, and `back` is how far it reaches. The decoder is ffmpeg, which keeps what no frame has used.
+    """
+    reservoir = _main_data(segment, window, places, back)
+    rows = [(window, places)]
     while len(reservoir) < back and number:
         # The frame follows a gap: what the reservoir held then is the end of the run before.
         number -= 1
-        earlier = segment.runs[number]
-        last = earlier.first + earlier.frames - 1
-        _, window, places = _follow(fd, segment, earlier, max(last - segment.reach, earlier.first), last)
-        reservoir = _main_data(segment, window, places, len(window)) + reservoir
-    reservoir = reservoir[-back:] if back else b""
+        run = segment.runs[number]
+        last = run.first + run.frames - 1
+        base, window, places = _follow(fd, segment, run, max(last - segment.reach, run.first), last)
+        places.append(run.end - base)
+        reservoir = _main_data(segment, window, places, segment.header.max_main_data_begin) + reservoir
+        rows.append((window, places))
+    # Where the reservoir is not long enough, all that there is was looked at: the decoder began with nothing.
+    held = 0 if len(reservoir) < back else _MUCH
+    for window, places in reversed(rows):
+        for place, following in pairwise(places):
+            held = _held(segment, window, place, following, held)
+    return reservoir, held
+
+
+def _held(segment: Segment, data: bytes, place: int, end: int, held: int) -> int:
+    """Bytes that a decoder keeps of its reservoir and the frame at `place`, which ends at `end`, if it had `held` before the frame."""
+    length = segment.header.side_info_length
+    side = place + (4 if data[place + 1] & 1 else 6)
+    front, granules = _LAYOUTS[segment.header.samples + length]
+    bits = int.from_bytes(data[side : side + length], "big")
+    back = bits >> front
+    lengths = [sum([bits >> shift & 0xFFF for shift in shifts]) for shifts in granules]
+    if back <= held:
+        used = (held - back) * 8
+    else:
+        # Granules are muted until the bytes that are missing must have gone by.
+        gone = held * 8
+        while lengths and gone >> 3 < back:
+            gone += lengths.pop(0)
+        used = max(0, gone - back * 8)
+    body = end - side - length
+    left = held + body - (used + sum(lengths) + 7 >> 3)
+    return left if left >= 0 else min(_MOST_KEPT, body)
+
+
+def _ranges(fd: int, segment: Segment, begin: int, stop: int, offset: int) -> tuple[tuple[int, int], ...]:
+    """The file ranges of the frames begin..stop-1, the first of which is at `offset`."""
+    number = bisect_right(segment.starts, begin)
+    run = segment.runs[number - 1]
     if stop <= run.first + run.frames:
-        return ((base + place, _offset(fd, segment, run, stop)),), reservoir
-    ranges = [(base + place, run.end)]
-    for each in segment.runs[bisect_right(segment.starts, begin) :]:
+        return ((offset, _offset(fd, segment, run, stop)),)
+    ranges = [(offset, run.end)]
+    for each in segment.runs[number:]:
         if each.first >= stop:
             break
         ranges.append((each.anchors[0], _offset(fd, segment, each, min(stop, each.first + each.frames))))
-    return tuple(ranges), reservoir
+    return tuple(ranges)
+
+
+class _Muted(NamedTuple):
+    """The beginning of a clip whose first frames reach back to bytes that the source does not have."""
+
+    copies: bytes  #: of those frames, saying nothing
+    frames: int  #: how many they are
+    ranges: tuple[tuple[int, int], ...]  #: file ranges of the frames behind them
+
+
+def _mute(fd: int, segment: Segment, begin: int, stop: int, there: int, held: int) -> _Muted:
+    """Copy the frames from `begin` on that reach back further than a decoder of the source can, which had `held` bytes before the first.
+
+    Decoders mute them. A copy has no side information, which decodes to silence, and keeps the main data, which the frames behind it
+    need. In the clip there are `there` bytes of main data in front of the first.
+    """
+    header = segment.header
+    mpeg1 = header.version == 3
+    copies: list[bytes] = []
+    number = begin
+    while number < stop:
+        run = segment.runs[bisect_right(segment.starts, number) - 1]
+        offset = _offset(fd, segment, run, number)
+        raw = os.pread(fd, MAX_FRAME_LENGTH, offset)
+        if len(raw) < header.main_data_offset + 2:
+            raise IndexError
+        frame = raw[: segment.lengths[raw[2]]]
+        side = 4 if frame[1] & 1 else 6
+        back = frame[side] << 1 | frame[side + 1] >> 7 if mpeg1 else frame[side]
+        if back <= held:
+            return _Muted(b"".join(copies), len(copies), _ranges(fd, segment, number, stop, offset))
+        held = _held(segment, frame, 0, len(frame), held)
+        # All that is there is asked for, or ffmpeg would forget it.
+        asked = ((there << 7).to_bytes(2, "big") if mpeg1 else bytes((there,))).ljust(header.side_info_length, b"\0")
+        body = frame[side + header.side_info_length :]
+        copies.append(frame[:4] + (_frame_crc(frame[2:4] + asked) if side == 6 else b"") + asked + body)
+        there = min(header.max_main_data_begin, there + len(body))
+        number += 1
+    return _Muted(b"".join(copies), len(copies), ())
+
+
+def _frame_crc(data: bytes) -> bytes:
+    """The CRC of a frame (clause 2.4.3.1) whose last two header bytes and side information are `data`."""
+    crc = 0xFFFF
+    for byte in data:
+        crc ^= byte << 8
+        for _ in range(8):
+            crc = crc << 1 ^ (0x18005 if crc & 0x8000 else 0)
+    return crc.to_bytes(2, "big")
 
 
 def _follow(fd: int, segment: Segment, run: Run, first: int, last: int) -> tuple[int, bytes, list[int]]:
-    """Bytes of a run, their file offset, and the places in them of the frames first..last (numbers within the segment)."""
+    """Bytes of a run, their file offset, and the places in them of the frames first..last (numbers within the segment).
+
+    The bytes go on to the header behind the last of these frames.
+    """
     lengths = segment.lengths
     first -= run.first
     last -= run.first
     anchor, following = first // ANCHOR_FRAMES, last // ANCHOR_FRAMES + 1
     base = run.anchors[anchor]
     bound = run.anchors[following] if following < len(run.anchors) else run.end
-    window = os.pread(fd, bound - base, base)
+    window = os.pread(fd, bound + 4 - base, base)
     place = 0
     for _ in range(anchor * ANCHOR_FRAMES, first):
         place += lengths[window[place + 2]]
@@ -163,12 +336,12 @@ def _offset(fd: int, segment: Segment, run: Run, frame: int) -> int:
     return base + places[0]
 
 
-def _main_data(segment: Segment, window: bytes, places: list[int], end: int) -> bytes:
-    """The main data areas of the frames at `places`, the last of which ends at `end`; no more of them than can be reached back to."""
+def _main_data(segment: Segment, window: bytes, places: list[int], missing: int) -> bytes:
+    """The main data areas of the frames at `places`, of which the last is where they end: of the nearest that have `missing` bytes."""
     areas: list[bytes] = []
-    missing = segment.header.max_main_data_begin
     plain = 4 + segment.header.side_info_length
-    for place in reversed(places):
+    end = places[-1]
+    for place in places[-2::-1]:
         area = window[place + (plain if window[place + 1] & 1 else plain + 2) : end]
         areas.append(area)
         missing -= len(area)
@@ -179,14 +352,15 @@ def _main_data(segment: Segment, window: bytes, places: list[int], end: int) -> 
     return b"".join(areas)
 
 
-def _silent_frame(header: FrameHeader, reservoir: bytes) -> bytes:
-    """A frame of silence (all side information zero) that ends in the bytes of `reservoir`."""
-    return _silent_fronts(header)[len(reservoir)] + reservoir
-
-
 @lru_cache(maxsize=64)
-def _silent_fronts(header: FrameHeader) -> tuple[bytes, ...]:
-    """All but the reservoir of a silent frame, for each length of a reservoir."""
+def _silent_fronts(second: int, rate: int, fourth: int) -> tuple[bytes, ...]:
+    """All but the reservoir of a silent frame (all side information zero), for each length of a reservoir.
+
+    The header bytes are those of the frame that follows, as `_start` finds them: ffmpeg wants the two alike.
+    """
+    header = FrameHeader.parse(bytes((0xFF, second, 0x10 | rate, fourth)))
+    if header is None:
+        raise IndexError
     fronts = []
     for held in range(header.max_main_data_begin + 1):
         raw = header.plain(4 + header.side_info_length + held)
@@ -205,8 +379,8 @@ def _line(body: int, silents: int, front: int, length: int) -> bytes:
 
     Clips of one duration share few of these, and one costs as much as reading the clip.
     """
-    per_frame = (length - front << 24) // (body * length)
-    start = max(0, (front << 24) // length - silents * per_frame)
+    per_frame = (length - front << 24) // (max(1, body) * length)
+    start = min(max(0, (front << 24) // length - silents * per_frame), (1 << 24) - 1)
     step = ((1 << 24) - start) // 100
     return bytes([(start + step * percent) >> 16 for percent in _PERCENT])
 
@@ -214,7 +388,7 @@ def _line(body: int, silents: int, front: int, length: int) -> bytes:
 def _seek_table(segment: Segment, begin: int, stop: int, silents: int, front: int, length: int) -> bytes:
     """The seek table from the remembered offsets, straight lines between them; garbage between runs is left out by guess."""
     run = segment.runs[bisect_right(segment.starts, begin) - 1]
-    if stop > run.first + run.frames:
+    if stop > run.first + run.frames or begin == stop:
         return _even_seek_table(segment, begin, stop, silents, front, length)
     low, high = (begin - run.first) // ANCHOR_FRAMES, -(-(stop - run.first) // ANCHOR_FRAMES)
     offsets = run.anchors[low : high + 1].tolist()

@@ -3,20 +3,14 @@
 import os
 import re
 
+from slicer.mp3 import survey
 from slicer.mp3.errors import Mp3Error, NotMp3Error, UnsupportedMp3Error
 
 _SCAN = 1 << 16
-_CONFIRM = 3
 _MAX_PLACES = 2000
 _SYNC = re.compile(rb"\xff[\xe2-\xe7\xf2-\xf7\xfa-\xff]", re.DOTALL)
-_RATES = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_025, 12_000, 8_000)}
-# Kilobits per second by (is MPEG-1, layer bits): ISO 11172-3 clause 2.4.2.3, ISO 13818-3 clause 2.4.2.3.
-_KILOBITS = {
-    (True, 3): tuple(range(32, 449, 32)),
-    (True, 2): (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
-    (False, 3): (32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256),
-    (False, 2): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
-}
+#: Frames in a row that name a layer, or say that Layer III changes within.
+_CONFIRM = 4
 _LONGEST_FREE_FRAME = 8192
 
 
@@ -34,9 +28,18 @@ def no_frames(fd: int, start: int, end: int) -> Mp3Error:
             return UnsupportedMp3Error(
                 "the file is free-format MP3, whose frames have no length of their own: re-encode it to cut it"
             )
-        if layer > 1 and _is_layer(data, place):
+        if layer == 1 and (row := survey.layer3_row(data, place)).frames >= _CONFIRM and row.changes:
+            return changing()
+        if layer > 1 and survey.other_row(data, place).frames >= _CONFIRM:
             return NotMp3Error(f"the file is MPEG audio Layer {'II' if layer == 2 else 'I'}, not Layer III (MP3)")
     return NotMp3Error("the file holds no MP3 audio")
+
+
+def changing() -> UnsupportedMp3Error:
+    """The error for a file whose frames change too often to be streams."""
+    return UnsupportedMp3Error(
+        "the sample rate or the channels change from frame to frame: re-encode the file to cut it"
+    )
 
 
 def _is_free_format(data: bytes, place: int) -> bool:
@@ -59,19 +62,3 @@ def _again(data: bytes, head: bytes, place: int) -> int | None:
             return None
         if (data[position + 2] ^ head[2]) & ~2 == 0:
             return position
-
-
-def _is_layer(data: bytes, place: int) -> bool:
-    """Whether frames of one version, layer and rate follow each other from here."""
-    kind = data[place + 1] & 0xFE
-    for _ in range(_CONFIRM):
-        if place + 3 > len(data) or data[place] != 0xFF or data[place + 1] & 0xFE != kind:
-            return False
-        version, layer, third = data[place + 1] >> 3 & 3, data[place + 1] >> 1 & 3, data[place + 2]
-        if version == 1 or third >> 4 in {0, 15} or third >> 2 & 3 == 3:
-            return False
-        bits = _KILOBITS[version == 3, layer][(third >> 4) - 1] * 1000
-        rate = _RATES[version][third >> 2 & 3]
-        padding = third >> 1 & 1
-        place += (12 * bits // rate + padding) * 4 if layer == 3 else 144 * bits // rate + padding
-    return True

@@ -8,7 +8,7 @@ from fractions import Fraction
 from itertools import accumulate, pairwise
 from typing import NamedTuple
 
-from slicer.mp3 import diagnose, infotag
+from slicer.mp3 import diagnose, infotag, survey
 from slicer.mp3.errors import (
     NotMp3Error,
     SpanCrossesSegmentsError,
@@ -20,8 +20,11 @@ from slicer.mp3.infotag import DECODER_DELAY, InfoTag
 from slicer.mp3.tags import audio_bounds
 from slicer.mp3.walk import (
     ANCHOR_FRAMES,
+    CONFIRM_FEW,
+    CONFIRM_FRAMES,
     FIRST_FRAME_SCAN,
     MAX_FALSE_SYNCS,
+    MAX_SEGMENTS,
     RunWalk,
     SegmentWalk,
     Walk,
@@ -34,6 +37,8 @@ from slicer.mp3.walk import (
 SECOND = 1_000_000_000
 #: How many samples of how many bytes, spread over a file, say that a larger one is the same file, grown.
 _SAMPLES, _SAMPLE = 256, 128
+#: Bytes below which a hole holds no two frames.
+_SMALLEST_HOLE = 48
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +73,14 @@ class Segment:
         return Fraction(self.samples, self.header.sample_rate)
 
 
+class Damage(NamedTuple):
+    """What there is beside frames that are cut, tags and gaps."""
+
+    leading_bytes: int  #: before the first frame, tags not counted
+    dropped_frames: int  #: frames of Layer III between or around the others, too few in a row to be followed
+    other_layer_bytes: int  #: bytes there of MPEG audio of Layer I or II
+
+
 class Span(NamedTuple):
     """Samples first..last-1 of one segment, counted from its first audible sample."""
 
@@ -89,6 +102,7 @@ class Index:
     tags: tuple[str, ...]
     end: int  #: offset behind the last byte that may belong to a frame; tags follow
     proof: int  #: checksum of samples spread over the frames
+    damage: Damage
 
     @property
     def seconds(self) -> Fraction:
@@ -157,24 +171,41 @@ def build_index(fd: int, *, previous: Index | None = None, deadline: float | Non
     if previous and bounds.end < previous.walked:
         # What looked like frames is now a tag's, or so it says.
         previous = None
-    if previous and previous.size == size:
-        start, info = previous.start, previous.info
-    else:
-        start, info = _first_frame(fd, bounds.start, bounds.end)
-        if previous and (start, info) != (previous.start, previous.info):
-            # A tag that was not whole yet, and what looked like frames within it.
-            previous = None
+    first = _first_frame(fd, bounds.start, bounds.end)
+    start, info = first.start, first.info
+    if previous and (start, info) != (previous.start, previous.info):
+        # A tag that was not whole yet, and what looked like frames within it.
+        previous = None
     if previous:
-        found = walk(fd, 0, bounds.end, deadline=deadline, resume=_thaw(previous))
+        found = walk(fd, 0, bounds.end, confirm=first.confirm, deadline=deadline, resume=_thaw(previous))
     else:
-        found = walk(fd, start, bounds.end, deadline=deadline)
+        found = walk(fd, start, bounds.end, confirm=first.confirm, deadline=deadline)
     end, tags = bounds.end, bounds.tags
     reached = frames_reach(fd, found, bounds.ends) if found.complete else None
     if reached is not None:
         end, tags = reached, bounds.tags[: bounds.ends.index(reached) - len(bounds.ends)]
-        found = walk(fd, start, end, deadline=deadline)
+        found = walk(fd, start, end, confirm=first.confirm, deadline=deadline)
     segments = _freeze(found.segments, info)
-    return Index(size, start, found.walked, found.complete, segments, info, tags, end, _proof(fd, start, segments))
+    damage = _damage(fd, first.holes, found, segments, end)
+    return Index(
+        size, start, found.walked, found.complete, segments, info, tags, end, _proof(fd, start, segments), damage
+    )
+
+
+def _damage(
+    fd: int, leading: tuple[tuple[int, int], ...], found: Walk, segments: tuple[Segment, ...], end: int
+) -> Damage:
+    """Look into the holes of a file that is walked. Raises UnsupportedMp3Error where the frames there change all the time."""
+    before = sum(end - begin for begin, end in leading)
+    if not found.complete:
+        return Damage(before, 0, 0)
+    runs = [run for segment in segments for run in segment.runs]
+    holes = [*leading, *((a.end, b.anchors[0]) for a, b in pairwise(runs)), (runs[-1].end, end)]
+    seen = survey.survey(fd, [(low, high) for low, high in holes if high - low >= _SMALLEST_HOLE])
+    frames = sum(run.frames for run in runs)
+    if seen.changes > MAX_SEGMENTS or (seen.changes > 1 and seen.dropped_frames > frames):
+        raise diagnose.changing()
+    return Damage(before, seen.dropped_frames, seen.other_layer_bytes)
 
 
 def has_grown(fd: int, index: Index) -> bool:
@@ -197,30 +228,51 @@ def _begins_like(fd: int, index: Index) -> bool:
     return os.fstat(fd).st_size >= index.size and _proof(fd, index.start, index.segments) == index.proof
 
 
-def _first_frame(fd: int, start: int, end: int) -> tuple[int, InfoTag | None]:
-    """Where the audio frames begin, and what the tag frame before them says."""
+class _First(NamedTuple):
+    """Where the audio frames begin."""
+
+    start: int  #: offset of the first, the tag frame not counted
+    info: InfoTag | None  #: what the tag frame before it says
+    holes: tuple[tuple[int, int], ...]  #: offsets of what lies before it and is neither a tag nor a tag frame
+    confirm: int  #: frames in a row by which it was known
+
+
+def _first_frame(fd: int, begin: int, end: int) -> _First:
+    """Find the first audio frame at or after `begin`, which is behind the tags. Raises what `diagnose` finds where there is none."""
     false_syncs = [MAX_FALSE_SYNCS]
-    found = _tag_frame(fd, start) or find_frame(fd, start, end, FIRST_FRAME_SCAN, false_syncs=false_syncs)
-    if found is None and start > 10:
-        # A tag's size may lie: its audio may begin before the place it names.
-        found = find_frame(fd, 10, end, FIRST_FRAME_SCAN, false_syncs=false_syncs)
+
+    def find(position: int) -> tuple[int, FrameHeader, int] | None:
+        for confirm in (CONFIRM_FRAMES, CONFIRM_FEW):
+            if found := find_frame(fd, position, end, FIRST_FRAME_SCAN, false_syncs=false_syncs, confirm=confirm):
+                return *found, confirm
+        return None
+
+    found = _tag_frame(fd, begin) or find(begin)
     if found is None:
-        raise diagnose.no_frames(fd, start, end)
-    position, header = found
+        # A tag's size may lie: its audio may begin before the place it names.
+        found = find(10) if begin > 10 else None
+        if found is None:
+            raise diagnose.no_frames(fd, begin, end)
+        begin = 10
+    position, header, confirm = found
     info = infotag.parse(header, os.pread(fd, header.length, position))
     if info is None:
-        return position, None
-    following = find_frame(fd, position + header.length, end, FIRST_FRAME_SCAN, false_syncs=false_syncs)
+        return _First(position, None, ((begin, position),), confirm)
+    behind = position + header.length
+    following = find(behind)
     if following is None:
-        raise NotMp3Error("the file holds a tag frame and no audio")
-    return following[0], info
+        error = diagnose.no_frames(fd, behind, end)
+        raise (
+            error if isinstance(error, UnsupportedMp3Error) else NotMp3Error("the file holds a tag frame and no audio")
+        )
+    return _First(following[0], info, ((begin, position), (behind, following[0])), following[2])
 
 
-def _tag_frame(fd: int, start: int) -> tuple[int, FrameHeader] | None:
+def _tag_frame(fd: int, start: int) -> tuple[int, FrameHeader, int] | None:
     """A frame at this very place that holds a tag: the tag makes it one, whatever follows."""
     frame = os.pread(fd, MAX_FRAME_LENGTH, start)
     header = FrameHeader.parse(frame[:4])
-    return (start, header) if header and infotag.parse(header, frame[: header.length]) else None
+    return (start, header, CONFIRM_FRAMES) if header and infotag.parse(header, frame[: header.length]) else None
 
 
 def _freeze(walks: list[SegmentWalk], info: InfoTag | None) -> tuple[Segment, ...]:
@@ -235,13 +287,14 @@ def _freeze(walks: list[SegmentWalk], info: InfoTag | None) -> tuple[Segment, ..
         if not frames:
             continue
         per_frame = found.first.samples
-        skip, padding = 0, 0
+        skip, stop = 0, frames * per_frame
         if number == 0 and info:
             skip = info.skip
-            # A count that is not what is there means another file's tag, a lost end or a joined one: its padding lies elsewhere.
-            if info.padding is not None and info.frames == frames and len(walks) == 1:
-                padding = max(0, info.padding - DECODER_DELAY)
-        samples = max(0, frames * per_frame - skip - padding)
+            # Decoders count from the claim. Where fewer frames are claimed than there are, it is another file's tag or a joined one:
+            # what decoders leave out lies within the audio, and is there.
+            if info.padding is not None and info.frames is not None and info.frames >= frames and len(walks) == 1:
+                stop = min(stop, info.frames * per_frame - max(0, info.padding - DECODER_DELAY))
+        samples = max(0, stop - skip)
         smallest = found.first.smallest_main_data
         if found.bitrate is not None:
             smallest = found.first.length - 1 - found.first.main_data_offset - 2

@@ -19,10 +19,10 @@ MAX_TRIM = 4095
 _TRUSTED = (b"LAME", b"Lavf", b"Lavc")
 _TOC_LENGTH = 100
 _LAME_LENGTH = 36
-#: Name, flags, frames, bytes, seek table.
-_FRONT = struct.Struct(">4sIII100s")
-#: Quality; encoder, method, (lowpass .. bitrate), delay and padding, (misc .. preset), length, music CRC.
-_REST = struct.Struct(">I9sB11x3s4xIH")
+#: Name, flags, frames, bytes, seek table, quality; encoder, method, (lowpass .. flags).
+_FRONT = struct.Struct(">4sIII100sI9sB10x")
+#: (Bitrate), delay and padding, (misc .. preset), length, music CRC.
+_REST = struct.Struct(">x3s4xIH")
 _TAG_LENGTH = _FRONT.size + _REST.size + 2
 
 
@@ -99,14 +99,17 @@ def build(
     `delay` and `padding` are samples in 0..4095. `toc` is 100 bytes: for each percent of the duration its place, in 256ths of the
     length. The music CRC stays 0: it would take reading every byte of the audio, and no decoder asks for it.
     """
-    front, crc = _front(raw, header.side_info_length, b"Info" if constant else b"Xing", frames, length, toc)
-    rest = _REST.pack(0, encoder, 1 if constant else 0, (delay << 12 | padding).to_bytes(3, "big"), length, 0)
+    front, crc = _front(raw, header.side_info_length, constant, frames, length, toc, encoder)
+    rest = _REST.pack((delay << 12 | padding).to_bytes(3, "big"), length, 0)
     return (front + rest + crc16(rest, crc).to_bytes(2, "big")).ljust(size, b"\0")
 
 
 @lru_cache(maxsize=4096)
-def _front(raw: bytes, side: int, name: bytes, frames: int, length: int, toc: bytes) -> tuple[bytes, int]:
-    """The tag frame up to its seek table, and the CRC of that: the same for many clips of one duration."""
-    front = raw + bytes(side) + _FRONT.pack(name, 0x0F, frames, length, toc)
+def _front(
+    raw: bytes, side: int, constant: bool, frames: int, length: int, toc: bytes, encoder: bytes
+) -> tuple[bytes, int]:
+    """The tag frame up to its bitrate, and the CRC of that: the same for many clips of one duration."""
+    name = b"Info" if constant else b"Xing"
+    front = raw + bytes(side) + _FRONT.pack(name, 0x0F, frames, length, toc, 0, encoder, 1 if constant else 0)
     # A zero byte in front leaves a CRC that starts at 0 as it is, and makes the length even.
     return front, crc16(front if len(front) % 2 == 0 else b"\0" + front)

@@ -1,7 +1,8 @@
 """Where the audio of a file lies between the tags that may stand before and after it.
 
 ID3v2 (id3.org, id3v2.4.0-structure), ID3v1 with its "TAG+" extension, APEv2 and Lyrics3 v1 and v2. Sizes in tags lie, so none is
-followed past the end of the file, and their number is bounded.
+followed past the end of the file, and their number is bounded. An APE tag is believed only if both of its ends are there: decoders look
+for frames and not for its size, so one that lies would take away audio that they play.
 """
 
 import os
@@ -9,6 +10,8 @@ import struct
 from dataclasses import dataclass
 
 _MAX_TAGS = 16
+_MAX_APE_ITEMS = 1024
+_APE_HAS_HEADER, _APE_HAS_NO_FOOTER = 1 << 31, 1 << 30
 _LYRICS3_V1_LIMIT = 5100 + 11 + 9
 
 
@@ -43,10 +46,11 @@ def _skip_front(fd: int, size: int) -> tuple[int, list[str]]:
         if head[:3] == b"ID3" and len(head) >= 10 and head[3] != 0xFF and head[4] != 0xFF:
             length = _syncsafe(head[6:10])
             # A size past the end is a lie: look for frames right behind the tag's own header.
-            total = 10 if length is None else 10 + length + (10 if head[5] & 0x10 else 0)
+            # The flag of a footer is one of version 4; before it means nothing, or something else.
+            total = 10 if length is None else 10 + length + (10 if head[3] == 4 and head[5] & 0x10 else 0)
             names.append(f"ID3v2.{head[3]}")
         elif head[:8] == b"APETAGEX" and len(head) == 32:
-            total = 32 + struct.unpack_from("<I", head, 12)[0]
+            total = _ape_front(fd, head, position, size)
             names.append("APEv2")
         else:
             break
@@ -62,7 +66,7 @@ def _skip_back(fd: int, start: int, end: int) -> tuple[int, list[str], list[int]
     ends: list[int] = []
     for _ in range(_MAX_TAGS):
         tail = os.pread(fd, min(160, end - start), max(start, end - 160))
-        found = _id3v1(fd, tail, start, end) or _apev2(tail, start, end) or _lyrics3(fd, tail, start, end)
+        found = _id3v1(fd, tail, start, end) or _apev2(fd, tail, start, end) or _lyrics3(fd, tail, start, end)
         if not found:
             break
         ends.append(end)
@@ -80,14 +84,41 @@ def _id3v1(fd: int, tail: bytes, start: int, end: int) -> tuple[int, str] | None
     return end - 128, "ID3v1"
 
 
-def _apev2(tail: bytes, start: int, end: int) -> tuple[int, str] | None:
+def _apev2(fd: int, tail: bytes, start: int, end: int) -> tuple[int, str] | None:
     if len(tail) < 32 or tail[-32:-24] != b"APETAGEX":
         return None
-    version, length, _, flags = struct.unpack("<4I", tail[-24:-8])
-    total = length + (32 if flags & 0x8000_0000 else 0)
-    if not 32 <= total <= end - start:
+    version, length, items, flags = struct.unpack("<4I", tail[-24:-8])
+    begin = end - length - (32 if flags & _APE_HAS_HEADER else 0)
+    if length < 32 or begin < start:
         return end - 32, "APEv2"
-    return end - total, "APEv1" if version == 1000 else "APEv2"
+    headed = flags & _APE_HAS_HEADER
+    believed = os.pread(fd, 8, begin) == b"APETAGEX" if headed else _ape_items(fd, begin, end - 32, items) == end - 32
+    # Where the other end is not where it says, the footer alone is no audio.
+    return begin if believed else end - 32, "APEv1" if version == 1000 else "APEv2"
+
+
+def _ape_front(fd: int, head: bytes, position: int, size: int) -> int:
+    """Bytes of an APE tag in front whose header is at `position`: of the header alone where its other end is not where it says."""
+    length, items, flags = struct.unpack_from("<3I", head, 12)
+    if not flags & _APE_HAS_NO_FOOTER:
+        return 32 + length if length >= 32 and os.pread(fd, 8, position + length) == b"APETAGEX" else 32
+    end = _ape_items(fd, position + 32, min(size, position + 32 + length), items)
+    return 32 if end is None else end - position
+
+
+def _ape_items(fd: int, position: int, end: int, count: int) -> int | None:
+    """The offset behind `count` items of an APE tag (size, flags, key, zero, value), or None if they are none or go past `end`."""
+    if count > _MAX_APE_ITEMS:
+        return None
+    for _ in range(count):
+        head = os.pread(fd, 8 + 256, position)
+        key = head.find(b"\0", 8) - 8
+        if not 2 <= key <= 255 or not all(0x20 <= byte <= 0x7E for byte in head[8 : 8 + key]):
+            return None
+        position += 8 + key + 1 + int.from_bytes(head[:4], "little")
+        if position > end:
+            return None
+    return position
 
 
 def _lyrics3(fd: int, tail: bytes, start: int, end: int) -> tuple[int, str] | None:

@@ -19,8 +19,9 @@ from slicer.mp3.header import LENGTHS, MAX_FRAME_LENGTH, SYNC_PATTERN, FrameHead
 ANCHOR_FRAMES = 16
 #: Bytes that may lie before the first frame, tags not counted.
 FIRST_FRAME_SCAN = 1 << 20
-#: Frames in a row that make four bytes a frame header and not an accident.
+#: Frames in a row that make four bytes a frame header and not an accident; how few are enough in a file that has not so many.
 CONFIRM_FRAMES = 4
+CONFIRM_FEW = 2
 #: Places that may look like frames and are none, runs of frames, and segments, before a file counts as too damaged.
 MAX_FALSE_SYNCS = 10_000
 MAX_RUNS = 4096
@@ -68,8 +69,12 @@ class Walk:
     complete: bool
 
 
-def find_frame(fd: int, start: int, end: int, bound: int, *, false_syncs: list[int]) -> tuple[int, FrameHeader] | None:
+def find_frame(
+    fd: int, start: int, end: int, bound: int, *, false_syncs: list[int], confirm: int = CONFIRM_FRAMES
+) -> tuple[int, FrameHeader] | None:
     """The first frame at or after `start`, looking at no more than `bound` bytes; None if there is none.
+
+    It is one if it begins a row of `confirm` frames of one kind, or of fewer up to the end.
 
     `false_syncs` is a list of one number, how many false places may still be met; UnsupportedMp3Error when it is used up.
     """
@@ -79,7 +84,7 @@ def find_frame(fd: int, start: int, end: int, bound: int, *, false_syncs: list[i
         for match in _SYNC.finditer(data):
             place = position + match.start()
             header = FrameHeader.parse(match.group())
-            if header and _is_confirmed(fd, place, header, end):
+            if header and _is_confirmed(fd, place, header, end, confirm):
                 return place, header
             false_syncs[0] -= 1
             if false_syncs[0] < 0:
@@ -90,11 +95,11 @@ def find_frame(fd: int, start: int, end: int, bound: int, *, false_syncs: list[i
     return None
 
 
-def _is_confirmed(fd: int, position: int, header: FrameHeader, end: int) -> bool:
+def _is_confirmed(fd: int, position: int, header: FrameHeader, end: int, confirm: int) -> bool:
     """Whether frames of one kind follow from here: enough of them, or up to the end exactly."""
-    window = os.pread(fd, CONFIRM_FRAMES * MAX_FRAME_LENGTH + 4, position)
+    window = os.pread(fd, confirm * MAX_FRAME_LENGTH + 4, position)
     place = 0
-    for count in range(CONFIRM_FRAMES):
+    for count in range(confirm):
         if position + place == end:
             return True
         following = FrameHeader.parse(window[place : place + 4])
@@ -102,13 +107,21 @@ def _is_confirmed(fd: int, position: int, header: FrameHeader, end: int) -> bool
             return False
         place += following.length
         if position + place > end:
-            # The last frame is cut short: two whole ones before it are enough.
-            return count >= 2
+            # The last frame is cut short: two whole ones before it are enough, or one where few are.
+            return count >= min(2, confirm - 1)
     return True
 
 
-def walk(fd: int, position: int, end: int, *, deadline: float | None = None, resume: Walk | None = None) -> Walk:
-    """Follow the frames from `position`, where one starts, to `end`.
+def walk(
+    fd: int,
+    position: int,
+    end: int,
+    *,
+    confirm: int = CONFIRM_FRAMES,
+    deadline: float | None = None,
+    resume: Walk | None = None,
+) -> Walk:
+    """Follow the frames from `position`, where one starts, to `end`. A row of them has `confirm` frames at least (`find_frame`).
 
     With `resume`, a pass over the beginning of the same file, `position` is ignored and the pass goes on from its last remembered
     frame. `deadline` is a time.monotonic() value; past it the pass stops with `complete` False. Raises UnsupportedMp3Error on a file
@@ -117,7 +130,7 @@ def walk(fd: int, position: int, end: int, *, deadline: float | None = None, res
     false_syncs = [MAX_FALSE_SYNCS]
     if resume is None:
         segments: list[SegmentWalk] = []
-        found = find_frame(fd, position, end, 1, false_syncs=false_syncs)
+        found = find_frame(fd, position, end, 1, false_syncs=false_syncs, confirm=confirm)
         if found is None:
             raise ValueError("no frame starts at this position")
         segments.append(SegmentWalk(found[1], found[1].bitrate))
@@ -139,7 +152,7 @@ def walk(fd: int, position: int, end: int, *, deadline: float | None = None, res
             raise UnsupportedMp3Error(f"the file is too damaged: its frames are interrupted more than {MAX_RUNS} times")
         if position + 4 > end:
             return Walk(segments, position, complete=True)
-        found = find_frame(fd, position, end, MAX_GAP, false_syncs=false_syncs)
+        found = find_frame(fd, position, end, MAX_GAP, false_syncs=false_syncs, confirm=confirm)
         if found is None:
             return Walk(segments, position, complete=True)
         position, header = found
