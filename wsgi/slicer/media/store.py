@@ -122,7 +122,8 @@ class IndexStore:
             # The folder may have been taken away while the server runs.
             os.makedirs(os.path.join(self._folder, "locks"), exist_ok=True)
             place = os.path.join(self._folder, "locks", f"{number:02d}")
-            fd = os.open(place, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            # No link is followed: nothing is made elsewhere, whoever runs this.
+            fd = os.open(place, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
         except OSError:
             # No place to write, so nothing to share: each process builds for itself, one index at a time.
             if not self._building.acquire(timeout=max(0.0, deadline - time.monotonic())):
@@ -141,7 +142,7 @@ class IndexStore:
 
     def _read(self, path: str) -> tuple[Identity, Index] | None:
         try:
-            with open(path, "rb") as file:
+            with open(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW), "rb") as file:
                 data = file.read()
         except OSError:
             return None
