@@ -24,6 +24,7 @@ from slicer.mp3.walk import (
     MAX_FALSE_SYNCS,
     RunWalk,
     SegmentWalk,
+    Told,
     Walk,
     find_frame,
     frames_reach,
@@ -144,11 +145,14 @@ class Index:
         )
 
 
-def build_index(fd: int, *, previous: Index | None = None, deadline: float | None = None) -> Index:
+def build_index(
+    fd: int, *, previous: Index | None = None, deadline: float | None = None, told: Told | None = None
+) -> Index:
     """Walk the file open as `fd`, or the rest of it where `previous` is an index of its beginning.
 
     `deadline` is a time.monotonic() value: past it the index comes back with `complete` False, to be given as `previous` next
-    time. Raises NotMp3Error or UnsupportedMp3Error; every search that leads to one has a bound.
+    time. `told` hears the offsets that the walk gets to. Raises NotMp3Error or UnsupportedMp3Error; every search that leads to one has
+    a bound.
     """
     size = os.fstat(fd).st_size
     if previous and not (_can_go_on(previous, size) and _begins_like(fd, previous)):
@@ -165,9 +169,9 @@ def build_index(fd: int, *, previous: Index | None = None, deadline: float | Non
             # A tag that was not whole yet, and what looked like frames within it.
             previous = None
     if previous:
-        found = walk(fd, 0, bounds.end, deadline=deadline, resume=_thaw(previous))
+        found = walk(fd, 0, bounds.end, deadline=deadline, resume=_thaw(previous), told=told)
     else:
-        found = walk(fd, start, bounds.end, deadline=deadline)
+        found = walk(fd, start, bounds.end, deadline=deadline, told=told)
     end, tags = bounds.end, bounds.tags
     reached = frames_reach(fd, found, bounds.ends) if found.complete else None
     if reached is not None:

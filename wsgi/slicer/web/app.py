@@ -11,6 +11,7 @@ from werkzeug.routing import Map, RequestRedirect, Rule
 from slicer.counts.cells import Cells
 from slicer.counts.folder import Folder, in_memory
 from slicer.counts.log import LineLog
+from slicer.media.aside import Aside
 from slicer.media.library import Library
 from slicer.media.shelf import Shelf
 from slicer.media.store import IndexStore
@@ -59,7 +60,9 @@ class Slicer:
         folder, cells = _numbers(counts)
         log = LineLog(settings.request_log) if settings.request_log else None
         self._ledger = Ledger(cells, log, process_group() or "none", process_threads())
-        store = IndexStore(settings.index_dir, seconds=settings.index_seconds)
+        # One thread builds an index or waits for slow media, and at least one answers meanwhile.
+        waiting = max(0, process_threads() - 2)
+        store = IndexStore(settings.index_dir, seconds=settings.index_seconds, waiting=waiting)
         store.prepare()
         shelf = Shelf(
             library,
@@ -68,11 +71,12 @@ class Slicer:
             largest=settings.max_source_bytes,
             note=self._ledger.note,
         )
-        self._clips = Clips(settings, shelf)
+        aside = Aside(settings.media, seconds=float(settings.index_seconds), waiting=waiting)
+        self._clips = Clips(settings, shelf, aside)
         self._gate = Gate(settings)
         self._extra = Extra(settings, shelf, {"render": self._render_pairs, "peaks": self._peaks_pairs}, self._ledger)
         self._metrics = Metrics(settings, folder, cells, self._extra)
-        self._documents = Documents(library, store, shelf, hidden=self._gate.covers)
+        self._documents = Documents(library, store, shelf, aside, hidden=self._gate.covers)
         self._lists = bool(settings.list_library)
         self._page = Page()
         self._cors = Cors(settings.origins)
