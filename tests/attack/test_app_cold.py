@@ -46,7 +46,7 @@ def slow_build(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
 
 
 def new_store(place: Path) -> IndexStore:
-    made = IndexStore(str(place / "index"), seconds=20, waiting=1)
+    made = IndexStore(str(place / "index"), seconds=20)
     made.prepare()
     return made
 
@@ -57,7 +57,7 @@ def test_one_thread_builds_and_others_hear_how_far_it_is(cbr: str, tmp_path: Pat
     pool = ThreadPoolExecutor(8)
     with open_file(cbr) as source:
         builder = pool.submit(store.get, source)
-        until(lambda: store._cold._since, 10, "it builds")
+        until(lambda: store._cold._taken, 10, "it builds")
         # Longer than it takes until a note is written.
         time.sleep(0.4)
         began = time.monotonic()
@@ -87,7 +87,7 @@ def test_what_has_an_index_never_waits_for_one_that_is_built(
         slow_build.clear()
         with ThreadPoolExecutor(4) as pool:
             asked = [pool.submit(store.get, cold) for _ in range(3)]
-            until(lambda: store._cold._since, 10, "it builds")
+            until(lambda: store._cold._taken, 10, "it builds")
             began = time.monotonic()
             store.get(known)
             assert time.monotonic() - began < QUICK_SECONDS

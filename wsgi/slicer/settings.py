@@ -216,6 +216,24 @@ def _check_signed(settings: Settings) -> None:
             raise SettingsError(
                 f"{PREFIX}SIGNED holds {os.fsdecode(folder)[:80]!r}: a folder is like /members, without . and .."
             )
+        if settings.signing_keys and not is_folder_of(settings.media, folder):
+            raise SettingsError(
+                f"{PREFIX}SIGNED holds {os.fsdecode(folder)[:80]!r}, which is no folder of the media: nothing would be protected by it; "
+                f"make it, or correct the name"
+            )
+
+
+def is_folder_of(media: str, folder: bytes) -> bool:
+    """Whether `folder` names a folder of the media, a real path; anything does while the media are away and theirs is empty."""
+    path = os.path.realpath(os.path.join(os.fsencode(media), folder.strip(b"/")))
+    root = os.fsencode(media).rstrip(b"/")
+    if os.path.isdir(path):
+        return path == root or path.startswith(root + b"/")
+    try:
+        with os.scandir(root or b"/") as entries:
+            return next(entries, None) is None
+    except OSError:
+        return True
 
 
 def _check_jobs(settings: Settings) -> None:

@@ -25,7 +25,7 @@ _STALE_SECONDS = 3600
 _MAX_ERRORS = 256
 
 
-#: Seconds from the beginning of a build for which other threads of the process wait for its end.
+#: Seconds for which other threads of a process wait for builds, from the moment at which nothing was built.
 _SHORT_SECONDS = 0.5
 #: Seconds between two notes of how far a build is.
 _TELL_SECONDS = 0.25
@@ -45,12 +45,12 @@ class IndexPendingError(Exception):
 class IndexStore:
     """The indexes of one folder on disk. Safe for any number of threads and processes."""
 
-    def __init__(self, folder: str, *, seconds: Fraction | float, waiting: int = 16) -> None:
-        """`seconds` is for one build. One thread builds; `waiting` others may wait for it, for a moment."""
+    def __init__(self, folder: str, *, seconds: Fraction | float) -> None:
+        """`seconds` is for one build. One thread of a process builds at a time, and others wait for a moment only."""
         self._folder = folder
         self._seconds = float(seconds)
         self._errors = _Errors()
-        self._cold = _Turn(waiting)
+        self._cold = _Turn()
 
     def prepare(self) -> None:
         """Make the folder and take away what a killed process left. Raises OSError where that cannot be done."""
@@ -233,37 +233,33 @@ class _Errors:
 
 
 class _Turn:
-    """The turn of one thread, for which some others wait: until it ends, or has gone on for a moment."""
+    """The turn of one thread. Others wait for theirs until turns have followed each other for a moment; then they get none."""
 
-    def __init__(self, waiting: int) -> None:
+    def __init__(self) -> None:
         self._condition = threading.Condition()
-        self._since: float | None = None
-        self._free = waiting
+        self._taken = False
+        self._waiting = 0
+        self._since = 0.0
 
     def take(self) -> bool:
         """Whether it is this thread's turn now; then `leave` ends it."""
         with self._condition:
-            if self._since is not None:
-                if self._free <= 0:
-                    return False
-                self._free -= 1
-                try:
-                    self._condition.wait_for(lambda: self._since is None, self._left())
-                finally:
-                    self._free += 1
-                if self._since is not None:
-                    return False
-            self._since = time.monotonic()
-            return True
+            if not self._taken and not self._waiting:
+                self._since = time.monotonic()
+            self._waiting += 1
+            try:
+                left = self._since + _SHORT_SECONDS - time.monotonic()
+                got = self._condition.wait_for(lambda: not self._taken, max(0.0, left))
+            finally:
+                self._waiting -= 1
+            self._taken = self._taken or got
+            return got
 
     def leave(self) -> None:
         """End the turn."""
         with self._condition:
-            self._since = None
+            self._taken = False
             self._condition.notify()
-
-    def _left(self) -> float:
-        return max(0.0, (self._since or 0.0) + _SHORT_SECONDS - time.monotonic())
 
 
 class _Note:

@@ -12,6 +12,7 @@ from urllib.parse import quote
 from werkzeug.http import http_date
 
 from slicer.media.aside import Aside, StandstillError
+from slicer.media.protected import Permit, ProtectedError
 from slicer.media.shelf import Opened, Shelf
 from slicer.media.source import Identity, SourceMissingError, SourceTooLargeError, SourceUnavailableError
 from slicer.media.store import IndexPendingError
@@ -33,6 +34,7 @@ from slicer.settings import Settings
 from slicer.web.answer import Answer
 from slicer.web.disposition import attachment
 from slicer.web.elsewhere import elsewhere, is_sent
+from slicer.web.gate import unsigned
 from slicer.web.memory import make_place
 from slicer.web.outcome import outcome_of
 from slicer.web.problems import Problem, busy, cache_control, not_found
@@ -60,19 +62,21 @@ class Clips:
         self._max_age = settings.clip_max_age
         self._cache_control = cache_control(settings.clip_max_age)
 
-    def answer(self, environ: "WSGIEnvironment", path: bytes, options: dict[str, str]) -> Answer:
+    def answer(self, environ: "WSGIEnvironment", path: bytes, options: dict[str, str], permit: Permit) -> Answer:
         """The clip that `options` ask of the source at `path`. Raises Problem."""
         asked = parse_span(options)
         if is_sent(environ, _query(asked)):
             disposition = _disposition(path, options, asked)
             return elsewhere(environ, b"/clips/" + path, _query(asked), self._max_age, disposition)
         with problems_of_media():
-            return self._aside.run(path, lambda: self._current(environ, path, options, asked))
+            return self._aside.run(path, lambda: self._current(environ, path, options, asked, permit))
 
-    def _current(self, environ: "WSGIEnvironment", path: bytes, options: dict[str, str], asked: TimeSpan) -> Answer:
+    def _current(
+        self, environ: "WSGIEnvironment", path: bytes, options: dict[str, str], asked: TimeSpan, permit: Permit
+    ) -> Answer:
         """The answer from the file that is there now. Raises Problem."""
         for _ in range(_TRIES):
-            opened = take_or_problem(self._shelf, path)
+            opened = take_or_problem(self._shelf, path, permit)
             try:
                 try:
                     return self._cut(environ, path, options, asked, opened)
@@ -221,14 +225,16 @@ def problems_of_media() -> Iterator[None]:
         raise busy("the media do not answer in time, for this file or those beside it; try again", 5) from None
 
 
-def take_or_problem(shelf: Shelf, path: bytes) -> Opened:
+def take_or_problem(shelf: Shelf, path: bytes, permit: Permit) -> Opened:
     """The open source at a path, with its index.
 
-    Raises Problem: 404 for missing and forbidden alike, 413 for too large, 415 for what is no MP3, 422 for one that cannot be cut,
-    503 while it is being indexed or changed, or where nobody can tell what is there.
+    Raises Problem: 403 for what needs a signature, 404 for missing and forbidden alike, 413 for too large, 415 for what is no MP3, 422
+    for one that cannot be cut, 503 while it is being indexed or changed, or where nobody can tell what is there.
     """
     try:
-        return shelf.take(path)
+        return shelf.take(path, permit)
+    except ProtectedError:
+        raise unsigned() from None
     except SourceMissingError:
         raise not_found() from None
     except SourceUnavailableError as error:

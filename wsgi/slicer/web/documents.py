@@ -14,6 +14,7 @@ import slicer
 from slicer.media.aside import Aside, StandstillError
 from slicer.media.describe import describe
 from slicer.media.library import Library
+from slicer.media.protected import Permit
 from slicer.media.shelf import Opened, Shelf
 from slicer.media.store import IndexStore
 from slicer.mp3 import SECOND, SourceChangedError
@@ -53,21 +54,21 @@ class Documents:
         self._aside = aside
         self._openapi = _openapi()
 
-    def info(self, environ: "WSGIEnvironment", path: bytes) -> Answer:
+    def info(self, environ: "WSGIEnvironment", path: bytes, permit: Permit) -> Answer:
         """What is known of the source at `path`. Raises Problem."""
         with problems_of_media():
-            opened = self._aside.run(path, lambda: self._current(path))
+            opened = self._aside.run(path, lambda: self._current(path, permit))
         modified = opened.source.identity.mtime_ns // SECOND
         document = {"path": path.decode("utf-8", "replace"), "clips": f"/clips/{quote(path)}", **describe(opened.index)}
         return _json(environ, document, _INFO_MAX_AGE, modified)
 
-    def _current(self, path: bytes) -> Opened:
-        opened = take_or_problem(self._shelf, path)
+    def _current(self, path: bytes, permit: Permit) -> Opened:
+        opened = take_or_problem(self._shelf, path, permit)
         try:
             opened.check_current()
         except SourceChangedError:
             self._shelf.drop(path, opened)
-            opened = take_or_problem(self._shelf, path)
+            opened = take_or_problem(self._shelf, path, permit)
         return opened
 
     def library(self, environ: "WSGIEnvironment", options: dict[str, str]) -> Answer:

@@ -11,8 +11,9 @@ from slicer.jobs.desk import Desk
 from slicer.jobs.store import Figures
 from slicer.settings import Settings
 from slicer.web.answer import Answer
+from slicer.web.gate import Asked
 from slicer.web.ledger import Ledger
-from slicer.web.orders import Kind, Orders, Pairs
+from slicer.web.orders import Kind, Orders
 from slicer.web.prefer import Preferred
 from slicer.web.problems import Problem, busy
 
@@ -49,13 +50,13 @@ class Jobs:
         return _see_other(job) if job.state is State.DONE else _accepted(job)
 
     def instead(
-        self, environ: "WSGIEnvironment", kind: Kind, path: bytes, pairs: Pairs, preferred: Preferred
+        self, environ: "WSGIEnvironment", kind: Kind, path: bytes, asked: Asked, preferred: Preferred
     ) -> Answer | None:
         """The answer to a render or waveform whose client prefers not to wait here; None where it is to be made, or sent, at once.
 
         Raises Problem.
         """
-        order = self._orders.of(kind, path, pairs)
+        order = self._orders.of(kind, path, *asked)
         if self._orders.is_kept(order) or not (preferred.respond_async or order.work_seconds >= self._from):
             return None
         try:

@@ -4,6 +4,7 @@ import time
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from slicer.media.protected import Permit
 from slicer.media.shelf import Opened
 from slicer.mp3 import SECOND
 from slicer.render import PeaksRequest, PeaksTimeoutError, Version, peaks
@@ -27,7 +28,7 @@ class Waveforms:
     def __init__(self, workshop: Workshop) -> None:
         self._workshop = workshop
 
-    def answer(self, environ: "WSGIEnvironment", path: bytes, pairs: list[tuple[str, str]]) -> Answer:
+    def answer(self, environ: "WSGIEnvironment", path: bytes, pairs: list[tuple[str, str]], permit: Permit) -> Answer:
         """The waveform that the options in `pairs` ask for, of the source that `path` names with a form's name. Raises Problem."""
         began = time.monotonic()
         stem, suffix = split_suffix(path)
@@ -39,7 +40,7 @@ class Waveforms:
         if is_sent(environ, request.canonical if form == suffix else ""):
             place = stem + b"." + form.encode()
             return elsewhere(environ, b"/peaks/" + place, request.canonical, self._workshop.max_age)
-        opened = self._workshop.source(stem)
+        opened = self._workshop.source(stem, permit)
         with problems_of_work():
             finished, etag = self._finished(request, opened, began)
         headers = [

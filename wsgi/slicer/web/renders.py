@@ -4,6 +4,7 @@ import time
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from slicer.media.protected import Permit
 from slicer.media.shelf import Opened
 from slicer.mp3 import SECOND
 from slicer.render import RenderRequest, Version, render
@@ -27,7 +28,7 @@ class Renders:
     def __init__(self, workshop: Workshop) -> None:
         self._workshop = workshop
 
-    def answer(self, environ: "WSGIEnvironment", path: bytes, pairs: list[tuple[str, str]]) -> Answer:
+    def answer(self, environ: "WSGIEnvironment", path: bytes, pairs: list[tuple[str, str]], permit: Permit) -> Answer:
         """The render that the options in `pairs` ask for, of the source that `path` names with a format's name. Raises Problem."""
         began = time.monotonic()
         stem, form = split_suffix(path)
@@ -37,7 +38,7 @@ class Renders:
         disposition = _disposition(path, request, dict(pairs).get(_DOWNLOAD))
         if is_sent(environ, request.canonical):
             return elsewhere(environ, b"/renders/" + path, request.canonical, self._workshop.max_age, disposition)
-        opened = self._workshop.source(stem)
+        opened = self._workshop.source(stem, permit)
         with problems_of_work():
             finished, etag = self._finished(request, opened, began)
         headers = [

@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from fractions import Fraction
 
+from slicer.media.protected import Permit
 from slicer.media.shelf import Opened, Shelf
 from slicer.media.timespan import ALLOWED
 from slicer.mp3 import (
@@ -66,18 +67,18 @@ class Workshop:
             except OSError as error:
                 _LOG.error("a folder cannot be used: %s", error)
 
-    def source(self, stem: bytes) -> Opened:
+    def source(self, stem: bytes, permit: Permit) -> Opened:
         """The open source whose path is `stem` and the ending of MP3 files, as it is now. Raises Problem as `take_or_problem` does."""
         *others, last = _SUFFIXES
         for suffix in others:
             with suppress(_Missing):
-                return self._take(stem + suffix)
-        return self._take(stem + last)
+                return self._take(stem + suffix, permit)
+        return self._take(stem + last, permit)
 
-    def _take(self, path: bytes) -> Opened:
+    def _take(self, path: bytes, permit: Permit) -> Opened:
         for _ in range(_TRIES):
             try:
-                opened = take_or_problem(self._shelf, path)
+                opened = take_or_problem(self._shelf, path, permit)
             except Problem as problem:
                 raise (_Missing.of(problem) if problem.status == 404 else problem) from None
             try:
