@@ -104,6 +104,10 @@ class Settings:
         "127.0.0.0/8,::1",
         "Addresses and networks that may read /metrics, with commas. Others are answered 404; - is nobody.",
     )
+    proxies: str = _variable(
+        "127.0.0.0/8,::1",
+        "Addresses and networks of proxies that name their client in X-Slicer-Address, with commas; - is none.",
+    )
     request_log: str = _variable(
         "", "File that gets a line of JSON for each request, or for each job of a worker. Empty: none."
     )
@@ -140,7 +144,10 @@ class Settings:
         Fraction(86_400),
     )
     job_keep_seconds: int = _variable(86_400, "Seconds for which a finished job is remembered.", 60, 31_536_000)
-    jobs_waiting: int = _variable(1000, "Jobs that may be queued or running at once.", 1, 1_000_000)
+    jobs_waiting: int = _variable(1000, "Jobs of each lane that may be queued or running at once.", 1, 1_000_000)
+    jobs_client: int = _variable(
+        100, "Jobs of one client that may be queued or running at once, or were cancelled minutes ago.", 1, 1_000_000
+    )
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Self:
@@ -190,7 +197,12 @@ class Settings:
     @property
     def metrics_readers(self) -> tuple[str, ...]:
         """The addresses and networks that may read `/metrics`, in the order given."""
-        return tuple(part.strip() for part in self.metrics_from.split(",") if part.strip() not in {"", "-"})
+        return _networks(self.metrics_from)
+
+    @property
+    def trusted_proxies(self) -> tuple[str, ...]:
+        """The addresses and networks of proxies that name their client, in the order given."""
+        return _networks(self.proxies)
 
     @property
     def jobs_state(self) -> str:
@@ -205,6 +217,11 @@ class Settings:
     def to_environ(self) -> dict[str, str]:
         """The variables that `from_environ` reads back as this object; seconds to the nanosecond."""
         return {PREFIX + item.name.upper(): _text(getattr(self, item.name)) for item in fields(self)}
+
+
+def _networks(text: str) -> tuple[str, ...]:
+    """The parts of a list of addresses and networks; - is none."""
+    return tuple(part.strip() for part in text.split(",") if part.strip() not in {"", "-"})
 
 
 def _check_signed(settings: Settings) -> None:
@@ -255,13 +272,14 @@ def _check_jobs(settings: Settings) -> None:
 
 def _check_watching(settings: Settings) -> None:
     """Raise SettingsError where who may watch the server, or where its requests are logged, is not what it must be."""
-    for text in settings.metrics_readers:
-        try:
-            ipaddress.ip_network(text)
-        except ValueError:
-            raise SettingsError(
-                f"{PREFIX}METRICS_FROM holds {text[:80]!r}: it is like 192.0.2.1, 192.0.2.0/24 or 2001:db8::/32"
-            ) from None
+    for name, texts in (("METRICS_FROM", settings.metrics_readers), ("PROXIES", settings.trusted_proxies)):
+        for text in texts:
+            try:
+                ipaddress.ip_network(text)
+            except ValueError:
+                raise SettingsError(
+                    f"{PREFIX}{name} holds {text[:80]!r}: it is like 192.0.2.1, 192.0.2.0/24 or 2001:db8::/32"
+                ) from None
     if settings.request_log and not os.path.isabs(settings.request_log):
         raise SettingsError(f"{PREFIX}REQUEST_LOG={settings.request_log[:80]!r} does not begin with /")
     if settings.request_log and os.path.isdir(settings.request_log):

@@ -24,15 +24,15 @@ class Desk:
         self._name = settings.jobs_name
         self._short = float(settings.job_short_seconds)
 
-    def ask(self, order: Order, *, again: bool = False, request: str = "") -> Job:
+    def ask(self, order: Order, *, again: bool = False, request: str = "", client: str = "", token: str = "") -> Job:
         """The job of an order; where it is returned it will be worked on, or has been. `again` does anew what is done.
 
-        `request` is the name of the request that asks.
+        `request` is the name of the request that asks, `client` who does, and `token` what it may cancel the job with.
 
-        Raises JobsBusyError, and JobsDownError where it may or may not be worked on: asking again is then the right thing.
+        Raises JobsBusyError, JobsShareError, and JobsDownError where it may or may not be worked on: asking again is then the right thing.
         """
         lane = lane_of(order.work_seconds, self._short)
-        became, job = self.store.open(order, lane, again=again, request=request)
+        became, job = self.store.open(order, lane, again=again, request=request, client=client, token=token)
         if became != "known":
             send(self._app, self._name, job.id, job.lane)
             self.store.sent(job.id)
@@ -46,9 +46,12 @@ class Desk:
         """A job as it is now, or None. Raises JobsDownError."""
         return self.store.get(name)
 
-    def cancel(self, name: str) -> Job | None:
-        """Have nobody work on a job any more; as it is then, or None where there is none. Raises JobsDownError."""
-        return self.store.cancel(name)
+    def cancel(self, name: str, token: str = "") -> Job | None:
+        """Have nobody work on a job any more; as it is then, or None where there is none.
+
+        With the token of one who asked for it, it goes on for others. Raises JobsDownError, JobsTokenError.
+        """
+        return self.store.cancel(name, token)
 
 
 def open_store(settings: Settings, *, timeout: float = 1.0) -> JobStore:
@@ -58,6 +61,7 @@ def open_store(settings: Settings, *, timeout: float = 1.0) -> JobStore:
         settings.jobs_name,
         keep_seconds=settings.job_keep_seconds,
         most=settings.jobs_waiting,
+        most_of_client=settings.jobs_client,
         timeout=timeout,
     )
 

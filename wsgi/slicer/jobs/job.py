@@ -89,9 +89,11 @@ class Job:
             "finished": None if self.finished is None else round(self.finished, 3),
         }
 
-    def encoded(self) -> bytes:
-        """The document as JSON, on one line."""
-        return json.dumps(self.document, ensure_ascii=False, separators=(", ", ": ")).encode() + b"\n"
+    def encoded(self, more: Mapping[str, str] | None = None) -> bytes:
+        """The document as JSON, with `more` members, on one line."""
+        return (
+            json.dumps({**self.document, **(more or {})}, ensure_ascii=False, separators=(", ", ": ")).encode() + b"\n"
+        )
 
 
 def _seconds(milliseconds: str) -> float:

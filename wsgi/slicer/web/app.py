@@ -45,6 +45,7 @@ _RENDER_OPTIONS = frozenset(
 #: Spans may be several.
 _REPEATABLE = frozenset({"t"})
 _PEAKS_OPTIONS = frozenset({"t", "pixels", "zoom", "bits"})
+_CANCEL_OPTIONS = frozenset({"token"})
 _NO_OPTIONS: frozenset[str] = frozenset()
 _METHODS = ("GET", "HEAD", "OPTIONS")
 #: By endpoint, where they are others.
@@ -155,7 +156,10 @@ class Slicer:
     def on_job(self, environ: "WSGIEnvironment") -> Answer:
         """A job as it is, or its end."""
         jobs, name = self._jobs(), _job_of(environ)
-        return (jobs.cancel if environ["REQUEST_METHOD"] == "DELETE" else jobs.state)(environ, name)
+        if environ["REQUEST_METHOD"] == "DELETE":
+            options = parse_options(environ.get("QUERY_STRING", ""), _CANCEL_OPTIONS)
+            return jobs.cancel(environ, name, options.get("token", ""))
+        return jobs.state(environ, name)
 
     def on_job_wait(self, environ: "WSGIEnvironment") -> Answer:
         """A job once it has ended."""

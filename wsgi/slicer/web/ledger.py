@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 #: How a name of a request looks that is taken from whoever asks.
 _ID = re.compile(r"[A-Za-z0-9._-]{8,64}", re.ASCII)
-_SIGNATURE = re.compile(r"([?&]signature=)[^&]*")
+_SIGNATURE = re.compile(r"([?&](?:signature|token)=)[^&]*")
 _CLASSES = ("", "1xx", "2xx", "3xx", "4xx", "5xx")
 #: When Apache's child turned to the process group with a request, in seconds since 1970.
 _QUEUED = "mod_wsgi.queue_start"
@@ -68,7 +68,7 @@ class Record:
         self.queued = queued if queued is not None and queued <= SECONDS[-1] else None
         self.method: str = environ["REQUEST_METHOD"]
         self.target: str = environ.get("REQUEST_URI") or environ["PATH_INFO"]
-        if "signature=" in self.target:
+        if "signature=" in self.target or "token=" in self.target:
             # It lets anybody in who reads it, so the log has none.
             self.target = _SIGNATURE.sub(r"\1-", self.target)
         self.route = "none"
