@@ -42,7 +42,7 @@ class Waveforms:
             return elsewhere(environ, b"/peaks/" + place, request.canonical, self._workshop.max_age)
         opened = self._workshop.source(stem, permit)
         with problems_of_work():
-            finished, etag = self._finished(request, opened, began)
+            finished, etag = self._finished(environ, request, opened, began)
         headers = [
             ("Content-Type", request.content_type),
             ("Cache-Control", cache_control(self._workshop.max_age)),
@@ -51,7 +51,9 @@ class Waveforms:
         modified = opened.source.identity.mtime_ns // SECOND
         return answer_of(environ, finished, headers, etag=etag, modified=modified, what="waveform")
 
-    def _finished(self, request: PeaksRequest, opened: Opened, began: float) -> tuple[Finished, str]:
+    def _finished(
+        self, environ: "WSGIEnvironment", request: PeaksRequest, opened: Opened, began: float
+    ) -> tuple[Finished, str]:
         """The waveform, as it is kept or as it is made now, and its ETag. Raises Problem 503 with how far it has got."""
         version = Version.of(opened.source.identity, opened.index)
         key, partial_key = request.key(version), request.partial_key(version)
@@ -65,7 +67,7 @@ class Waveforms:
             with done:
                 partial = done.read()
         try:
-            with self._workshop.making("peaks"):
+            with self._workshop.making("peaks", environ):
                 drawn = peaks(request, opened.source.fd, opened.index, limits, partial=partial)
         except PeaksTimeoutError as error:
             opened.check_unchanged()

@@ -40,7 +40,7 @@ class Renders:
             return elsewhere(environ, b"/renders/" + path, request.canonical, self._workshop.max_age, disposition)
         opened = self._workshop.source(stem, permit)
         with problems_of_work():
-            finished, etag = self._finished(request, opened, began)
+            finished, etag = self._finished(environ, request, opened, began)
         headers = [
             ("Content-Type", request.format.content_type),
             ("Cache-Control", cache_control(self._workshop.max_age)),
@@ -51,14 +51,16 @@ class Renders:
             environ, finished, headers, etag=etag, modified=modified, what="render", disposition=disposition
         )
 
-    def _finished(self, request: RenderRequest, opened: Opened, began: float) -> tuple[Finished, str]:
+    def _finished(
+        self, environ: "WSGIEnvironment", request: RenderRequest, opened: Opened, began: float
+    ) -> tuple[Finished, str]:
         """The result, as it is kept or as it is made now, and its ETag."""
         key = request.key(Version.of(opened.source.identity, opened.index))
         kept = self._workshop.found("render", key)
         if kept is not None:
             return kept
         limits = self._workshop.limits(began)
-        with self._workshop.making("render"):
+        with self._workshop.making("render", environ):
             made = render(request, opened.source.fd, opened.index, limits, scratch=self._workshop.scratch)
         try:
             # Written to while it was read: then nobody knows what this is of. A file that was renamed over is still the old one.
