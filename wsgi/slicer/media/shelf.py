@@ -44,10 +44,11 @@ def _nobody(what: str, outcome: str) -> None:
 class Opened:
     """An open source with its index. Whoever holds one can read from it; it is closed when nobody does."""
 
-    __slots__ = ("index", "path", "protected", "source", "used")
+    __slots__ = ("index", "name", "path", "protected", "source", "used")
 
-    def __init__(self, path: bytes, source: Source, index: Index, *, protected: bool = False) -> None:
+    def __init__(self, path: bytes, name: bytes, source: Source, index: Index, *, protected: bool = False) -> None:
         self.path = path  #: under which it was opened
+        self.name = name  #: the same from the media folder
         self.source = source
         self.index = index
         self.protected = protected  #: whether it is for requests with a signature alone
@@ -129,7 +130,7 @@ class Shelf:
             self._note("index", "pending")
             raise
         self._note("index", origin)
-        opened = Opened(self._library.full_path(path), source, index, protected=protected)
+        opened = Opened(self._library.full_path(path), path, source, index, protected=protected)
         self._put(path, opened)
         return opened
 

@@ -1,6 +1,5 @@
 """From what a client asks for, by URL or by options, to the order of a job."""
 
-import os
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
@@ -10,7 +9,6 @@ from slicer.jobs.order import Order
 from slicer.jobs.ordering import peaks_order, render_order
 from slicer.jobs.work import job_limits
 from slicer.media.protected import Permit
-from slicer.media.shelf import Opened
 from slicer.render import PeaksRequest, RenderRequest
 from slicer.settings import Settings
 from slicer.web.gate import Asked
@@ -38,7 +36,6 @@ class Orders:
         self._workshop = workshop
         self._parsers = parsers
         self._limits = job_limits(settings)
-        self._media = os.fsencode(settings.media)
 
     def of_url(self, url: Any) -> Order:
         """The order of what is at a URL of this server, which is its path and query. Raises Problem."""
@@ -63,13 +60,13 @@ class Orders:
             opened = self._workshop.source(stem, permit)
             url = f"/peaks/{quote(stem)}.{form}?{waveform.canonical}"
             with problems_of_work():
-                return peaks_order(waveform, self._path(opened), opened.source.identity, opened.index, url)
+                return peaks_order(waveform, opened.name, opened.source.identity, opened.index, url)
         with problems_of_work():
             request = RenderRequest.parse(suffix, [pair for pair in pairs if pair[0] != _DOWNLOAD])
         opened = self._workshop.source(stem, permit)
         url = f"/renders/{quote(path)}?{request.canonical}"
         with problems_of_work():
-            return render_order(request, self._path(opened), opened.source.identity, opened.index, self._limits, url)
+            return render_order(request, opened.name, opened.source.identity, opened.index, self._limits, url)
 
     def is_kept(self, order: Order) -> bool:
         """Whether the result of an order is there."""
@@ -78,7 +75,3 @@ class Orders:
             return False
         found[0].close()
         return True
-
-    def _path(self, opened: Opened) -> bytes:
-        """Where an open source lies in the media folder."""
-        return os.path.relpath(opened.path, self._media)

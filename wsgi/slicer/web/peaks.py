@@ -55,7 +55,7 @@ class Waveforms:
         self, environ: "WSGIEnvironment", request: PeaksRequest, opened: Opened, began: float
     ) -> tuple[Finished, str]:
         """The waveform, as it is kept or as it is made now, and its ETag. Raises Problem 503 with how far it has got."""
-        version = Version.of(opened.source.identity, opened.index)
+        version = Version.of(opened.name, opened.source.identity, opened.index)
         key, partial_key = request.key(version), request.partial_key(version)
         kept = self._workshop.found("peaks", key)
         if kept is not None:

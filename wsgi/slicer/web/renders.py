@@ -55,7 +55,7 @@ class Renders:
         self, environ: "WSGIEnvironment", request: RenderRequest, opened: Opened, began: float
     ) -> tuple[Finished, str]:
         """The result, as it is kept or as it is made now, and its ETag."""
-        key = request.key(Version.of(opened.source.identity, opened.index))
+        key = request.key(Version.of(opened.name, opened.source.identity, opened.index))
         kept = self._workshop.found("render", key)
         if kept is not None:
             return kept
