@@ -3,12 +3,13 @@
 from celery import Celery
 from kombu.exceptions import OperationalError
 
-from slicer.jobs.celery_app import TASK, make_app, queue_name
+from slicer.jobs.celery_app import make_app, queue_name
 from slicer.jobs.errors import JobsDownError
 from slicer.jobs.job import Job
 from slicer.jobs.lanes import lane_of
 from slicer.jobs.order import Order
 from slicer.jobs.store import Figures, JobStore
+from slicer.jobs.transport import TASK
 from slicer.settings import Settings
 
 #: A connection that was idle while the broker was away is found dead only when it is used: once more, at once, on a new one.

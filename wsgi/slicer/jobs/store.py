@@ -13,7 +13,7 @@ from redis.retry import Retry
 
 from slicer.jobs import transitions
 from slicer.jobs.errors import JobsBusyError, JobsDownError, JobsShareError, JobsTokenError
-from slicer.jobs.failure import LOST, Failure
+from slicer.jobs.failure import LOST, MISTAKE, Failure
 from slicer.jobs.job import FINAL, Job, State
 from slicer.jobs.lanes import LANES
 from slicer.jobs.order import ID, Order
@@ -160,7 +160,17 @@ class JobStore:
                 keys=self._keys(name),
                 args=[name, token, self._lease, self._attempts, json.dumps(LOST.problem), self._keep],
             )
-        return (Order.from_json(found[0]), found[1]) if found else None
+        if not found:
+            return None
+        try:
+            order = Order.from_json(found[0])
+            if order.id == name:
+                return order, found[1]
+        except (ValueError, TypeError, KeyError):
+            pass
+        # Of another version, or a foreign hand: nobody can do it.
+        self.finish(name, token, MISTAKE)
+        return None
 
     def beat(self, name: str, token: str, progress: float) -> bool:
         """Say that the work goes on; False where it shall not, as the job is cancelled or another worker's. Raises JobsDownError."""
