@@ -23,6 +23,7 @@ _NANO = 10**9
 # As browsers write it in the Origin field: lower case, ASCII, no path (RFC 6454 section 6.2).
 _ORIGIN = re.compile(r"https?://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?", re.ASCII)
 
+_HOST = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*", re.ASCII)
 _REDIS, _AMQP = ("redis://", "rediss://", "unix://"), ("amqp://", "amqps://")
 _NAME = re.compile(r"[a-z0-9_-]{1,40}", re.ASCII)
 _PUBLISHER = re.compile(r"http://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\]):[0-9]{1,5}(?:/[a-z0-9/_-]*)?", re.ASCII)
@@ -103,6 +104,10 @@ class Settings:
     metrics_from: str = _variable(
         "127.0.0.0/8,::1",
         "Addresses and networks that may read /metrics, with commas. Others are answered 404; - is nobody.",
+    )
+    hosts: str = _variable(
+        "",
+        "Names that the server answers to besides addresses and its machine's, with commas. Empty: to any, but /metrics.",
     )
     proxies: str = _variable(
         "127.0.0.0/8,::1",
@@ -200,6 +205,11 @@ class Settings:
         return _networks(self.metrics_from)
 
     @property
+    def host_names(self) -> tuple[str, ...]:
+        """The names that the server answers to, in lower case; none where any will do."""
+        return tuple(part.strip().lower().rstrip(".") for part in self.hosts.split(",") if part.strip())
+
+    @property
     def trusted_proxies(self) -> tuple[str, ...]:
         """The addresses and networks of proxies that name their client, in the order given."""
         return _networks(self.proxies)
@@ -272,6 +282,11 @@ def _check_jobs(settings: Settings) -> None:
 
 def _check_watching(settings: Settings) -> None:
     """Raise SettingsError where who may watch the server, or where its requests are logged, is not what it must be."""
+    for host in settings.host_names:
+        if not _HOST.fullmatch(host):
+            raise SettingsError(
+                f"{PREFIX}HOSTS holds {host[:80]!r}: a name is like audio.example.org, without port and path"
+            )
     for name, texts in (("METRICS_FROM", settings.metrics_readers), ("PROXIES", settings.trusted_proxies)):
         for text in texts:
             try:

@@ -22,6 +22,7 @@ from slicer.web.cors import Cors
 from slicer.web.documents import Documents
 from slicer.web.extra import Extra, process_group, process_threads
 from slicer.web.gate import Asked, Gate, finish
+from slicer.web.hosts import Hosts
 from slicer.web.ledger import Ledger, Record, Watched
 from slicer.web.memory import make_place
 from slicer.web.metrics import Metrics
@@ -48,6 +49,8 @@ _PEAKS_OPTIONS = frozenset({"t", "pixels", "zoom", "bits"})
 _CANCEL_OPTIONS = frozenset({"token"})
 _NO_OPTIONS: frozenset[str] = frozenset()
 _METHODS = ("GET", "HEAD", "OPTIONS")
+#: Nothing is what its bytes look like: a title in JSON may look like HTML.
+_NO_SNIFFING = ("X-Content-Type-Options", "nosniff")
 #: By endpoint, where they are others.
 _OTHER_METHODS = {"jobs": ("POST", "OPTIONS"), "job": ("GET", "HEAD", "DELETE", "OPTIONS")}
 
@@ -82,6 +85,7 @@ class Slicer:
         self._lists = bool(settings.list_library)
         self._page = Page()
         self._cors = Cors(settings.origins)
+        self._hosts = Hosts(settings)
         self.url_map = Map(
             [
                 Rule("/", endpoint="page", methods=_METHODS),
@@ -211,6 +215,7 @@ class Slicer:
         """The answer to a request, whatever happens."""
         problem: Problem | None = None
         try:
+            self._hosts.check(environ)
             endpoint = record.route = self._endpoint(environ["PATH_INFO"])
             method = environ["REQUEST_METHOD"]
             methods = _OTHER_METHODS.get(endpoint, _METHODS)
@@ -274,7 +279,7 @@ class Slicer:
             answer = self.dispatch(environ, record)
             finish(environ, answer)
             answer.headers += self._cors.headers(environ)
-            answer.headers.append(("X-Request-Id", record.id))
+            answer.headers += (("X-Request-Id", record.id), _NO_SNIFFING)
             return Watched(answer(environ, start_response), record, self._ledger)
         except BaseException:
             self._ledger.end(record)
