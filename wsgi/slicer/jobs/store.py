@@ -114,7 +114,7 @@ class JobStore:
                 ],
             )
         if became == "full":
-            raise JobsBusyError(f"{self._most} {lane} jobs are waiting already; try again later")
+            raise JobsBusyError(f"{self._most} jobs are waiting in the {lane} lane already; try again later")
         if became == "share":
             raise JobsShareError(
                 f"{self._most_of_client} jobs of this client are waiting already, or were cancelled just now; try again later"

@@ -10,6 +10,7 @@ import logging
 from queue import Empty
 from typing import Any
 
+import redis as _  # noqa: F401 - where it is missing, Kombu does not say so
 from kombu.transport import redis
 
 from slicer.jobs.order import ID
