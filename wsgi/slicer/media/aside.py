@@ -123,7 +123,7 @@ class Aside:
 
         Raises StandstillError where that takes too long, and whatever the work raises. It may go on afterwards.
         """
-        if not self._may_stand_still(path):
+        if not self.may_stand_still(path):
             return work()
         task = _Task(path, work)
         with self._lock:
@@ -194,7 +194,7 @@ class Aside:
             task.done.set()
             del task
 
-    def _may_stand_still(self, path: bytes) -> bool:
+    def may_stand_still(self, path: bytes) -> bool:
         """Whether the mount that holds a path is none of this machine's disks."""
         now = time.monotonic()
         if now - self._looked > _MOUNTS_SECONDS:

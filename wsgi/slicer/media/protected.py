@@ -15,6 +15,10 @@ class Permit(NamedTuple):
     signed: bool  #: whether it has a signature, which is right, for the path that it asks for
 
 
+#: The two of them.
+SIGNED, UNSIGNED = Permit(signed=True), Permit(signed=False)
+
+
 class ProtectedError(LookupError):
     """The source lies in a protected folder, and the request has no signature for it."""
 

@@ -215,7 +215,8 @@ class Slicer:
         """The answer to a request, whatever happens."""
         problem: Problem | None = None
         try:
-            self._hosts.check(environ)
+            if self._hosts.are_named:
+                self._hosts.check(environ)
             endpoint = record.route = self._endpoint(environ["PATH_INFO"])
             method = environ["REQUEST_METHOD"]
             methods = _OTHER_METHODS.get(endpoint, _METHODS)

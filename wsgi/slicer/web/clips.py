@@ -68,6 +68,8 @@ class Clips:
         if is_sent(environ, _query(asked)):
             disposition = _disposition(path, options, asked)
             return elsewhere(environ, b"/clips/" + path, _query(asked), self._max_age, disposition)
+        if not self._aside.may_stand_still(path):
+            return self._current(environ, path, options, asked, permit)
         with problems_of_media():
             return self._aside.run(path, lambda: self._current(environ, path, options, asked, permit))
 

@@ -4,7 +4,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import parse_qsl
 
-from slicer.media.protected import Permit, Protected
+from slicer.media.protected import SIGNED, UNSIGNED, Permit, Protected
 from slicer.settings import Settings
 from slicer.signing import (
     NAMES,
@@ -79,7 +79,7 @@ class Gate:
         if environ is not None:
             left = signature.expires - int(time.time()) if signature else 0
             environ[_PASSED] = _Passed(signature, max(0, left), bool(field))
-        return Asked([pair for pair in pairs if pair[0] not in NAMES], Permit(signature is not None))
+        return Asked([pair for pair in pairs if pair[0] not in NAMES], SIGNED if signature is not None else UNSIGNED)
 
 
 def _checked(path: bytes, pairs: list[tuple[str, str]], keys: Keys) -> Signature:

@@ -13,12 +13,13 @@ class Hosts:
 
     def __init__(self, settings: Settings) -> None:
         self._named = frozenset(settings.host_names)
+        self.are_named = bool(self._named)  #: whether other names are refused
         own = socket.gethostname().lower()
         self._own = self._named | {"localhost", own, own.partition(".")[0]}
 
     def check(self, environ: Mapping[str, str]) -> None:
-        """Raise Problem 421 for a name that is none of the settings', where they have any."""
-        if self._named and not self.is_own(environ):
+        """Raise Problem 421 for a name that is neither this machine's nor one of the settings'."""
+        if not self.is_own(environ):
             raise Problem(
                 421,
                 "host-unknown",
