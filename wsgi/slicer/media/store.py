@@ -45,8 +45,12 @@ class IndexPendingError(Exception):
 class IndexStore:
     """The indexes of one folder on disk. Safe for any number of threads and processes."""
 
-    def __init__(self, folder: str, *, seconds: Fraction | float) -> None:
-        """`seconds` is for one build. One thread of a process builds at a time, and others wait for a moment only."""
+    def __init__(self, folder: str, *, seconds: Fraction | float, whole_bytes: int | None = None) -> None:
+        """`seconds` is for one build. One thread of a process builds at a time, and others wait for a moment only.
+
+        Of an index file of more than `whole_bytes` no more than what is asked for is kept in memory; None keeps all of any.
+        """
+        self._whole = whole_bytes
         self._folder = folder
         self._seconds = float(seconds)
         self._errors = _Errors()
@@ -132,6 +136,10 @@ class IndexStore:
                 # Whatever was found: it counts only for a file that nobody wrote to meanwhile.
                 source.check()
             self._write(path, indexfile.dump(source.identity, index))
+            if index.complete and self._whole is not None and index.nbytes > self._whole:
+                # As it is found from now on, in parts; where it could not be stored, as it is.
+                stored = self._read(path)
+                index = stored[1] if stored and stored[0] == source.identity and stored[1].complete else index
         if not index.complete:
             raise IndexPendingError(_part(index.walked, source.identity.size))
         return index, "built"
@@ -181,9 +189,13 @@ class IndexStore:
         try:
             with open(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW), "rb") as file:
                 data = file.read()
+                if self._whole is None or len(data) <= self._whole:
+                    return indexfile.load(data)
+                # Another descriptor of it, which what is loaded holds.
+                kept = indexfile.KeptFile(os.dup(file.fileno()))
         except OSError:
             return None
-        return indexfile.load(data)
+        return indexfile.load(data, kept)
 
     def _write(self, path: str, data: bytes) -> None:
         """Put an index in its place whole or not at all. A full or read-only disk costs the saving, never the answer."""

@@ -6,7 +6,7 @@ from array import array
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import accumulate, pairwise
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, overload
 
 from slicer.mp3 import diagnose, infotag
 from slicer.mp3.errors import (
@@ -37,13 +37,31 @@ SECOND = 1_000_000_000
 _SAMPLES, _SAMPLE = 256, 128
 
 
+class Anchors(Protocol):
+    """File offsets in their order: an array, or what reads them from where they are kept."""
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of memory that each takes."""
+
+    def __len__(self) -> int: ...
+
+    @overload
+    def __getitem__(self, number: int, /) -> int: ...
+    @overload
+    def __getitem__(self, numbers: slice, /) -> "array[int]": ...
+
+    def tobytes(self) -> bytes:
+        """All of them, as the machine has them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """Frames that follow each other without a gap."""
 
     first: int  #: number of its first frame within the segment
     frames: int
-    anchors: "array[int]"  #: file offset of every 16th frame, in bytes
+    anchors: Anchors  #: file offset of every 16th frame, in bytes
     end: int  #: file offset behind its last frame, in bytes
 
 
@@ -99,7 +117,9 @@ class Index:
     @property
     def nbytes(self) -> int:
         """Bytes of memory that it takes, nearly."""
-        return 2048 + sum(400 + 8 * len(run.anchors) for segment in self.segments for run in segment.runs)
+        return 2048 + sum(
+            400 + run.anchors.itemsize * len(run.anchors) for segment in self.segments for run in segment.runs
+        )
 
     @property
     def gaps(self) -> tuple[tuple[int, int], ...]:
@@ -265,7 +285,7 @@ def _thaw(index: Index) -> Walk:
     """The walk that led to an index, to go on with. Its arrays are copies: the index stays as it is."""
     segments = []
     for segment in index.segments:
-        runs = [RunWalk(array("Q", run.anchors), run.frames, run.end) for run in segment.runs]
+        runs = [RunWalk(array("Q", run.anchors.tobytes()), run.frames, run.end) for run in segment.runs]
         segments.append(SegmentWalk(segment.header, segment.bitrate, runs))
     return Walk(segments, index.walked, complete=False)
 

@@ -51,6 +51,8 @@ _NO_OPTIONS: frozenset[str] = frozenset()
 _METHODS = ("GET", "HEAD", "OPTIONS")
 #: Nothing is what its bytes look like: a title in JSON may look like HTML.
 _NO_SNIFFING = ("X-Content-Type-Options", "nosniff")
+#: An index that takes more than this part of their memory is read in parts.
+_SHARE = 4
 #: By endpoint, where they are others.
 _OTHER_METHODS = {"jobs": ("POST", "OPTIONS"), "job": ("GET", "HEAD", "DELETE", "OPTIONS")}
 
@@ -65,7 +67,9 @@ class Slicer:
         folder, cells = _numbers(counts)
         log = LineLog(settings.request_log) if settings.request_log else None
         self._ledger = Ledger(cells, log, process_group() or "none", process_threads())
-        store = IndexStore(settings.index_dir, seconds=settings.index_seconds)
+        store = IndexStore(
+            settings.index_dir, seconds=settings.index_seconds, whole_bytes=settings.index_memory_bytes // _SHARE
+        )
         store.prepare()
         shelf = Shelf(
             library,
