@@ -87,7 +87,7 @@ def holding(report: Report, house: House) -> None:
         report.row("Nginx's memory for each", [(memory() - before) / len(held)], "KiB", "< 16")
         same = {pid: status(pid)["Threads"] for pid in house.server.daemons("clips")} == threads
         report.row("connections to Apache, and Python threads more", [house.connections() + (not same)], "", "0")
-        house.edge.get(target, "DELETE")
+        house.cancel(target)
         report.row("all are answered after", [max(answers(held, 60))], "s", "< 2")
         wrong = sum(each.parsed()[1].get("state") != "cancelled" for each in held)
         report.row("answered otherwise", [wrong], "", "0")

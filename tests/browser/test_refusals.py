@@ -111,11 +111,13 @@ def test_a_render_that_is_a_job_tells_its_states(visit_with):
 def test_a_job_can_be_cancelled(visit_with):
     job = json.dumps({"state": "running", "progress": 0.1, "seconds_left": 60})
     answer = {"status": 200, "content_type": "application/json", "headers": {"Retry-After": "1"}, "body": job}
-    accepted = {**answer, "status": 202, "headers": {"Location": "/jobs/1", "Retry-After": "1"}}
+    way = "/jobs/1?token=mine"
+    first = json.dumps({**json.loads(job), "cancel": way})
+    accepted = {**answer, "status": 202, "headers": {"Location": "/jobs/1", "Retry-After": "1"}, "body": first}
     page = visit_with({"/renders/": [accepted], "/jobs/1$": [answer]}, "#file=show.mp3&t=1,2")
     make(page)
     expect(page.locator("#render-state")).to_contain_text("10 %")
-    with page.expect_request(lambda request: request.method == "DELETE" and request.url.endswith("/jobs/1")):
+    with page.expect_request(lambda request: request.method == "DELETE" and request.url.endswith(way)):
         page.get_by_role("button", name="Cancel").click()
     expect(page.locator("#render-state")).to_have_text("Cancelled.")
 

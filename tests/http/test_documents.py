@@ -471,7 +471,7 @@ def test_cors(origins, origin, allowed, vary, start, place, document):
     safe = {"cache-control", "content-language", "content-type", "expires", "last-modified", "pragma"}
     exposed = {name.lower() for name in EXPOSED.split(", ")}
     # The name of a request is for who reads logs.
-    assert given - safe - UNDESCRIBED - {"vary", "x-request-id"} <= exposed
+    assert given - safe - UNDESCRIBED - {"vary", "x-request-id", "x-content-type-options"} <= exposed
 
 
 def test_no_cors_unless_set(server, place):

@@ -35,7 +35,7 @@ def test_jobs_are_listed_shown_and_cancelled(place: Place) -> None:
         (first.id, "queued", "short"),
         (second.id, "queued", "long"),
     ]
-    assert lines[0][-1] == "/renders/show.mp3.wav?t=1,2"
+    assert lines[0][-1] == "/renders/show.wav?t=1,2"
     code, output, _ = slicer(place, "jobs", "show", second.id)
     shown = json.loads(output)
     assert (code, shown["state"], shown["queue"], shown["source"]) == (0, "queued", "long", "hour.mp3")

@@ -122,7 +122,7 @@ def test_who_waits_hears_of_a_job_that_does_not_end(house: House, fresh: Callabl
     assert time.monotonic() - began < 50
     assert events.socket.recv(65536)
     until(lambda: b"event: ping" in events.socket.recv(65536), 30, "events are kept alive")
-    house.edge.get(target, "DELETE")
+    house.cancel(target)
     crew.stop()
 
 
@@ -132,7 +132,7 @@ def test_what_is_asked_for_again_does_not_end_as_it_did_before(
     url = fresh("m4a", 3000)
     target = house.post(url)
     held = Held(house, target + "/wait")
-    house.edge.get(target, "DELETE")
+    house.cancel(target)
     assert ended(house, target, held)["state"] == "cancelled"
     assert house.post(url) == target
     again = Held(house, target + "/wait")
@@ -140,7 +140,7 @@ def test_what_is_asked_for_again_does_not_end_as_it_did_before(
     again.socket.settimeout(2)
     with contextlib.suppress(TimeoutError):
         assert again.all()[1]["state"] == "running"
-    house.edge.get(target, "DELETE")
+    house.cancel(target)
 
 
 def test_prefer_wait_leads_to_where_clients_are_held(house: House, crew: Crew, fresh: Callable[..., str]) -> None:
@@ -175,7 +175,7 @@ def test_a_thousand_are_held_by_nobody_but_nginx(house: House, fresh: Callable[.
     began = time.monotonic()
     assert house.edge.get("/clips/show.mp3?t=1,2").status == 200
     assert time.monotonic() - began < 10
-    house.edge.get(target, "DELETE")
+    house.cancel(target)
     assert max(answers(held, 30)) < 15
     states = [each.parsed()[1].get("state") for each in held]
     assert states.count("cancelled") == HELD
@@ -199,7 +199,7 @@ def test_an_end_that_comes_just_after_a_sign_of_life_reaches_who_has_come_again(
         publish(house, "end", job.channel, b'{"state": "done"}')
         answers(held, 10)
         assert [each.parsed()[1]["state"] for each in held] == ["done"] * 15
-        house.edge.get(f"/jobs/{name}", "DELETE")
+        house.cancel(f"/jobs/{name}")
 
 
 def publish(house: House, what: str, channel: str, data: bytes) -> None:
@@ -274,4 +274,4 @@ def test_a_page_of_another_origin_may_read_it(house: House, fresh: Callable[...,
     assert b"200 OK" in head
     assert b"Allow-Credentials" not in head
     held.socket.close()
-    house.edge.get(target, "DELETE")
+    house.cancel(target)

@@ -12,6 +12,7 @@ import pytest
 
 from slicer.jobs import JobsBusyError, State
 from slicer.jobs.lanes import LONG, SHORT
+from slicer.jobs.order import url_of
 from slicer.render import Results
 from support.jobs import Broker, Place
 from support.server import status, until
@@ -140,8 +141,10 @@ def test_what_ended_cannot_be_cancelled(place: Place) -> None:
 
 def test_a_failure_carries_its_problem(place: Place) -> None:
     order = place.order("wav", ("t", "1,2"))
-    gone = replace(order, path=b"nothing.mp3")
-    changed = replace(order, path=b"hour.mp3")
+    gone, changed = (
+        replace(order, path=path, url=url_of("render", path, order.form, order.query))
+        for path in (b"nothing.mp3", b"hour.mp3")
+    )
     one(place)
     found = {path: place.ended(place.desk.ask(each).id) for path, each in (("gone", gone), ("changed", changed))}
     assert [job.state for job in found.values()] == [State.FAILED] * 2

@@ -136,24 +136,25 @@ def test_a_long_render_becomes_a_job_where_its_client_would_wait(site: Site) -> 
     status, headers, body = site.ask("GET", LONG, Prefer="wait=10")
     assert status == 202
     assert "preference-applied" not in headers
-    assert site.ask("DELETE", headers["location"])[2]["state"] == "cancelled"
+    assert site.ask("DELETE", body["cancel"])[2]["state"] == "cancelled"
     assert body["request"] == LONG
 
 
 def test_cancelling(site: Site, crew: None, fresh: Callable[[], str]) -> None:
-    _, headers, _ = site.post("/renders/hour.m4a?t=0,3000")
+    _, headers, accepted = site.post("/renders/hour.m4a?t=0,3000")
     target = headers["location"]
     until(lambda: site.ask("GET", target)[2]["progress"] > 0, 60, "it is being worked on")
     running = site.ask("GET", target)[2]
     assert running["state"] == "running"
     assert running["seconds_left"] > 0
-    status, _, body = site.ask("DELETE", target)
+    assert "cancel" not in running
+    status, _, body = site.ask("DELETE", accepted["cancel"])
     assert (status, body["state"]) == (200, "cancelled")
-    assert site.ask("DELETE", target)[0] == 200
+    assert site.ask("DELETE", accepted["cancel"])[0] == 200
     assert site.ask("GET", target)[2]["state"] == "cancelled"
-    done = site.post(fresh())[1]["location"]
-    site.ended(done)
-    status, _, body = site.ask("DELETE", done)
+    _, headers, accepted = site.post(fresh())
+    site.ended(headers["location"])
+    status, _, body = site.ask("DELETE", accepted["cancel"])
     assert (status, body["type"], body["state"]) == (409, "urn:slicer:problem:job-ended", "done")
 
 
@@ -314,8 +315,7 @@ def test_jobs_are_told_by_lane_and_state(site: Site, fresh: Callable[[], str]) -
     assert value(before, "slicer_jobs_up") == 1
     for _ in range(3):
         assert site.post(fresh())[0] == 202
-    cancelled = site.post(fresh())[2]["id"]
-    assert site.ask("DELETE", f"/jobs/{cancelled}")[0] == 200
+    assert site.ask("DELETE", site.post(fresh())[2]["cancel"])[0] == 200
     now = figures(site)
 
     def more(name: str, **labels: str) -> float:

@@ -32,6 +32,10 @@ class House:
         assert answer.status == 202, answer
         return answer.headers["location"]
 
+    def cancel(self, target: str) -> None:
+        """Have nobody work on a job any more, as an operator can."""
+        self.place.desk.cancel(target.rpartition("/")[2])
+
     def state(self, target: str) -> str:
         return json.loads(self.edge.get(target).body)["state"]
 

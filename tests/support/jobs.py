@@ -16,6 +16,7 @@ from redis import Redis, RedisError
 
 from slicer.jobs import FINAL, Job, Order
 from slicer.jobs.desk import Desk
+from slicer.jobs.order import url_of
 from slicer.jobs.ordering import peaks_order, render_order
 from slicer.jobs.work import job_limits
 from slicer.media.library import Library
@@ -164,9 +165,10 @@ class Place:
             index = store.get(source)
             path, identity = os.fsencode(name), source.identity
             if form in {"json", "dat"}:
-                return peaks_order(PeaksRequest.parse(form, pairs), path, identity, index, f"/peaks/{name}.{form}")
+                waveform = PeaksRequest.parse(form, pairs)
+                return peaks_order(waveform, path, identity, index, url_of("peaks", path, form, waveform.canonical))
             request = RenderRequest.parse(form, pairs)
-            url = f"/renders/{name}.{form}?{request.canonical}"
+            url = url_of("render", path, form, request.canonical)
             return render_order(request, path, identity, index, job_limits(self.settings), url)
 
     def job(self, name: str) -> Job:

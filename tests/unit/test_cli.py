@@ -17,7 +17,7 @@ from slicer.media.store import IndexPendingError
 from slicer.server.express import RUN_USER
 from support import streams
 from support.cutting import cut_bytes, decoded, index_of, samples, span_of
-from support.server import children_of
+from support.server import children_of, folder
 
 SLICER = [sys.executable, "-m", "slicer"]
 #: The same, reading so slowly that a signal comes midway.
@@ -37,7 +37,9 @@ def environ(tmp_path: Path) -> dict[str, str]:
     """An environment without settings of whoever runs the tests. Python writes through its buffers as for anybody else."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("SLICER_")}
     clean.pop("PYTHONUNBUFFERED", None)
-    return clean | {f"SLICER_{name}_DIR": str(tmp_path / name.lower()) for name in ("INDEX", "RESULTS", "SCRATCH")}
+    # Root indexes as the server's user, who cannot enter pytest's own folders.
+    place = Path(folder()) if os.geteuid() == 0 else tmp_path
+    return clean | {f"SLICER_{name}_DIR": str(place / name.lower()) for name in ("INDEX", "RESULTS", "SCRATCH")}
 
 
 @pytest.fixture
@@ -56,11 +58,11 @@ def slicer(environ: dict[str, str], tmp_path: Path):
 @pytest.fixture
 def media(cbr: str, tmp_path: Path) -> Path:
     """A media folder with three files that can be cut, one in a folder below."""
-    folder = tmp_path / "media"
-    (folder / "below").mkdir(parents=True)
+    media = Path(folder() if os.geteuid() == 0 else tmp_path, "media")
+    (media / "below").mkdir(parents=True)
     for name in ("a.mp3", "b.MP3", "below/c.mp3"):
-        (folder / name).write_bytes(Path(cbr).read_bytes())
-    return folder
+        (media / name).write_bytes(Path(cbr).read_bytes())
+    return media
 
 
 def complaint(done: subprocess.CompletedProcess) -> str:

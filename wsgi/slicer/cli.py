@@ -8,7 +8,6 @@ import importlib
 import io
 import json
 import os
-import pwd
 import re
 import signal
 import sys
@@ -36,7 +35,20 @@ from slicer.media.source import Source, SourceMissingError, open_file
 from slicer.media.store import IndexPendingError, IndexStore
 from slicer.media.timespan import ALLOWED, TimeSpan, TimeSpanError
 from slicer.mp3 import Mp3Error, UnsupportedMp3Error, build_whole_index, cut
-from slicer.server import costs, doctor, drain, express, host, machine, plan, plan_report, preflight, reach, run
+from slicer.server import (
+    costs,
+    doctor,
+    drain,
+    express,
+    host,
+    machine,
+    plan,
+    plan_report,
+    preflight,
+    privileges,
+    reach,
+    run,
+)
 from slicer.server.demand import Demand
 from slicer.server.drain import DrainError
 from slicer.server.preflight import PreflightError
@@ -356,17 +368,27 @@ def _worker(options: argparse.Namespace) -> int:
     settings = _settings(options.folder)
     if options.lane is not None:
         return int(commands.work_in_lane(settings, options.lane, processes[options.lane]))
-    # What a server and its workers keep is for both to write.
     user = reach.run_user(express.RUN_USER)
+    # What a server and its workers keep is for both to write.
+    _preflight(settings, user, tuple(CACHES))
+    # From here on nothing is root's: it reads what Redis holds, and starts those who read files.
+    privileges.become(user)
+    try:
+        return int(commands.work(settings, processes=processes, grace=options.grace))
+    except ImportError as error:
+        raise _missing(error) from None
+
+
+def _preflight(settings: Settings, user: str | None, caches: Sequence[str]) -> None:
+    """See that `user` (None: the caller) can work here: read the media and Python, and write these folders, which are made if missing.
+
+    Raises PreflightError.
+    """
     preflight.readable("media folder", settings.media, user)
     for part in reach.interpreter_parts():
         preflight.readable("Python that Slicer runs on,", part, user)
-    for name, what in CACHES.items():
-        preflight.own_folder(f"{what} folder", getattr(settings, name), PREFIX + name.upper(), user)
-    try:
-        return int(commands.work(settings, processes=processes, grace=options.grace, user=user))
-    except ImportError as error:
-        raise _missing(error) from None
+    for name in caches:
+        preflight.own_folder(f"{CACHES[name]} folder", getattr(settings, name), PREFIX + name.upper(), user)
 
 
 def _jobs(options: argparse.Namespace) -> int:
@@ -502,10 +524,12 @@ def _index(options: argparse.Namespace) -> int:
     jobs = machine.cpus() if options.jobs is None else options.jobs
     if not 1 <= jobs <= 256:
         raise _UsageError(f"--jobs {jobs} is not a number from 1 to 256")
+    user = reach.run_user(express.RUN_USER)
+    _preflight(settings, user, ("index_dir",))
+    # Whatever the files hold is read by who serves them, never by root.
+    privileges.become(user)
     store = _store(settings)
-    _prepare(settings, store)
-    if not store.is_writable():
-        raise _UsageError(f"{settings.index_dir} cannot be written: set {PREFIX}INDEX_DIR to a folder that can")
+    store.prepare()
     gone = store.prune(settings.media)
     paths = [entry.path for entry in Library(settings.media).list()]
     made = refused = 0
@@ -530,18 +554,6 @@ def _index(options: argparse.Namespace) -> int:
         f"{made} indexed, {len(paths) - made - refused} were indexed before, {refused} cannot be, {gone} of files that are gone removed"
     )
     return 1 if refused else 0
-
-
-def _prepare(settings: Settings, store: IndexStore) -> None:
-    """Make the index folder. What root makes is given to the server's user, who has to write there too."""
-    made = [path for path in (settings.index_dir, os.path.join(settings.index_dir, "locks")) if not os.path.isdir(path)]
-    store.prepare()
-    with suppress(LookupError):
-        user = reach.run_user(express.RUN_USER)
-        if user is not None:
-            account = pwd.getpwnam(user)
-            for path in made:
-                os.chown(path, account.pw_uid, account.pw_gid)
 
 
 _Found = list[tuple[bytes, str, bool]]

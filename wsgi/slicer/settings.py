@@ -23,6 +23,7 @@ _NANO = 10**9
 # As browsers write it in the Origin field: lower case, ASCII, no path (RFC 6454 section 6.2).
 _ORIGIN = re.compile(r"https?://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?", re.ASCII)
 
+_HOST = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*", re.ASCII)
 _REDIS, _AMQP = ("redis://", "rediss://", "unix://"), ("amqp://", "amqps://")
 _NAME = re.compile(r"[a-z0-9_-]{1,40}", re.ASCII)
 _PUBLISHER = re.compile(r"http://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\]):[0-9]{1,5}(?:/[a-z0-9/_-]*)?", re.ASCII)
@@ -104,6 +105,14 @@ class Settings:
         "127.0.0.0/8,::1",
         "Addresses and networks that may read /metrics, with commas. Others are answered 404; - is nobody.",
     )
+    hosts: str = _variable(
+        "",
+        "Names that the server answers to besides addresses and its machine's, with commas. Empty: to any, but /metrics.",
+    )
+    proxies: str = _variable(
+        "127.0.0.0/8,::1",
+        "Addresses and networks of proxies that name their client in X-Slicer-Address, with commas; - is none.",
+    )
     request_log: str = _variable(
         "", "File that gets a line of JSON for each request, or for each job of a worker. Empty: none."
     )
@@ -140,7 +149,10 @@ class Settings:
         Fraction(86_400),
     )
     job_keep_seconds: int = _variable(86_400, "Seconds for which a finished job is remembered.", 60, 31_536_000)
-    jobs_waiting: int = _variable(1000, "Jobs that may be queued or running at once.", 1, 1_000_000)
+    jobs_waiting: int = _variable(1000, "Jobs of each lane that may be queued or running at once.", 1, 1_000_000)
+    jobs_client: int = _variable(
+        100, "Jobs of one client that may be queued or running at once, or were cancelled minutes ago.", 1, 1_000_000
+    )
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Self:
@@ -190,7 +202,17 @@ class Settings:
     @property
     def metrics_readers(self) -> tuple[str, ...]:
         """The addresses and networks that may read `/metrics`, in the order given."""
-        return tuple(part.strip() for part in self.metrics_from.split(",") if part.strip() not in {"", "-"})
+        return _networks(self.metrics_from)
+
+    @property
+    def host_names(self) -> tuple[str, ...]:
+        """The names that the server answers to, in lower case; none where any will do."""
+        return tuple(part.strip().lower().rstrip(".") for part in self.hosts.split(",") if part.strip())
+
+    @property
+    def trusted_proxies(self) -> tuple[str, ...]:
+        """The addresses and networks of proxies that name their client, in the order given."""
+        return _networks(self.proxies)
 
     @property
     def jobs_state(self) -> str:
@@ -207,6 +229,11 @@ class Settings:
         return {PREFIX + item.name.upper(): _text(getattr(self, item.name)) for item in fields(self)}
 
 
+def _networks(text: str) -> tuple[str, ...]:
+    """The parts of a list of addresses and networks; - is none."""
+    return tuple(part.strip() for part in text.split(",") if part.strip() not in {"", "-"})
+
+
 def _check_signed(settings: Settings) -> None:
     """Raise SettingsError where the folders that need signed URLs are not what they must be."""
     if not settings.signed_folders:
@@ -216,6 +243,24 @@ def _check_signed(settings: Settings) -> None:
             raise SettingsError(
                 f"{PREFIX}SIGNED holds {os.fsdecode(folder)[:80]!r}: a folder is like /members, without . and .."
             )
+        if settings.signing_keys and not is_folder_of(settings.media, folder):
+            raise SettingsError(
+                f"{PREFIX}SIGNED holds {os.fsdecode(folder)[:80]!r}, which is no folder of the media: nothing would be protected by it; "
+                f"make it, or correct the name"
+            )
+
+
+def is_folder_of(media: str, folder: bytes) -> bool:
+    """Whether `folder` names a folder of the media, a real path; anything does while the media are away and theirs is empty."""
+    path = os.path.realpath(os.path.join(os.fsencode(media), folder.strip(b"/")))
+    root = os.fsencode(media).rstrip(b"/")
+    if os.path.isdir(path):
+        return path == root or path.startswith(root + b"/")
+    try:
+        with os.scandir(root or b"/") as entries:
+            return next(entries, None) is None
+    except OSError:
+        return True
 
 
 def _check_jobs(settings: Settings) -> None:
@@ -237,13 +282,19 @@ def _check_jobs(settings: Settings) -> None:
 
 def _check_watching(settings: Settings) -> None:
     """Raise SettingsError where who may watch the server, or where its requests are logged, is not what it must be."""
-    for text in settings.metrics_readers:
-        try:
-            ipaddress.ip_network(text)
-        except ValueError:
+    for host in settings.host_names:
+        if not _HOST.fullmatch(host):
             raise SettingsError(
-                f"{PREFIX}METRICS_FROM holds {text[:80]!r}: it is like 192.0.2.1, 192.0.2.0/24 or 2001:db8::/32"
-            ) from None
+                f"{PREFIX}HOSTS holds {host[:80]!r}: a name is like audio.example.org, without port and path"
+            )
+    for name, texts in (("METRICS_FROM", settings.metrics_readers), ("PROXIES", settings.trusted_proxies)):
+        for text in texts:
+            try:
+                ipaddress.ip_network(text)
+            except ValueError:
+                raise SettingsError(
+                    f"{PREFIX}{name} holds {text[:80]!r}: it is like 192.0.2.1, 192.0.2.0/24 or 2001:db8::/32"
+                ) from None
     if settings.request_log and not os.path.isabs(settings.request_log):
         raise SettingsError(f"{PREFIX}REQUEST_LOG={settings.request_log[:80]!r} does not begin with /")
     if settings.request_log and os.path.isdir(settings.request_log):

@@ -10,10 +10,13 @@ import pytest
 
 from slicer.media import shelf as shelf_module
 from slicer.media.library import Library
+from slicer.media.protected import Permit, Protected
 from slicer.media.shelf import Shelf
 from slicer.media.source import SourceMissingError, SourceTooLargeError
 from slicer.media.store import IndexStore
 from slicer.mp3 import NotMp3Error, SourceChangedError
+
+ANYBODY = Permit(signed=False)
 
 
 class Room:
@@ -25,7 +28,9 @@ class Room:
         self.data = data
         store = IndexStore(str(folder / "index"), seconds=20)
         store.prepare()
-        self.shelf = Shelf(Library(str(self.media)), store, memory_bytes=memory, largest=largest)
+        self.shelf = Shelf(
+            Library(str(self.media)), store, Protected(str(self.media)), memory_bytes=memory, largest=largest
+        )
 
     def write(self, name: str, data: bytes | None = None) -> Path:
         path = self.media / name
@@ -51,24 +56,24 @@ def room(tmp_path: Path, cbr: str) -> Room:
 
 def test_a_source_stays_open_for_the_next_request(room: Room) -> None:
     room.write("a.mp3")
-    first = room.shelf.take(b"a.mp3")
-    assert room.shelf.take(b"a.mp3") is first
+    first = room.shelf.take(b"a.mp3", ANYBODY)
+    assert room.shelf.take(b"a.mp3", ANYBODY) is first
     first.check_current()
     assert room.descriptors() == 1
 
 
 def test_a_replaced_source_is_noticed_and_dropped(room: Room) -> None:
     path = room.write("a.mp3")
-    old = room.shelf.take(b"a.mp3")
+    old = room.shelf.take(b"a.mp3", ANYBODY)
     os.replace(room.write("b.mp3", room.data[:100_000]), path)
     with pytest.raises(SourceChangedError):
         old.check_current()
     old.check_unchanged()  # the open file is still the old one, whole
     room.shelf.drop(b"a.mp3", old)
-    new = room.shelf.take(b"a.mp3")
+    new = room.shelf.take(b"a.mp3", ANYBODY)
     assert new.index.size == 100_000
     room.shelf.drop(b"a.mp3", old)  # too late: another one is there
-    assert room.shelf.take(b"a.mp3") is new
+    assert room.shelf.take(b"a.mp3", ANYBODY) is new
     del old
     assert room.descriptors() == 1
 
@@ -76,7 +81,7 @@ def test_a_replaced_source_is_noticed_and_dropped(room: Room) -> None:
 @pytest.mark.parametrize("change", ["gone", "shorter", "rewritten", "longer and rewritten"])
 def test_every_change_but_growth_is_noticed(room: Room, change: str) -> None:
     path = room.write("a.mp3")
-    opened = room.shelf.take(b"a.mp3")
+    opened = room.shelf.take(b"a.mp3", ANYBODY)
     if change == "gone":
         path.unlink()
     elif change == "shorter":
@@ -96,7 +101,7 @@ def test_every_change_but_growth_is_noticed(room: Room, change: str) -> None:
 
 def test_growth_does_not_disturb_who_reads(room: Room) -> None:
     path = room.write("a.mp3")
-    opened = room.shelf.take(b"a.mp3")
+    opened = room.shelf.take(b"a.mp3", ANYBODY)
     with path.open("ab") as file:
         file.write(room.data)
     opened.check_unchanged()
@@ -107,13 +112,13 @@ def test_growth_does_not_disturb_who_reads(room: Room) -> None:
 def test_refusals(room: Room, tmp_path: Path) -> None:
     room.write("text.mp3", b"text " * 1000)
     with pytest.raises(NotMp3Error):
-        room.shelf.take(b"text.mp3")
+        room.shelf.take(b"text.mp3", ANYBODY)
     with pytest.raises(SourceMissingError):
-        room.shelf.take(b"nope.mp3")
+        room.shelf.take(b"nope.mp3", ANYBODY)
     small = Room(tmp_path, room.data, largest=1000)
     small.write("a.mp3")
     with pytest.raises(SourceTooLargeError, match="1000"):
-        small.shelf.take(b"a.mp3")
+        small.shelf.take(b"a.mp3", ANYBODY)
     assert room.descriptors() == 0
 
 
@@ -121,21 +126,21 @@ def test_memory_and_descriptors_are_bounded(tmp_path: Path, cbr: str, monkeypatc
     data = Path(cbr).read_bytes()
     wide = Room(tmp_path, data)
     wide.write("x.mp3")
-    size = wide.shelf.take(b"x.mp3").index.nbytes
+    size = wide.shelf.take(b"x.mp3", ANYBODY).index.nbytes
     del wide
     room = Room(tmp_path, data, memory=3 * size + size // 2)
     for number in range(8):
         room.write(f"{number}.mp3")
-        room.shelf.take(b"%d.mp3" % number)
+        room.shelf.take(b"%d.mp3" % number, ANYBODY)
         assert room.descriptors() == min(number + 1, 3)
     del room
     monkeypatch.setattr(shelf_module, "MAX_OPEN", 2)
     room = Room(tmp_path, data, memory=8 * size)
     for number in range(8):
-        room.shelf.take(b"%d.mp3" % number)
+        room.shelf.take(b"%d.mp3" % number, ANYBODY)
         assert room.descriptors() == min(number + 1, 2)
     tiny = Room(tmp_path, data, memory=10)
-    tiny.shelf.take(b"1.mp3").check_current()
+    tiny.shelf.take(b"1.mp3", ANYBODY).check_current()
     del room
     assert tiny.descriptors() == 0
 
@@ -143,9 +148,9 @@ def test_memory_and_descriptors_are_bounded(tmp_path: Path, cbr: str, monkeypatc
 def test_what_nobody_asks_for_is_closed(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("a.mp3", "b.mp3"):
         room.write(name)
-    room.shelf.take(b"a.mp3")
+    room.shelf.take(b"a.mp3", ANYBODY)
     monkeypatch.setattr(shelf_module, "IDLE_SECONDS", -1)
-    room.shelf.take(b"b.mp3")
+    room.shelf.take(b"b.mp3", ANYBODY)
     assert room.descriptors() == 0
 
 
@@ -158,7 +163,7 @@ def test_threads_take_and_drop_without_losing_a_descriptor(room: Room) -> None:
         start.wait()
         for turn in range(60):
             path = b"%d.mp3" % ((seed * 7 + turn) % 6)
-            opened = room.shelf.take(path)
+            opened = room.shelf.take(path, ANYBODY)
             assert os.pread(opened.source.fd, 10, 0) == room.data[:10]
             if turn % 5 == seed % 5:
                 room.shelf.drop(path, opened)

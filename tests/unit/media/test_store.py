@@ -155,7 +155,7 @@ def test_a_file_that_grew_goes_on_from_the_old_index(
     given: list[Index | None] = []
     real = store.build_index
 
-    def watched(fd: int, *, previous: Index | None, deadline: float) -> Index:
+    def watched(fd: int, *, previous: Index | None, deadline: float, told: object) -> Index:
         given.append(previous)
         return real(fd, previous=previous, deadline=deadline)
 

@@ -15,7 +15,7 @@ from slicer.render.formats import RATES
 from slicer.render.request import ALLOWED_VALUES, MAX_SPANS, Normalize
 from support.cutting import index_of
 
-SOURCE = Version(3, 4, 5)
+SOURCE = Version(b"a.mp3", 3, 4, 5)
 
 
 def test_everything_is_read() -> None:
@@ -186,12 +186,12 @@ def test_the_key_is_of_all_that_makes_the_bytes() -> None:
 
 
 def test_a_copy_that_kept_its_time_is_the_same(cbr: str, tmp_path: Path) -> None:
-    """On whatever disk, and under whatever name: servers that share results find each other's."""
+    """On whatever disk: servers that share results find each other's."""
     shutil.copy2(cbr, tmp_path / "copy.mp3")
     versions = []
     for path in (cbr, str(tmp_path / "copy.mp3")):
         with open_file(path) as source:
-            versions.append(Version.of(source.identity, index_of(path)))
+            versions.append(Version.of(b"a.mp3", source.identity, index_of(path)))
     assert versions[0] == versions[1]
     assert os.stat(cbr).st_ino != os.stat(tmp_path / "copy.mp3").st_ino
 

@@ -208,7 +208,7 @@ def test_the_page_has_how_long_every_error_may_be_kept():
 
 def test_apache_and_the_application_agree_on_how_long_errors_may_be_kept():
     for status in apache_statuses() & {status for _, status in kinds()} - {404}:
-        rule = "no-store" if status >= 500 or status in {401, 403, 410} else "public, max-age=60"
+        rule = "no-store" if status >= 500 or status in {401, 403, 410, 429} else "public, max-age=60"
         assert cache_control(MAX_AGE.get(status, 0)) == rule
 
 

@@ -8,10 +8,9 @@ from celery import Celery
 from kombu.entity import Exchange, Queue
 
 from slicer.jobs.lanes import LANES
+from slicer.jobs.transport import Transport
 from slicer.settings import Settings
 
-#: The one task.
-TASK = "slicer.job"
 #: Seconds by which the soft limit is later than the work's own deadline, and the hard one later than the soft.
 _SOFT_AFTER, _HARD_AFTER = 30, 30
 #: Jobs after which a process is replaced, and the resident memory, in KiB, at which it is replaced after the job at hand.
@@ -29,6 +28,8 @@ def make_app(settings: Settings, *, worker: bool = False) -> Celery:
     app = Celery("slicer", broker=settings.jobs_broker, set_as_current=False, loader="celery.loaders.app:AppLoader")
     work = int(settings.job_seconds)
     amqp = settings.jobs_broker.startswith("amqp")
+    if worker and not amqp:
+        app.conf.broker_transport = f"{Transport.__module__}:{Transport.__qualname__}"
     app.conf.update(
         # Numbers and text in messages: nothing that runs when it is read.
         task_serializer="json",

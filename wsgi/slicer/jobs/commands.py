@@ -14,8 +14,8 @@ from slicer.jobs.order import ID
 from slicer.settings import PREFIX, Settings
 
 
-def work(settings: Settings, *, processes: dict[str, int], grace: float, user: str | None) -> int:
-    """Work on jobs as `user` (None: the caller) until a signal ends it, with so many processes for each lane.
+def work(settings: Settings, *, processes: dict[str, int], grace: float) -> int:
+    """Work on jobs until a signal ends it, with so many processes for each lane.
 
     Raises JobsError where there are no jobs.
     """
@@ -25,7 +25,7 @@ def work(settings: Settings, *, processes: dict[str, int], grace: float, user: s
         f"working on jobs of {settings.media}: {processes[SHORT]} processes for short ones, {processes[LONG]} for long ones",
         flush=True,
     )
-    return crew.run(settings, processes, grace, user)
+    return crew.run(settings, processes, grace)
 
 
 def work_in_lane(settings: Settings, lane: str, processes: int) -> int:

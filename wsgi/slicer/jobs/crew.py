@@ -3,7 +3,6 @@
 import ctypes
 import logging
 import os
-import pwd
 import signal
 import subprocess
 import sys
@@ -33,10 +32,10 @@ _PR_SET_PDEATHSIG = 1
 _LONG_NICE = 5
 
 
-def run(settings: Settings, processes: dict[str, int], grace: float, user: str | None) -> int:
+def run(settings: Settings, processes: dict[str, int], grace: float) -> int:
     """Work until SIGTERM or SIGINT; then jobs have `grace` seconds to finish, and what does not is done again elsewhere.
 
-    `processes` is for each lane; they run as `user` (None: the caller). Must be called in the main thread. Returns 0.
+    `processes` is for each lane. Must be called in the main thread. Returns 0.
     """
     stop = threading.Event()
 
@@ -45,7 +44,7 @@ def run(settings: Settings, processes: dict[str, int], grace: float, user: str |
 
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, stopping)
-    lanes = [_Lane(lane, processes[lane], user, settings) for lane in LANES if processes[lane]]
+    lanes = [_Lane(lane, processes[lane], settings) for lane in LANES if processes[lane]]
     care = _Care(settings)
     try:
         while not stop.is_set():
@@ -62,11 +61,10 @@ def run(settings: Settings, processes: dict[str, int], grace: float, user: str |
 class _Lane:
     """The worker of one lane, a process of its own."""
 
-    def __init__(self, lane: str, processes: int, user: str | None, settings: Settings) -> None:
+    def __init__(self, lane: str, processes: int, settings: Settings) -> None:
         self._lane = lane
         self._processes = processes
-        self._user = user
-        # As they were read here: from the command line too, and with the folders of who started this, not those of `user`.
+        # As they were read here: from the command line too, and with the folders of who started this, root perhaps.
         self._environ = {**os.environ, **settings.to_environ()}
         self.process: subprocess.Popen[bytes] | None = None
         self._not_before = 0.0
@@ -96,11 +94,6 @@ class _Lane:
                 [sys.executable, *words],
                 env=self._environ,
                 stdin=subprocess.DEVNULL,
-                user=self._user,
-                group=self._user,
-                extra_groups=None
-                if self._user is None
-                else os.getgrouplist(self._user, pwd.getpwnam(self._user).pw_gid),
                 umask=0o022,
                 preexec_fn=before_exec,
                 # Ctrl-C reaches only us.

@@ -3,12 +3,13 @@
 from celery import Celery
 from kombu.exceptions import OperationalError
 
-from slicer.jobs.celery_app import TASK, make_app, queue_name
+from slicer.jobs.celery_app import make_app, queue_name
 from slicer.jobs.errors import JobsDownError
 from slicer.jobs.job import Job
 from slicer.jobs.lanes import lane_of
 from slicer.jobs.order import Order
 from slicer.jobs.store import Figures, JobStore
+from slicer.jobs.transport import TASK
 from slicer.settings import Settings
 
 #: A connection that was idle while the broker was away is found dead only when it is used: once more, at once, on a new one.
@@ -24,15 +25,15 @@ class Desk:
         self._name = settings.jobs_name
         self._short = float(settings.job_short_seconds)
 
-    def ask(self, order: Order, *, again: bool = False, request: str = "") -> Job:
+    def ask(self, order: Order, *, again: bool = False, request: str = "", client: str = "", token: str = "") -> Job:
         """The job of an order; where it is returned it will be worked on, or has been. `again` does anew what is done.
 
-        `request` is the name of the request that asks.
+        `request` is the name of the request that asks, `client` who does, and `token` what it may cancel the job with.
 
-        Raises JobsBusyError, and JobsDownError where it may or may not be worked on: asking again is then the right thing.
+        Raises JobsBusyError, JobsShareError, and JobsDownError where it may or may not be worked on: asking again is then the right thing.
         """
         lane = lane_of(order.work_seconds, self._short)
-        became, job = self.store.open(order, lane, again=again, request=request)
+        became, job = self.store.open(order, lane, again=again, request=request, client=client, token=token)
         if became != "known":
             send(self._app, self._name, job.id, job.lane)
             self.store.sent(job.id)
@@ -46,9 +47,12 @@ class Desk:
         """A job as it is now, or None. Raises JobsDownError."""
         return self.store.get(name)
 
-    def cancel(self, name: str) -> Job | None:
-        """Have nobody work on a job any more; as it is then, or None where there is none. Raises JobsDownError."""
-        return self.store.cancel(name)
+    def cancel(self, name: str, token: str = "") -> Job | None:
+        """Have nobody work on a job any more; as it is then, or None where there is none.
+
+        With the token of one who asked for it, it goes on for others. Raises JobsDownError, JobsTokenError.
+        """
+        return self.store.cancel(name, token)
 
 
 def open_store(settings: Settings, *, timeout: float = 1.0) -> JobStore:
@@ -58,6 +62,7 @@ def open_store(settings: Settings, *, timeout: float = 1.0) -> JobStore:
         settings.jobs_name,
         keep_seconds=settings.job_keep_seconds,
         most=settings.jobs_waiting,
+        most_of_client=settings.jobs_client,
         timeout=timeout,
     )
 

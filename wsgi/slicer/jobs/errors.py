@@ -11,3 +11,11 @@ class JobsDownError(JobsError):
 
 class JobsBusyError(JobsError):
     """As many jobs are waiting as may wait."""
+
+
+class JobsShareError(JobsBusyError):
+    """As many jobs of this client are waiting as may wait."""
+
+
+class JobsTokenError(JobsError):
+    """The token is none of the job's: it was not given to who cancels."""

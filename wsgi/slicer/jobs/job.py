@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Self
 
+from slicer.jobs.lanes import LANES
 from slicer.jobs.order import Order
 
 
@@ -42,10 +43,14 @@ class Job:
     @classmethod
     def from_fields(cls, name: str, fields: Mapping[str, str], now: float) -> Self:
         """From what Redis has of it. Raises ValueError, TypeError or KeyError where that is no job."""
-        problem = fields.get("problem")
+        problem = json.loads(fields["problem"]) if fields.get("problem") else None
+        order = Order.from_json(fields["order"])
+        # Else whoever writes to Redis would have servers lead clients of one job to another.
+        if order.id != name or fields["lane"] not in LANES or not isinstance(problem, dict | None):
+            raise ValueError("it is no job")
         return cls(
             id=name,
-            order=Order.from_json(fields["order"]),
+            order=order,
             state=State(fields["state"]),
             lane=fields["lane"],
             progress=min(1.0, max(0.0, float(fields.get("progress", 0)))),
@@ -54,7 +59,7 @@ class Job:
             finished=_seconds(fields["finished"]) if fields.get("finished") else None,
             now=now,
             attempts=int(fields.get("attempts", 0)),
-            problem=json.loads(problem) if problem else None,
+            problem=problem,
         )
 
     @property
@@ -89,9 +94,11 @@ class Job:
             "finished": None if self.finished is None else round(self.finished, 3),
         }
 
-    def encoded(self) -> bytes:
-        """The document as JSON, on one line."""
-        return json.dumps(self.document, ensure_ascii=False, separators=(", ", ": ")).encode() + b"\n"
+    def encoded(self, more: Mapping[str, str] | None = None) -> bytes:
+        """The document as JSON, with `more` members, on one line."""
+        return (
+            json.dumps({**self.document, **(more or {})}, ensure_ascii=False, separators=(", ", ": ")).encode() + b"\n"
+        )
 
 
 def _seconds(milliseconds: str) -> float:

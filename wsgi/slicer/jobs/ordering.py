@@ -19,7 +19,7 @@ def render_order(
         path=path,
         form=request.format.name,
         query=request.canonical,
-        key=request.key(Version.of(identity, index)),
+        key=request.key(Version.of(path, identity, index)),
         url=url,
         work_seconds=round(planned.estimate.work_seconds, 3),
     )
@@ -34,7 +34,7 @@ def peaks_order(request: PeaksRequest, path: bytes, identity: Identity, index: I
         path=path,
         form=request.form,
         query=request.canonical,
-        key=request.key(Version.of(identity, index)),
+        key=request.key(Version.of(path, identity, index)),
         url=url,
         work_seconds=round(seconds * _PEAKS_WORK, 3),
     )

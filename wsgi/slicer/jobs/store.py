@@ -1,5 +1,6 @@
 """The jobs in Redis: every change is one of the scripts in `transitions`, so any number of servers and workers may make them at once."""
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,8 +12,8 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from slicer.jobs import transitions
-from slicer.jobs.errors import JobsBusyError, JobsDownError
-from slicer.jobs.failure import LOST, Failure
+from slicer.jobs.errors import JobsBusyError, JobsDownError, JobsShareError, JobsTokenError
+from slicer.jobs.failure import LOST, MISTAKE, Failure
 from slicer.jobs.job import FINAL, Job, State
 from slicer.jobs.lanes import LANES
 from slicer.jobs.order import ID, Order
@@ -21,6 +22,8 @@ from slicer.jobs.order import ID, Order
 _BATCH = 100
 #: Seconds for which a job that nobody finishes is remembered: longer than any queue.
 _ACTIVE_SECONDS = 7 * 86_400
+#: Seconds for which a cancelled job is remembered at most, and counts against its client's share.
+_CANCELLED_SECONDS = 300
 #: Jobs that are counted at most: Redis does nothing else meanwhile.
 _MOST_COUNTED = 10_000
 
@@ -53,11 +56,15 @@ class JobStore:
         *,
         keep_seconds: int = 86_400,
         most: int = 1000,
+        most_of_client: int = 100,
         attempts: int = 5,
         timeout: float = 1.0,
         patience: Patience = Patience(),
     ) -> None:
-        """`keep_seconds` is for what is finished, `most` for jobs that are queued or running, `timeout` for each answer of Redis."""
+        """`keep_seconds` is for what is finished, `timeout` for each answer of Redis.
+
+        `most` is for the jobs of a lane that are queued or running, `most_of_client` for those of one client.
+        """
         self._redis = Redis.from_url(
             url,
             decode_responses=True,
@@ -74,6 +81,7 @@ class JobStore:
         self._name = name
         self._keep = keep_seconds
         self._most = most
+        self._most_of_client = most_of_client
         self._attempts = attempts
         self._patience = patience
         self._timeout = timeout
@@ -87,21 +95,30 @@ class JobStore:
         self._census = script(transitions.CENSUS)
 
     def open(
-        self, order: Order, lane: str, *, again: bool = False, request: str = ""
+        self, order: Order, lane: str, *, again: bool = False, request: str = "", client: str = "", token: str = ""
     ) -> tuple[Literal["new", "unsent", "known"], Job]:
         """The job of an order, made if there is none; `again` has one that is done done anew, for its result is gone.
 
         `request` is the name of the request that asks; a new job carries it to its worker.
-        What is "new" or "unsent" must be sent to a worker, after which `sent` is called. Raises JobsBusyError, JobsDownError.
+        `client` is who asks, empty for one that nobody knows; with `token` it can cancel the job, as far as it is concerned.
+        What is "new" or "unsent" must be sent to a worker, after which `sent` is called. Raises JobsBusyError, JobsShareError,
+        JobsDownError.
         """
         name = order.id
         with _down():
             became, now, flat = self._open(
-                keys=self._keys(name),
-                args=[name, order.to_json(), lane, self._most, _ACTIVE_SECONDS, "1" if again else "0", request],
+                keys=[*self._keys(name), self._client(client)],
+                args=[
+                    *(name, order.to_json(), lane, self._most, _ACTIVE_SECONDS, "1" if again else "0", request),
+                    *(token, self._most_of_client, transitions.MOST_TOKENS),
+                ],
             )
         if became == "full":
-            raise JobsBusyError(f"{self._most} jobs are waiting already; try again later")
+            raise JobsBusyError(f"{self._most} jobs are waiting in the {lane} lane already; try again later")
+        if became == "share":
+            raise JobsShareError(
+                f"{self._most_of_client} jobs of this client are waiting already, or were cancelled just now; try again later"
+            )
         job = _job(name, dict(zip(flat[::2], flat[1::2], strict=True)), int(now) / 1000)
         if job is None:  # of another version, or a foreign hand
             raise JobsDownError("what Redis has of the job cannot be read")
@@ -143,7 +160,17 @@ class JobStore:
                 keys=self._keys(name),
                 args=[name, token, self._lease, self._attempts, json.dumps(LOST.problem), self._keep],
             )
-        return (Order.from_json(found[0]), found[1]) if found else None
+        if not found:
+            return None
+        try:
+            order = Order.from_json(found[0])
+            if order.id == name:
+                return order, found[1]
+        except (ValueError, TypeError, KeyError):
+            pass
+        # Of another version, or a foreign hand: nobody can do it.
+        self.finish(name, token, MISTAKE)
+        return None
 
     def beat(self, name: str, token: str, progress: float) -> bool:
         """Say that the work goes on; False where it shall not, as the job is cancelled or another worker's. Raises JobsDownError."""
@@ -160,18 +187,25 @@ class JobStore:
                 self._finish(keys=self._keys(name), args=[name, token, state.value, problem, hopeless, self._keep])
             )
 
-    def cancel(self, name: str) -> Job | None:
-        """Have nobody work on a job any more, and return it as it is then; one that is final stays as it was. Raises JobsDownError."""
+    def cancel(self, name: str, token: str = "") -> Job | None:
+        """Have nobody work on a job any more, and return it as it is then; one that is final stays as it was.
+
+        With a token, which is that of one who asked for it, it goes on where others have asked, too. Raises JobsDownError, JobsTokenError.
+        """
         if not ID.fullmatch(name):
             return None
         with _down():
-            self._cancel(keys=self._keys(name), args=[name, self._keep])
+            became = self._cancel(keys=self._keys(name), args=[name, min(self._keep, _CANCELLED_SECONDS), token])
+        if became == "token":
+            raise JobsTokenError("the token is not one that was given with this job")
         return self.get(name)
 
     def overdue(self) -> list[tuple[str, str]]:
         """Names and lanes of jobs that must be sent again, each given to one caller only. Raises JobsDownError."""
         with _down():
-            found = self._overdue(keys=[self._active], args=[self._prefix, _BATCH, _milliseconds(self._patience.again)])
+            found = self._overdue(
+                keys=[self._active], args=[self._prefix, _BATCH, _milliseconds(self._patience.again), " ".join(LANES)]
+            )
         return [(name, lane) for name, lane in zip(found[::2], found[1::2], strict=True) if lane in LANES]
 
     def active(self, most: int = 10_000) -> list[str]:
@@ -231,6 +265,10 @@ class JobStore:
     @property
     def _lease(self) -> int:
         return _milliseconds(self._patience.lease)
+
+    def _client(self, client: str) -> str:
+        """The key of a client's jobs. Its address is no part of it."""
+        return f"{self._name}:client:{hashlib.blake2b(client.encode(), digest_size=12).hexdigest()}" if client else ""
 
     def _keys(self, name: str) -> list[str]:
         return [self._prefix + name, self._active, self._outbox, self._counts]

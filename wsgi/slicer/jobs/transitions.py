@@ -4,28 +4,62 @@ A job is a hash. Every job that is queued or running is also in the sorted set `
 must look after it: for a running one the end of its lease, which its worker puts off while it lives. The list `outbox` has the names
 of jobs of which something is to be told. The hash `counts` has how many jobs were opened and have ended, by lane and state, and the
 milliseconds that were worked on them: numbers that never fall, for who watches the site.
+
+`active:<lane>` has the jobs of a lane that are queued or running. `client:<name>` has those that a client opened, under the moment until
+which they count against its share: with those that it cancelled, whose messages are with the broker yet.
+
+A job may be waited for by several. `asks` says how many asked for it, and each field `t:<token>` is one of them that can take that back.
 """
+
+#: How many tokens a job has at most; who asks later cannot cancel it.
+MOST_TOKENS = 100
 
 _NOW = """
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 """
 
-#: KEYS job, active, outbox, counts. ARGV id, order, lane, most active, seconds to keep, "1" to do again what is done, the name of the
-#: request that asks.
-#: Returns what became of it: "new" (it must be sent), "unsent" (it was accepted before and must be sent), "known" or "full"; when that
-#: was, in milliseconds; and the fields of the job, names and values in turns.
+#: `leave` takes a job out of those that are queued or running; `counts` are milliseconds for which it counts against its client's share.
+_LEAVE = """
+local function leave(job, active, id, counts)
+    redis.call('ZREM', active, id)
+    local fields = redis.call('HMGET', job, 'lane', 'client')
+    if fields[1] then
+        redis.call('ZREM', active .. ':' .. fields[1], id)
+    end
+    if fields[2] and fields[2] ~= '' then
+        if counts > 0 then
+            redis.call('ZADD', fields[2], now + counts, id)
+        else
+            redis.call('ZREM', fields[2], id)
+        end
+    end
+end
+"""
+
+#: KEYS job, active, outbox, counts, client ("" for one that nobody knows). ARGV id, order, lane, most active in a lane, seconds to keep,
+#: "1" to do again what is done, the name of the request that asks, a token ("" for none), most of a client, most tokens.
+#: Returns what became of it: "new" (it must be sent), "unsent" (it was accepted before and must be sent), "known", "full", or "share" where
+#: the client has too many; when that was, in milliseconds; and the fields of the job, names and values in turns.
 OPEN = (
     _NOW
     + """
 local function became(what)
     return {what, now, redis.call('HGETALL', KEYS[1])}
 end
+local function asked()
+    local asks = redis.call('HINCRBY', KEYS[1], 'asks', 1)
+    if ARGV[8] ~= '' and asks <= tonumber(ARGV[10]) then
+        redis.call('HSET', KEYS[1], 't:' .. ARGV[8], '1')
+    end
+end
 local state = redis.call('HGET', KEYS[1], 'state')
 if state == 'queued' then
+    asked()
     return became(redis.call('HGET', KEYS[1], 'sent') == '1' and 'known' or 'unsent')
 end
 if state == 'running' then
+    asked()
     return became('known')
 end
 if state == 'done' and ARGV[6] ~= '1' then
@@ -35,10 +69,22 @@ end
 if state == 'failed' and redis.call('HGET', KEYS[1], 'hopeless') == '1' then
     return became('known')
 end
-if redis.call('ZCARD', KEYS[2]) >= tonumber(ARGV[4]) then
+local lane = KEYS[2] .. ':' .. ARGV[3]
+if redis.call('ZCARD', lane) >= tonumber(ARGV[4]) then
     return became('full')
 end
+if KEYS[5] ~= '' then
+    redis.call('ZREMRANGEBYSCORE', KEYS[5], '-inf', now)
+    if redis.call('ZCARD', KEYS[5]) >= tonumber(ARGV[9]) then
+        return became('share')
+    end
+    redis.call('ZADD', KEYS[5], now + ARGV[5] * 1000, ARGV[1])
+    redis.call('EXPIRE', KEYS[5], ARGV[5])
+end
 redis.call('DEL', KEYS[1])
+redis.call('HSET', KEYS[1], 'client', KEYS[5])
+asked()
+redis.call('ZADD', lane, now, ARGV[1])
 redis.call('HSET', KEYS[1], 'request', ARGV[7])
 redis.call('HSET', KEYS[1], 'order', ARGV[2], 'lane', ARGV[3], 'state', 'queued', 'asked', now, 'sent', '0', 'sends', '0', 'attempts', '0')
 redis.call('HINCRBY', KEYS[4], ARGV[3] .. ':opened', 1)
@@ -67,6 +113,7 @@ return 1
 #: else's, or needs no work.
 CLAIM = (
     _NOW
+    + _LEAVE
     + """
 local state = redis.call('HGET', KEYS[1], 'state')
 if state == 'running' then
@@ -80,7 +127,7 @@ local attempts = redis.call('HINCRBY', KEYS[1], 'attempts', 1)
 if attempts > tonumber(ARGV[4]) then
     redis.call('HSET', KEYS[1], 'state', 'failed', 'finished', now, 'problem', ARGV[5], 'hopeless', '0')
     redis.call('EXPIRE', KEYS[1], ARGV[6])
-    redis.call('ZREM', KEYS[2], ARGV[1])
+    leave(KEYS[1], KEYS[2], ARGV[1], 0)
     redis.call('LPUSH', KEYS[3], ARGV[1])
     redis.call('HINCRBY', KEYS[4], redis.call('HGET', KEYS[1], 'lane') .. ':failed', 1)
     return false
@@ -113,6 +160,7 @@ return 1
 #: Returns 1 where the state is now that, 0 where the job was not this worker's any more.
 FINISH = (
     _NOW
+    + _LEAVE
     + """
 local state = redis.call('HGET', KEYS[1], 'state')
 if redis.call('HGET', KEYS[1], 'token') ~= ARGV[2] or (state ~= 'running' and state ~= 'queued') then
@@ -127,32 +175,48 @@ local lane = redis.call('HGET', KEYS[1], 'lane')
 redis.call('HINCRBY', KEYS[4], lane .. ':' .. ARGV[3], 1)
 redis.call('HINCRBY', KEYS[4], lane .. ':milliseconds', math.max(0, now - tonumber(redis.call('HGET', KEYS[1], 'started'))))
 redis.call('EXPIRE', KEYS[1], ARGV[6])
-redis.call('ZREM', KEYS[2], ARGV[1])
+leave(KEYS[1], KEYS[2], ARGV[1], 0)
 redis.call('LPUSH', KEYS[3], ARGV[1])
 redis.call('LTRIM', KEYS[3], 0, 9999)
 return 1
 """
 )
 
-#: KEYS job, active, outbox, counts. ARGV id, seconds to keep. Returns the state before; nothing where there is no such job.
+#: KEYS job, active, outbox, counts. ARGV id, seconds to keep, a token ("" cancels whoever waits). Returns "cancelled", "left" where others
+#: wait for it, "final" where it had ended, "token" where the token is none of its; nothing where there is no such job.
 CANCEL = (
     _NOW
+    + _LEAVE
     + """
 local state = redis.call('HGET', KEYS[1], 'state')
-if state == 'queued' or state == 'running' then
-    redis.call('HSET', KEYS[1], 'state', 'cancelled', 'finished', now)
-    redis.call('HDEL', KEYS[1], 'token', 'lease')
-    redis.call('EXPIRE', KEYS[1], ARGV[2])
-    redis.call('ZREM', KEYS[2], ARGV[1])
-    redis.call('LPUSH', KEYS[3], ARGV[1])
-    redis.call('LTRIM', KEYS[3], 0, 9999)
-    redis.call('HINCRBY', KEYS[4], redis.call('HGET', KEYS[1], 'lane') .. ':cancelled', 1)
+if not state then
+    return false
 end
-return state
+local field = 't:' .. ARGV[3]
+if ARGV[3] ~= '' and redis.call('HEXISTS', KEYS[1], field) == 0 then
+    return 'token'
+end
+if state ~= 'queued' and state ~= 'running' then
+    return 'final'
+end
+if ARGV[3] ~= '' and tonumber(redis.call('HGET', KEYS[1], 'asks') or '1') > 1 then
+    redis.call('HDEL', KEYS[1], field)
+    redis.call('HINCRBY', KEYS[1], 'asks', -1)
+    return 'left'
+end
+redis.call('HSET', KEYS[1], 'state', 'cancelled', 'finished', now)
+redis.call('HDEL', KEYS[1], 'token', 'lease')
+redis.call('EXPIRE', KEYS[1], ARGV[2])
+leave(KEYS[1], KEYS[2], ARGV[1], ARGV[2] * 1000)
+redis.call('LPUSH', KEYS[3], ARGV[1])
+redis.call('LTRIM', KEYS[3], 0, 9999)
+redis.call('HINCRBY', KEYS[4], redis.call('HGET', KEYS[1], 'lane') .. ':cancelled', 1)
+return 'cancelled'
 """
 )
 
-#: KEYS active. ARGV prefix of the keys of jobs, most jobs at once, milliseconds in which nobody else looks after the same ones.
+#: KEYS active. ARGV prefix of the keys of jobs, most jobs at once, milliseconds in which nobody else looks after the same ones,
+#: the lanes.
 #: Returns id and lane, in turns, of jobs that must be sent: they were never sent, their message is overdue, or their worker is gone.
 OVERDUE = (
     _NOW
@@ -171,6 +235,9 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0
         found[#found + 1] = redis.call('HGET', key, 'lane')
     else
         redis.call('ZREM', KEYS[1], id)
+        for lane in string.gmatch(ARGV[4], '%a+') do
+            redis.call('ZREM', KEYS[1] .. ':' .. lane, id)
+        end
     end
 end
 return found

@@ -64,14 +64,14 @@ class Workshop:
 
     def _render(self, order: Order, source: Source, index: Index, progress: Progress) -> None:
         request = RenderRequest.parse(order.form, parse_qsl(order.query))
-        _check(order, request.key(Version.of(source.identity, index)))
+        _check(order, request.key(Version.of(order.path, source.identity, index)))
         with render(request, source.fd, index, self._limits, scratch=self._scratch, progress=progress) as made:
             source.check()
             self._keep(order.key, {**made.facts, "etag": etag_of(made.pieces())}, made.pieces())
 
     def _peaks(self, order: Order, source: Source, index: Index, progress: Progress) -> None:
         request = PeaksRequest.parse(order.form, parse_qsl(order.query))
-        version = Version.of(source.identity, index)
+        version = Version.of(order.path, source.identity, index)
         _check(order, request.key(version))
         key = request.partial_key(version)
         found = self._results.get(key)

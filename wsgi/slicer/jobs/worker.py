@@ -17,11 +17,12 @@ from celery.exceptions import SoftTimeLimitExceeded
 from celery.signals import setup_logging, worker_process_init
 
 from slicer.counts.log import LineLog, moment
-from slicer.jobs.celery_app import TASK, make_app, queue_name
+from slicer.jobs.celery_app import make_app, queue_name
 from slicer.jobs.desk import open_store
 from slicer.jobs.errors import JobsDownError
 from slicer.jobs.failure import OVERSTAYED, Failure, failure_of
 from slicer.jobs.store import JobStore
+from slicer.jobs.transport import TASK
 from slicer.jobs.watch import UnwantedError, Watch
 from slicer.jobs.work import Workshop
 from slicer.settings import Settings

@@ -1,18 +1,22 @@
 """An index as the bytes of a file: what `mp3` knows of a source, the identity it was made for, and a checksum of both."""
 
 import json
+import os
 import zlib
 from array import array
 from dataclasses import asdict
-from typing import Any
+from typing import Any, overload
 
 from slicer.media.source import Identity
 from slicer.mp3 import Damage, Index, Run, Segment
 from slicer.mp3.header import LENGTHS, FrameHeader
+from slicer.mp3.index import Anchors
 from slicer.mp3.infotag import InfoTag, plan
 
 #: Changes with the form of these bytes or the meaning of what is in them; files of another version are made anew.
 FORMAT_VERSION = 2
+#: Bytes of an anchor.
+_WIDE = 8
 _MAGIC = b"slicer index %d\n" % FORMAT_VERSION
 
 
@@ -49,17 +53,74 @@ def dump(identity: Identity, index: Index) -> bytes:
     return whole + zlib.crc32(whole).to_bytes(4, "big")
 
 
-def load(data: bytes) -> tuple[Identity, Index] | None:
-    """What `dump` made, or None if these bytes are not wholly that: another version, cut short, changed."""
+class KeptFile:
+    """An open index file, which the loss of the last reference closes."""
+
+    __slots__ = ("fd",)
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+
+    def __del__(self) -> None:
+        os.close(self.fd)
+
+
+class StoredAnchors:
+    """The anchors of a run in an index file, which is read where one is asked for; closed when nobody holds them."""
+
+    __slots__ = ("_count", "_file", "_offset")
+    itemsize = 0  #: they take no memory
+
+    def __init__(self, file: KeptFile, offset: int, count: int) -> None:
+        self._file = file
+        self._offset = offset
+        self._count = count
+
+    def __len__(self) -> int:
+        return self._count
+
+    @overload
+    def __getitem__(self, number: int, /) -> int: ...
+    @overload
+    def __getitem__(self, numbers: slice, /) -> "array[int]": ...
+    def __getitem__(self, number: int | slice, /) -> "int | array[int]":
+        if isinstance(number, slice):
+            start, stop, step = number.indices(self._count)
+            return self._read(start, stop)[::step]
+        place = number + self._count if number < 0 else number
+        if not 0 <= place < self._count:
+            raise IndexError("there is no such anchor")
+        return self._read(place, place + 1)[0]
+
+    def __eq__(self, other: object) -> bool:
+        return hasattr(other, "tobytes") and bool(self.tobytes() == other.tobytes())
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def tobytes(self) -> bytes:
+        """All of them, as the machine has them."""
+        return self._read(0, self._count).tobytes()
+
+    def _read(self, start: int, stop: int) -> "array[int]":
+        found = array("Q")
+        found.frombytes(os.pread(self._file.fd, max(0, stop - start) * _WIDE, self._offset + start * _WIDE))
+        return found
+
+
+def load(data: bytes, file: KeptFile | None = None) -> tuple[Identity, Index] | None:
+    """What `dump` made, or None if these bytes are not wholly that: another version, cut short, changed.
+
+    With `file`, which holds these bytes, the anchors stay there.
+    """
     if not data.startswith(_MAGIC) or zlib.crc32(data[:-4]).to_bytes(4, "big") != data[-4:]:
         return None
     try:
-        return _load(data)
+        return _load(data, file)
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
         return None
 
 
-def _load(data: bytes) -> tuple[Identity, Index] | None:
+def _load(data: bytes, file: KeptFile | None) -> tuple[Identity, Index] | None:
     line = data.index(b"\n", len(_MAGIC))
     begin = line + 1
     place = begin + int(data[len(_MAGIC) : line])
@@ -71,9 +132,9 @@ def _load(data: bytes) -> tuple[Identity, Index] | None:
             return None
         runs = []
         for first, frames, count, end in item["runs"]:
-            anchors = array("Q")
-            anchors.frombytes(data[place : place + 8 * count])
-            place += 8 * count
+            whole = data[place : place + _WIDE * count] if file is None else b""
+            anchors: Anchors = array("Q", whole) if file is None else StoredAnchors(file, place, count)
+            place += _WIDE * count
             runs.append(Run(first, frames, anchors, end))
         segments.append(
             Segment(

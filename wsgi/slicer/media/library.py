@@ -39,6 +39,10 @@ class Library:
         """Where a path from the media folder leads."""
         return self._root + b"/" + path
 
+    def inner_path(self, source: Source) -> bytes:
+        """Where an open source really lies, from the media folder, without symbolic links."""
+        return source.identity.path[len(self._root.rstrip(b"/")) + 1 :]
+
     def is_readable(self) -> bool:
         """Whether the folder can be listed now."""
         try:
@@ -51,8 +55,9 @@ class Library:
     def list(
         self, prefix: bytes = b"", after: bytes = b"", *, hidden: Callable[[bytes], bool] = lambda _: False
     ) -> Iterator[Entry]:
-        """Sources whose path starts with `prefix` and comes after `after`, in byte order of their paths, but for `hidden` folders.
+        """Sources whose path starts with `prefix` and comes after `after`, in byte order of their paths.
 
+        Folders that are `hidden` are left out, and so is what links find in them.
         Only folders that can hold such paths are read. Folders behind symbolic links are left out, so that there is no way round
         in a circle; files behind links are in if they lie within the folder.
         """
@@ -78,14 +83,16 @@ class Library:
                 if depth < _MAX_DEPTH and _overlaps(path, prefix) and (path > after or after.startswith(path)):
                     yield from self._list(path, prefix, after, depth + 1, hidden)
             elif path > after and path.startswith(prefix) and path[-4:].lower() == _SUFFIX:
-                listed = self._entry(path, entry)
+                listed = self._entry(path, entry, hidden)
                 if listed:
                     yield listed
 
-    def _entry(self, path: bytes, entry: os.DirEntry[bytes]) -> Entry | None:
+    def _entry(self, path: bytes, entry: os.DirEntry[bytes], hidden: Callable[[bytes], bool]) -> Entry | None:
         try:
             if entry.is_symlink():
                 with open_source(self._root, path) as source:
+                    if hidden(self.inner_path(source)):
+                        return None
                     return Entry(path, source.identity.size, source.identity.mtime_ns)
             if not entry.is_file():
                 return None

@@ -13,6 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from slicer.media.library import Library
+from slicer.media.protected import Permit, Protected, ProtectedError
 from slicer.media.source import Source, SourceTooLargeError, SourceUnavailableError, real_path
 from slicer.media.store import IndexPendingError, IndexStore
 from slicer.mp3 import Index, SourceChangedError, has_grown
@@ -43,12 +44,14 @@ def _nobody(what: str, outcome: str) -> None:
 class Opened:
     """An open source with its index. Whoever holds one can read from it; it is closed when nobody does."""
 
-    __slots__ = ("index", "path", "source", "used")
+    __slots__ = ("index", "name", "path", "protected", "source", "used")
 
-    def __init__(self, path: bytes, source: Source, index: Index) -> None:
+    def __init__(self, path: bytes, name: bytes, source: Source, index: Index, *, protected: bool = False) -> None:
         self.path = path  #: under which it was opened
+        self.name = name  #: the same from the media folder
         self.source = source
         self.index = index
+        self.protected = protected  #: whether it is for requests with a signature alone
         self.used = time.monotonic()
 
     def check_current(self) -> None:
@@ -77,11 +80,19 @@ class Shelf:
     """The sources used last, up to a number and to so many bytes of indexes. Safe for any number of threads."""
 
     def __init__(
-        self, library: Library, store: IndexStore, *, memory_bytes: int, largest: int, note: Note | None = None
+        self,
+        library: Library,
+        store: IndexStore,
+        protected: Protected,
+        *,
+        memory_bytes: int,
+        largest: int,
+        note: Note | None = None,
     ) -> None:
         """`note` is told where each index came from: memory, disk, built, or pending where it is not ready."""
         self._library = library
         self._store = store
+        self._protected = protected
         self._note = note or _nobody
         self._limit = memory_bytes
         self._largest = largest
@@ -90,11 +101,11 @@ class Shelf:
         self._lock = threading.Lock()
         self._items: OrderedDict[bytes, Opened] = OrderedDict()
 
-    def take(self, path: bytes) -> Opened:
+    def take(self, path: bytes, permit: Permit) -> Opened:
         """The source at a path from the media folder; it was current when it was put here, which `check_current` asks again.
 
-        Raises SourceMissingError, SourceUnavailableError, SourceTooLargeError, IndexPendingError while the file is being indexed,
-        and Mp3Error where that cannot be.
+        Raises ProtectedError, SourceMissingError, SourceUnavailableError, SourceTooLargeError, IndexPendingError while the file is being
+        indexed, and Mp3Error where that cannot be.
         """
         with self._lock:
             found = self._items.get(path)
@@ -102,9 +113,14 @@ class Shelf:
                 self._items.move_to_end(path)
                 found.used = time.monotonic()
         if found is not None:
+            if found.protected and not permit.signed:
+                raise ProtectedError
             self._note("index", "memory")
             return found
         source = self._open(path)
+        protected = self._protected.holds(path) or self._protected.holds(self._library.inner_path(source))
+        if protected and not permit.signed:
+            raise ProtectedError
         if source.identity.size > self._largest:
             raise SourceTooLargeError(f"the file holds {source.identity.size} bytes and {self._largest} are allowed")
         # Not closed here on errors: the last reference closes it.
@@ -114,7 +130,7 @@ class Shelf:
             self._note("index", "pending")
             raise
         self._note("index", origin)
-        opened = Opened(self._library.full_path(path), source, index)
+        opened = Opened(self._library.full_path(path), path, source, index, protected=protected)
         self._put(path, opened)
         return opened
 

@@ -6,7 +6,7 @@ from array import array
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import accumulate, pairwise
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, overload
 
 from slicer.mp3 import diagnose, infotag, survey
 from slicer.mp3.errors import (
@@ -27,6 +27,7 @@ from slicer.mp3.walk import (
     MAX_SEGMENTS,
     RunWalk,
     SegmentWalk,
+    Told,
     Walk,
     find_frame,
     frames_reach,
@@ -41,13 +42,31 @@ _SAMPLES, _SAMPLE = 256, 128
 _SMALLEST_HOLE = 48
 
 
+class Anchors(Protocol):
+    """File offsets in their order: an array, or what reads them from where they are kept."""
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of memory that each takes."""
+
+    def __len__(self) -> int: ...
+
+    @overload
+    def __getitem__(self, number: int, /) -> int: ...
+    @overload
+    def __getitem__(self, numbers: slice, /) -> "array[int]": ...
+
+    def tobytes(self) -> bytes:
+        """All of them, as the machine has them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """Frames that follow each other without a gap."""
 
     first: int  #: number of its first frame within the segment
     frames: int
-    anchors: "array[int]"  #: file offset of every 16th frame, in bytes
+    anchors: Anchors  #: file offset of every 16th frame, in bytes
     end: int  #: file offset behind its last frame, in bytes
 
 
@@ -112,7 +131,9 @@ class Index:
     @property
     def nbytes(self) -> int:
         """Bytes of memory that it takes, nearly."""
-        return 2048 + sum(400 + 8 * len(run.anchors) for segment in self.segments for run in segment.runs)
+        return 2048 + sum(
+            400 + run.anchors.itemsize * len(run.anchors) for segment in self.segments for run in segment.runs
+        )
 
     @property
     def gaps(self) -> tuple[tuple[int, int], ...]:
@@ -158,11 +179,14 @@ class Index:
         )
 
 
-def build_index(fd: int, *, previous: Index | None = None, deadline: float | None = None) -> Index:
+def build_index(
+    fd: int, *, previous: Index | None = None, deadline: float | None = None, told: Told | None = None
+) -> Index:
     """Walk the file open as `fd`, or the rest of it where `previous` is an index of its beginning.
 
     `deadline` is a time.monotonic() value: past it the index comes back with `complete` False, to be given as `previous` next
-    time. Raises NotMp3Error or UnsupportedMp3Error; every search that leads to one has a bound.
+    time. `told` hears the offsets that the walk gets to. Raises NotMp3Error or UnsupportedMp3Error; every search that leads to one has
+    a bound.
     """
     size = os.fstat(fd).st_size
     if previous and not (_can_go_on(previous, size) and _begins_like(fd, previous)):
@@ -177,9 +201,9 @@ def build_index(fd: int, *, previous: Index | None = None, deadline: float | Non
         # A tag that was not whole yet, and what looked like frames within it.
         previous = None
     if previous:
-        found = walk(fd, 0, bounds.end, confirm=first.confirm, deadline=deadline, resume=_thaw(previous))
+        found = walk(fd, 0, bounds.end, confirm=first.confirm, deadline=deadline, resume=_thaw(previous), told=told)
     else:
-        found = walk(fd, start, bounds.end, confirm=first.confirm, deadline=deadline)
+        found = walk(fd, start, bounds.end, confirm=first.confirm, deadline=deadline, told=told)
     end, tags = bounds.end, bounds.tags
     reached = frames_reach(fd, found, bounds.ends) if found.complete else None
     if reached is not None:
@@ -314,7 +338,7 @@ def _thaw(index: Index) -> Walk:
     """The walk that led to an index, to go on with. Its arrays are copies: the index stays as it is."""
     segments = []
     for segment in index.segments:
-        runs = [RunWalk(array("Q", run.anchors), run.frames, run.end) for run in segment.runs]
+        runs = [RunWalk(array("Q", run.anchors.tobytes()), run.frames, run.end) for run in segment.runs]
         segments.append(SegmentWalk(segment.header, segment.bitrate, runs))
     return Walk(segments, index.walked, complete=False)
 

@@ -9,6 +9,7 @@ import re
 import time
 from array import array
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -112,6 +113,10 @@ def _is_confirmed(fd: int, position: int, header: FrameHeader, end: int, confirm
     return True
 
 
+#: Is told the offset that a pass has got to.
+Told = Callable[[int], None]
+
+
 def walk(
     fd: int,
     position: int,
@@ -120,12 +125,13 @@ def walk(
     confirm: int = CONFIRM_FRAMES,
     deadline: float | None = None,
     resume: Walk | None = None,
+    told: Told | None = None,
 ) -> Walk:
     """Follow the frames from `position`, where one starts, to `end`. A row of them has `confirm` frames at least (`find_frame`).
 
     With `resume`, a pass over the beginning of the same file, `position` is ignored and the pass goes on from its last remembered
-    frame. `deadline` is a time.monotonic() value; past it the pass stops with `complete` False. Raises UnsupportedMp3Error on a file
-    too damaged to follow.
+    frame. `deadline` is a time.monotonic() value; past it the pass stops with `complete` False. `told` hears how far it is. Raises
+    UnsupportedMp3Error on a file too damaged to follow.
     """
     false_syncs = [MAX_FALSE_SYNCS]
     if resume is None:
@@ -142,7 +148,7 @@ def walk(
     while True:
         run = segment.runs.pop() if resume else RunWalk(array("Q"), 0, 0)
         resume = None
-        in_time = _follow(fd, position, end, run, segment, deadline)
+        in_time = _follow(fd, position, end, run, segment, deadline, told)
         segment.runs.append(run)
         position = run.end
         if not in_time:
@@ -219,7 +225,15 @@ def _lengths(segment: SegmentWalk) -> set[int]:
     return {plain, plain + 1}
 
 
-def _follow(fd: int, position: int, end: int, run: RunWalk, segment: SegmentWalk, deadline: float | None) -> bool:
+def _follow(
+    fd: int,
+    position: int,
+    end: int,
+    run: RunWalk,
+    segment: SegmentWalk,
+    deadline: float | None,
+    told: Told | None,
+) -> bool:
     """Append to `run` the frames from `position` until one does not follow; False when the deadline came first."""
     buffer = bytearray(_CHUNK)
     run.end = position
@@ -238,6 +252,8 @@ def _follow(fd: int, position: int, end: int, run: RunWalk, segment: SegmentWalk
             if deadline is not None and time.monotonic() > deadline:
                 run.frames, run.end = len(run.anchors) * ANCHOR_FRAMES, position
                 return False
+            if told is not None:
+                told(position)
             filled = os.preadv(fd, [buffer], position)
             filled = min(filled, end - position)
             place = 0

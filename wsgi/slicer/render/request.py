@@ -146,7 +146,7 @@ class RenderRequest:
 
 
 def key_of(kind: str, form: str, canonical: str, version: Version) -> str:
-    """A name for what comes of a canonical query on a source. The source's path is no part of it, as a moved file is the same."""
+    """A name for what comes of a canonical query on a source; another one for each path under which a source is found."""
     text = repr((kind, form, canonical, tuple(version), RENDER_VERSION, ENGINE_VERSION))
     return hashlib.blake2b(text.encode(), digest_size=20).hexdigest()
 

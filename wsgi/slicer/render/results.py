@@ -184,7 +184,7 @@ class Results:
     @contextmanager
     def _locked(self) -> Iterator[int | None]:
         """Hold the lock of the account, the descriptor of whose file this gives; None where that takes too long."""
-        fd = os.open(os.path.join(self._folder, _ACCOUNT), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        fd = os.open(os.path.join(self._folder, _ACCOUNT), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
         try:
             yield fd if lock(fd, time.monotonic() + _LOCK_SECONDS) else None
         finally:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from slicer.server import express, machine, reach, sizes
-from slicer.settings import CACHES, PREFIX
+from slicer.settings import CACHES, PREFIX, is_folder_of
 
 APACHE_PATHS = ("/usr/sbin", "/usr/bin", "/sbin", "/bin")
 MODULES = "/usr/lib/apache2/modules"
@@ -63,6 +63,7 @@ def checks(
     found += [readable("Python", part, user) for part in reach.interpreter_parts()]
     if media:
         found.append(readable("media folder", media, user))
+        found += signed(media, environ)
     for variable, path in (folders or {}).items():
         found.append(writable(FOLDERS[variable], path, user, variable))
     found.append(renders(RENDERS_MODULES))
@@ -193,6 +194,25 @@ def readable(name: str, path: str, user: str | None) -> Check:
     return Check(
         name, False, f"{who} cannot read {path}: {blocked} keeps them out", f"move it to a folder that {who} can enter"
     )
+
+
+def signed(media: str, environ: Mapping[str, str]) -> list[Check]:
+    """Whether each folder whose files need signed URLs is one of the media; nothing where no URL needs a signature."""
+    if not environ.get(f"{PREFIX}SIGNING_KEYS", "").strip():
+        return []
+    root = os.path.realpath(media)
+    folders = [part.strip() for part in (environ.get(f"{PREFIX}SIGNED") or "/").split(",") if part.strip()]
+    bad = [folder for folder in folders if not is_folder_of(root, os.fsencode(folder))]
+    if bad:
+        return [
+            Check(
+                "signed folders",
+                False,
+                f"{', '.join(bad)}: no folder of {media}",
+                f"correct {PREFIX}SIGNED; the server does not start with it",
+            )
+        ]
+    return [Check("signed folders", True, ", ".join(folders))]
 
 
 def writable(name: str, path: str, user: str | None, variable: str) -> Check:

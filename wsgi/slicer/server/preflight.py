@@ -2,12 +2,11 @@
 
 import errno
 import os
-import pwd
 import re
 import socket
 import stat
 
-from slicer.server import reach
+from slicer.server import privileges, reach
 from slicer.server.sizes import MIB, RESERVED_CLIPS_MEMORY
 from slicer.signing import KeysError, read_keys
 
@@ -110,17 +109,7 @@ def own_folder(what: str, path: str, variable: str, user: str | None) -> None:
     """
     try:
         if not os.path.isdir(path):
-            # Parents stay root's and open to all, whatever the umask: others' caches may live beside ours.
-            parent = os.path.dirname(path)
-            previous = os.umask(0o022)
-            try:
-                os.makedirs(parent, exist_ok=True)
-                os.mkdir(path, 0o750)
-            finally:
-                os.umask(previous)
-            if user is not None:
-                account = pwd.getpwnam(user)
-                os.chown(path, account.pw_uid, account.pw_gid)
+            privileges.make_folder(path, user)
     except OSError as error:
         raise PreflightError(
             f"the {what} {path} cannot be made ({error.strerror}): name another in {variable}"

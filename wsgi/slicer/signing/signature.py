@@ -23,11 +23,15 @@ MOST_EXPIRES = 99_999_999_999
 _EXPIRES = re.compile(r"[1-9][0-9]{0,10}", re.ASCII)
 _MAC = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _SPAN = "t"
-#: The option that lets anybody in who reads it, with any letter of its name percent-encoded, in either case.
+#: What a log must not have: a signature lets anybody in who reads it, and a token cancels a job.
+_SECRET = (SIGNATURE, "token")
+#: Each with any letter of its name percent-encoded, in either case.
 _READABLE = re.compile(
-    r"([?&]"
-    + "".join(f"(?:{letter}|%{ord(letter):02x}|%{ord(letter.upper()):02x})" for letter in SIGNATURE)
-    + r"(?:=|%3d))[^&]*",
+    r"([?&](?:"
+    + "|".join(
+        "".join(f"(?:{letter}|%{ord(letter):02x}|%{ord(letter.upper()):02x})" for letter in name) for name in _SECRET
+    )
+    + r")(?:=|%3d))[^&]*",
     re.IGNORECASE,
 )
 #: For names that no key has: comparing takes as long as for one that is.
@@ -60,9 +64,9 @@ class Signature(NamedTuple):
 
 
 def redacted(target: str) -> str:
-    """A request target as logs may have it: without its signature."""
+    """A request target as logs may have it: without its signature, or the token of a job."""
     # Nearly all of them have none, and no percent sign in the query.
-    if "%" not in target and "ignature" not in target.lower():
+    if "%" not in target and not any(name in target.lower() for name in _SECRET):
         return target
     return _READABLE.sub(r"\1-", target)
 

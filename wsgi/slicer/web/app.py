@@ -11,6 +11,7 @@ from werkzeug.routing import Map, RequestRedirect, Rule
 from slicer.counts.cells import Cells
 from slicer.counts.folder import Folder, in_memory
 from slicer.counts.log import LineLog
+from slicer.media.aside import Aside
 from slicer.media.library import Library
 from slicer.media.shelf import Shelf
 from slicer.media.store import IndexStore
@@ -20,7 +21,8 @@ from slicer.web.clips import Clips
 from slicer.web.cors import Cors
 from slicer.web.documents import Documents
 from slicer.web.extra import Extra, process_group, process_threads
-from slicer.web.gate import Gate, finish
+from slicer.web.gate import Asked, Gate, finish
+from slicer.web.hosts import Hosts
 from slicer.web.ledger import Ledger, Record, Watched
 from slicer.web.memory import make_place
 from slicer.web.metrics import Metrics
@@ -45,10 +47,15 @@ _RENDER_OPTIONS = frozenset(
 #: Spans may be several.
 _REPEATABLE = frozenset({"t"})
 _PEAKS_OPTIONS = frozenset({"t", "pixels", "zoom", "bits"})
+_CANCEL_OPTIONS = frozenset({"token"})
 _NO_OPTIONS: frozenset[str] = frozenset()
 _METHODS = ("GET", "HEAD", "OPTIONS")
 #: Endpoints for operators alone. Proxies in front pass no request on that could mean one of them.
 INTERNAL = frozenset({"metrics"})
+#: Nothing is what its bytes look like: a title in JSON may look like HTML.
+_NO_SNIFFING = ("X-Content-Type-Options", "nosniff")
+#: An index that takes more than this part of their memory is read in parts.
+_SHARE = 4
 #: By endpoint, where they are others.
 _OTHER_METHODS = {"jobs": ("POST", "OPTIONS"), "job": ("GET", "HEAD", "DELETE", "OPTIONS")}
 
@@ -59,26 +66,33 @@ class Slicer:
     def __init__(self, settings: Settings, counts: str | None = None) -> None:
         """`counts` is the folder in which all processes of the server keep their numbers; None for a process by itself."""
         library = Library(settings.media)
+        self._gate = Gate(settings)
         folder, cells = _numbers(counts)
         log = LineLog(settings.request_log) if settings.request_log else None
         self._ledger = Ledger(cells, log, process_group() or "none", process_threads())
-        store = IndexStore(settings.index_dir, seconds=settings.index_seconds)
+        store = IndexStore(
+            settings.index_dir, seconds=settings.index_seconds, whole_bytes=settings.index_memory_bytes // _SHARE
+        )
         store.prepare()
         shelf = Shelf(
             library,
             store,
+            self._gate.protected,
             memory_bytes=settings.index_memory_bytes,
             largest=settings.max_source_bytes,
             note=self._ledger.note,
         )
-        self._clips = Clips(settings, shelf)
-        self._gate = Gate(settings)
-        self._extra = Extra(settings, shelf, {"render": self._render_pairs, "peaks": self._peaks_pairs}, self._ledger)
+        # One thread waits for slow media, another one for a moment, and at least one answers meanwhile.
+        waiting = max(0, process_threads() - 2)
+        aside = Aside(settings.media, seconds=float(settings.index_seconds), waiting=waiting)
+        self._clips = Clips(settings, shelf, aside)
+        self._extra = Extra(settings, shelf, {"render": self._ask_render, "peaks": self._ask_peaks}, self._ledger)
         self._metrics = Metrics(settings, folder, cells, self._extra)
-        self._documents = Documents(library, store, shelf, hidden=self._gate.covers)
+        self._documents = Documents(library, store, shelf, aside, hidden=self._gate.protected.holds)
         self._lists = bool(settings.list_library)
         self._page = Page()
         self._cors = Cors(settings.origins)
+        self._hosts = Hosts(settings)
         self.url_map = Map(
             [
                 Rule("/", endpoint="page", methods=_METHODS),
@@ -116,38 +130,36 @@ class Slicer:
     def on_clips(self, environ: "WSGIEnvironment") -> Answer:
         """The lossless cut of a span."""
         path = _path_behind(environ, "/clips/")
-        pairs = self._gate.pairs(("/clips/", path), environ.get("QUERY_STRING", ""), _CLIP_OPTIONS, environ=environ)
-        return self._clips.answer(environ, path, dict(pairs))
+        asked = self._gate.ask(("/clips/", path), environ.get("QUERY_STRING", ""), _CLIP_OPTIONS, environ=environ)
+        return self._clips.answer(environ, path, dict(asked.pairs), asked.permit)
 
     def on_renders(self, environ: "WSGIEnvironment") -> Answer:
         """A span decoded, changed and encoded."""
         path = _path_behind(environ, "/renders/")
-        pairs = self._render_pairs(path, environ.get("QUERY_STRING", ""), environ)
-        return self._as_job(environ, "render", path, pairs) or self._extra.renders.answer(environ, path, pairs)
+        asked = self._ask_render(path, environ.get("QUERY_STRING", ""), environ)
+        return self._as_job(environ, "render", path, asked) or self._extra.renders.answer(environ, path, *asked)
 
     def on_peaks(self, environ: "WSGIEnvironment") -> Answer:
         """A waveform."""
         path = _path_behind(environ, "/peaks/")
-        pairs = self._peaks_pairs(path, environ.get("QUERY_STRING", ""), environ)
-        return self._as_job(environ, "peaks", path, pairs) or self._extra.waveforms.answer(environ, path, pairs)
+        asked = self._ask_peaks(path, environ.get("QUERY_STRING", ""), environ)
+        return self._as_job(environ, "peaks", path, asked) or self._extra.waveforms.answer(environ, path, *asked)
 
-    def _render_pairs(self, path: bytes, query: str, environ: "WSGIEnvironment | None" = None) -> list[tuple[str, str]]:
+    def _ask_render(self, path: bytes, query: str, environ: "WSGIEnvironment | None" = None) -> Asked:
         """The options of a render at a path that is allowed. Raises Problem."""
-        return self._gate.pairs(("/renders/", path), query, _RENDER_OPTIONS, _REPEATABLE, environ)
+        return self._gate.ask(("/renders/", path), query, _RENDER_OPTIONS, _REPEATABLE, environ)
 
-    def _peaks_pairs(self, path: bytes, query: str, environ: "WSGIEnvironment | None" = None) -> list[tuple[str, str]]:
+    def _ask_peaks(self, path: bytes, query: str, environ: "WSGIEnvironment | None" = None) -> Asked:
         """The options of a waveform at a path that is allowed. Raises Problem."""
-        return self._gate.pairs(("/peaks/", path), query, _PEAKS_OPTIONS, environ=environ)
+        return self._gate.ask(("/peaks/", path), query, _PEAKS_OPTIONS, environ=environ)
 
-    def _as_job(
-        self, environ: "WSGIEnvironment", kind: "Kind", path: bytes, pairs: list[tuple[str, str]]
-    ) -> Answer | None:
+    def _as_job(self, environ: "WSGIEnvironment", kind: "Kind", path: bytes, asked: Asked) -> Answer | None:
         """The answer to a client that prefers not to wait here, where there are jobs; else None."""
         wanted = preferred(environ)
         if not wanted or environ["REQUEST_METHOD"] != "GET":
             return None
         jobs = self._extra.jobs
-        return None if jobs is None else jobs.instead(environ, kind, path, pairs, wanted)
+        return None if jobs is None else jobs.instead(environ, kind, path, asked, wanted)
 
     def on_jobs(self, environ: "WSGIEnvironment") -> Answer:
         """Asks for work that takes long."""
@@ -156,7 +168,10 @@ class Slicer:
     def on_job(self, environ: "WSGIEnvironment") -> Answer:
         """A job as it is, or its end."""
         jobs, name = self._jobs(), _job_of(environ)
-        return (jobs.cancel if environ["REQUEST_METHOD"] == "DELETE" else jobs.state)(environ, name)
+        if environ["REQUEST_METHOD"] == "DELETE":
+            options = parse_options(environ.get("QUERY_STRING", ""), _CANCEL_OPTIONS)
+            return jobs.cancel(environ, name, options.get("token", ""))
+        return jobs.state(environ, name)
 
     def on_job_wait(self, environ: "WSGIEnvironment") -> Answer:
         """A job once it has ended."""
@@ -179,8 +194,8 @@ class Slicer:
     def on_info(self, environ: "WSGIEnvironment") -> Answer:
         """What is known of a source."""
         path = _path_behind(environ, "/info/")
-        self._gate.pairs(("/info/", path), environ.get("QUERY_STRING", ""), _NO_OPTIONS, environ=environ)
-        return self._documents.info(environ, path)
+        asked = self._gate.ask(("/info/", path), environ.get("QUERY_STRING", ""), _NO_OPTIONS, environ=environ)
+        return self._documents.info(environ, path, asked.permit)
 
     def on_library(self, environ: "WSGIEnvironment") -> Answer:
         """What can be cut, paged."""
@@ -208,6 +223,8 @@ class Slicer:
         """The answer to a request, whatever happens."""
         problem: Problem | None = None
         try:
+            if self._hosts.are_named:
+                self._hosts.check(environ)
             endpoint = record.route = self._endpoint(environ["PATH_INFO"])
             method = environ["REQUEST_METHOD"]
             methods = _OTHER_METHODS.get(endpoint, _METHODS)
@@ -272,7 +289,7 @@ class Slicer:
             finish(environ, answer)
             allow_stale(environ, answer)
             answer.headers += self._cors.headers(environ)
-            answer.headers.append(("X-Request-Id", record.id))
+            answer.headers += (("X-Request-Id", record.id), _NO_SNIFFING)
             return Watched(answer(environ, start_response), record, self._ledger)
         except BaseException:
             self._ledger.end(record)

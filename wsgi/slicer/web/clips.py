@@ -4,12 +4,15 @@ import hashlib
 import logging
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from werkzeug.http import http_date
 
+from slicer.media.aside import Aside, StandstillError
+from slicer.media.protected import Permit, ProtectedError
 from slicer.media.shelf import Opened, Shelf
 from slicer.media.source import Identity, SourceMissingError, SourceTooLargeError, SourceUnavailableError
 from slicer.media.store import IndexPendingError
@@ -31,6 +34,7 @@ from slicer.settings import Settings
 from slicer.web.answer import Answer
 from slicer.web.disposition import attachment
 from slicer.web.elsewhere import elsewhere, is_sent
+from slicer.web.gate import unsigned
 from slicer.web.memory import make_place
 from slicer.web.outcome import outcome_of
 from slicer.web.problems import Problem, busy, cache_control, not_found
@@ -50,21 +54,31 @@ _WHOLE_FILE = TimeSpan(0, None)
 class Clips:
     """Answers for clips. One object for all threads; it holds nothing that changes but the store."""
 
-    def __init__(self, settings: Settings, shelf: Shelf) -> None:
+    def __init__(self, settings: Settings, shelf: Shelf, aside: Aside) -> None:
         self._shelf = shelf
+        self._aside = aside
         self._minimum = settings.min_clip_seconds
         self._maximum = settings.max_clip_seconds
         self._max_age = settings.clip_max_age
         self._cache_control = cache_control(settings.clip_max_age)
 
-    def answer(self, environ: "WSGIEnvironment", path: bytes, options: dict[str, str]) -> Answer:
+    def answer(self, environ: "WSGIEnvironment", path: bytes, options: dict[str, str], permit: Permit) -> Answer:
         """The clip that `options` ask of the source at `path`. Raises Problem."""
         asked = parse_span(options)
         if is_sent(environ, _query(asked)):
             disposition = _disposition(path, options, asked)
             return elsewhere(environ, b"/clips/" + path, _query(asked), self._max_age, disposition)
+        if not self._aside.may_stand_still(path):
+            return self._current(environ, path, options, asked, permit)
+        with problems_of_media():
+            return self._aside.run(path, lambda: self._current(environ, path, options, asked, permit))
+
+    def _current(
+        self, environ: "WSGIEnvironment", path: bytes, options: dict[str, str], asked: TimeSpan, permit: Permit
+    ) -> Answer:
+        """The answer from the file that is there now. Raises Problem."""
         for _ in range(_TRIES):
-            opened = take_or_problem(self._shelf, path)
+            opened = take_or_problem(self._shelf, path, permit)
             try:
                 try:
                     return self._cut(environ, path, options, asked, opened)
@@ -108,7 +122,21 @@ class Clips:
         disposition = _disposition(path, options, asked)
         if disposition is not None:
             headers.append(("Content-Disposition", disposition))
-        return Answer(outcome.status, headers, _body(environ, opened, clip, outcome.start, outcome.stop))
+        return Answer(outcome.status, headers, self._body(environ, opened, clip, outcome.start, outcome.stop, path))
+
+    def _body(
+        self, environ: "WSGIEnvironment", opened: Opened, clip: Clip, start: int, stop: int, path: bytes
+    ) -> Iterable[bytes]:
+        if environ["REQUEST_METHOD"] == "HEAD":
+            opened.check_current()
+            return ()
+        if stop - start > _WHOLE:
+            opened.check_current()
+            return _Pieces(environ, opened, clip.pieces(opened.source.fd, start, stop, _PIECE), self._aside, path)
+        # Made and original bytes stay apart: joining them would copy the clip once more.
+        pieces = tuple(clip.pieces(opened.source.fd, start, stop, stop - start))
+        opened.check_current()
+        return pieces
 
     def _locate(self, index: Index, asked: TimeSpan, text: str) -> Span:
         """The samples of a span, within the limits of length."""
@@ -137,34 +165,31 @@ class Clips:
 class _Pieces:
     """A body that is too large for memory: read piece by piece, each checked against a change of the file, which ends it at once."""
 
-    __slots__ = ("_environ", "_opened", "_pieces")
+    __slots__ = ("_aside", "_environ", "_opened", "_path", "_pieces")
 
-    def __init__(self, environ: "WSGIEnvironment", opened: Opened, clip: Clip, start: int, stop: int) -> None:
+    def __init__(
+        self, environ: "WSGIEnvironment", opened: Opened, pieces: Iterator[bytes], aside: Aside, path: bytes
+    ) -> None:
         self._environ = environ
         self._opened = opened
-        self._pieces = clip.pieces(opened.source.fd, start, stop, _PIECE)
+        self._pieces = pieces
+        self._aside = aside
+        self._path = path
 
     def __iter__(self) -> Iterator[bytes]:
         try:
-            for piece in self._pieces:
-                self._opened.check_unchanged()
+            while piece := self._aside.run(self._path, self._next):
                 yield piece
         except MemoryError:
             make_place(self._environ)
             raise
 
-
-def _body(environ: "WSGIEnvironment", opened: Opened, clip: Clip, start: int, stop: int) -> Iterable[bytes]:
-    if environ["REQUEST_METHOD"] == "HEAD":
-        opened.check_current()
-        return ()
-    if stop - start > _WHOLE:
-        opened.check_current()
-        return _Pieces(environ, opened, clip, start, stop)
-    # Made and original bytes stay apart: joining them would copy the clip once more.
-    pieces = tuple(clip.pieces(opened.source.fd, start, stop, stop - start))
-    opened.check_current()
-    return pieces
+    def _next(self) -> bytes:
+        """The next piece, from a file that was not changed; empty behind the last one."""
+        piece = next(self._pieces, b"")
+        if piece:
+            self._opened.check_unchanged()
+        return piece
 
 
 def _disposition(path: bytes, options: dict[str, str], asked: TimeSpan) -> str | None:
@@ -193,14 +218,25 @@ def parse_span(options: dict[str, str]) -> TimeSpan:
         raise _span_problem(400, "span-malformed", f"t={text[:100]!r}: {error}", text) from None
 
 
-def take_or_problem(shelf: Shelf, path: bytes) -> Opened:
+@contextmanager
+def problems_of_media() -> Iterator[None]:
+    """Raise it as a Problem that media stand still."""
+    try:
+        yield
+    except StandstillError:
+        raise busy("the media do not answer in time, for this file or those beside it; try again", 5) from None
+
+
+def take_or_problem(shelf: Shelf, path: bytes, permit: Permit) -> Opened:
     """The open source at a path, with its index.
 
-    Raises Problem: 404 for missing and forbidden alike, 413 for too large, 415 for what is no MP3, 422 for one that cannot be cut,
-    503 while it is being indexed or changed, or where nobody can tell what is there.
+    Raises Problem: 403 for what needs a signature, 404 for missing and forbidden alike, 413 for too large, 415 for what is no MP3, 422
+    for one that cannot be cut, 503 while it is being indexed or changed, or where nobody can tell what is there.
     """
     try:
-        return shelf.take(path)
+        return shelf.take(path, permit)
+    except ProtectedError:
+        raise unsigned() from None
     except SourceMissingError:
         raise not_found() from None
     except SourceUnavailableError as error:
@@ -208,8 +244,10 @@ def take_or_problem(shelf: Shelf, path: bytes) -> Opened:
         raise busy("the media cannot be read at the moment; try again", 5) from None
     except SourceTooLargeError as error:
         raise Problem(413, "source-too-large", str(error)) from None
-    except IndexPendingError:
-        raise busy("the file is being indexed for the first time; try again", 2) from None
+    except IndexPendingError as error:
+        problem = busy("the file is being indexed for the first time; try again", 2)
+        problem.members["progress"] = round(error.progress, 4)
+        raise problem from None
     except SourceChangedError:
         raise busy("the file is being changed; try again", 1) from None
     except NotMp3Error as error:

@@ -11,13 +11,15 @@ from urllib.parse import quote
 from werkzeug.http import http_date
 
 import slicer
+from slicer.media.aside import Aside, StandstillError
 from slicer.media.describe import describe
 from slicer.media.library import Library
-from slicer.media.shelf import Shelf
+from slicer.media.protected import Permit
+from slicer.media.shelf import Opened, Shelf
 from slicer.media.store import IndexStore
 from slicer.mp3 import SECOND, SourceChangedError
 from slicer.web.answer import Answer
-from slicer.web.clips import take_or_problem
+from slicer.web.clips import problems_of_media, take_or_problem
 from slicer.web.conditional import evaluate
 from slicer.web.problems import Problem, busy, cache_control
 
@@ -36,26 +38,38 @@ class Documents:
     """Answers that are JSON. One object for all threads; it holds nothing that changes but the store."""
 
     def __init__(
-        self, library: Library, store: IndexStore, shelf: Shelf, *, hidden: Callable[[bytes], bool] = lambda _: False
+        self,
+        library: Library,
+        store: IndexStore,
+        shelf: Shelf,
+        aside: Aside,
+        *,
+        hidden: Callable[[bytes], bool] = lambda _: False,
     ) -> None:
         """`hidden` tells of a path, of a folder too, that it is not to be listed."""
         self._library = library
         self._hidden = hidden
         self._store = store
         self._shelf = shelf
+        self._aside = aside
         self._openapi = _openapi()
 
-    def info(self, environ: "WSGIEnvironment", path: bytes) -> Answer:
+    def info(self, environ: "WSGIEnvironment", path: bytes, permit: Permit) -> Answer:
         """What is known of the source at `path`. Raises Problem."""
-        opened = take_or_problem(self._shelf, path)
+        with problems_of_media():
+            opened = self._aside.run(path, lambda: self._current(path, permit))
+        modified = opened.source.identity.mtime_ns // SECOND
+        document = {"path": path.decode("utf-8", "replace"), "clips": f"/clips/{quote(path)}", **describe(opened.index)}
+        return _json(environ, document, _INFO_MAX_AGE, modified)
+
+    def _current(self, path: bytes, permit: Permit) -> Opened:
+        opened = take_or_problem(self._shelf, path, permit)
         try:
             opened.check_current()
         except SourceChangedError:
             self._shelf.drop(path, opened)
-            opened = take_or_problem(self._shelf, path)
-        modified = opened.source.identity.mtime_ns // SECOND
-        document = {"path": path.decode("utf-8", "replace"), "clips": f"/clips/{quote(path)}", **describe(opened.index)}
-        return _json(environ, document, _INFO_MAX_AGE, modified)
+            opened = take_or_problem(self._shelf, path, permit)
+        return opened
 
     def library(self, environ: "WSGIEnvironment", options: dict[str, str]) -> Answer:
         """A page of sources in byte order of their paths. Raises Problem."""
@@ -65,7 +79,8 @@ class Documents:
                 raise Problem(400, "option-too-long", f"{name} is longer than {_MAX_TEXT} characters", {"option": name})
         limit = _limit(options.get("limit", str(PAGE)))
         entries = self._library.list(_path_bytes(prefix), _path_bytes(after), hidden=self._hidden)
-        page = list(islice(entries, limit + 1))
+        with problems_of_media():
+            page = self._aside.run(b"", lambda: list(islice(entries, limit + 1)))
         sources = [
             {
                 "path": entry.path.decode("utf-8", "replace"),
@@ -89,7 +104,11 @@ class Documents:
 
     def readyz(self, environ: "WSGIEnvironment") -> Answer:
         """Able to serve: the media folder can be read and indexes can be kept. 503 with what is missing otherwise."""
-        checks = {"media": self._library.is_readable(), "index": self._store.is_writable()}
+        try:
+            media = self._aside.run(b"", self._library.is_readable)
+        except StandstillError:
+            media = False
+        checks = {"media": media, "index": self._store.is_writable()}
         if not all(checks.values()):
             problem = busy("not ready: " + ", ".join(name for name, good in checks.items() if not good), 5)
             problem.members["checks"] = checks

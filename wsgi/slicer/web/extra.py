@@ -87,7 +87,7 @@ class Extra:
                 from slicer.web.renders import Renders
                 from slicer.web.workshop import Workshop
 
-                workshop = Workshop(self._settings, self._shelf, self._ledger.note)
+                workshop = Workshop(self._settings, self._shelf, self._ledger.note, process_count())
                 workshop.prepare()
                 self._loaded = _Loaded(Renders(workshop), Waveforms(workshop), self._jobs(workshop))
             return self._loaded
@@ -121,3 +121,12 @@ def process_threads() -> int:
     except ImportError:
         return 1
     return int(getattr(mod_wsgi, "threads_per_process", 1))
+
+
+def process_count() -> int:
+    """How many processes the group of this one has: as mod_wsgi says, 1 for any other process."""
+    try:
+        import mod_wsgi  # type: ignore[import-not-found, import-untyped, unused-ignore]
+    except ImportError:
+        return 1
+    return int(getattr(mod_wsgi, "maximum_processes", 1))

@@ -4,6 +4,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import parse_qsl
 
+from slicer.media.protected import SIGNED, UNSIGNED, Permit, Protected
 from slicer.settings import Settings
 from slicer.signing import (
     NAMES,
@@ -40,31 +41,31 @@ class _Passed(NamedTuple):
     filling: bool  #: whether a proxy asks, to keep it behind its own check
 
 
+class Asked(NamedTuple):
+    """A query that was let through."""
+
+    pairs: list[tuple[str, str]]  #: its options, without the signature
+    permit: Permit  #: for the source at the path that it came with
+
+
 class Gate:
-    """One object for all threads; nothing in it changes. Without keys everybody may have everything."""
+    """One object for all threads. Without keys everybody may have everything."""
 
     def __init__(self, settings: Settings) -> None:
         """Reads the keys. Raises KeysError."""
         self._keys: Keys | None = read_keys(settings.signing_keys) if settings.signing_keys else None
-        self._folders = [tuple(_names(folder)) for folder in settings.signed_folders]
+        #: What is for requests with a signature alone.
+        self.protected = Protected(settings.media, settings.signed_folders if self._keys is not None else ())
 
-    def covers(self, path: bytes) -> bool:
-        """Whether what lies at a path from the media folder is for who has a signature only; b"" is the folder itself."""
-        if self._keys is None:
-            return False
-        names = _names(path)
-        # Such a path names nothing. Should it ever, then not past this.
-        return b".." in names or any(names[: len(folder)] == list(folder) for folder in self._folders)
-
-    def pairs(
+    def ask(
         self,
         url: tuple[str, bytes],
         query: str,
         allowed: frozenset[str],
         repeatable: frozenset[str] = frozenset(),
         environ: "WSGIEnvironment | None" = None,
-    ) -> list[tuple[str, str]]:
-        """The options of a query but for the signature, which is right where one is needed.
+    ) -> Asked:
+        """A query whose signature is right, where the path's names say that one is needed.
 
         `url` is what comes before the media path (/clips/) and that. Raises Problem, as `parse_pairs` does, 403 and 410.
         """
@@ -72,20 +73,20 @@ class Gate:
         signature = None
         prefix, path = url
         field = environ.get(_FILL_FIELD, "") if environ else ""
-        if self._keys is not None and self.covers(path):
+        if self._keys is not None and self.protected.names(path):
             asked = [*pairs, *_fill(field)] if field else pairs
             signature = _checked(prefix.encode() + path, asked, self._keys)
         if environ is not None:
             left = signature.expires - int(time.time()) if signature else 0
             environ[_PASSED] = _Passed(signature, max(0, left), bool(field))
-        return [pair for pair in pairs if pair[0] not in NAMES]
+        return Asked([pair for pair in pairs if pair[0] not in NAMES], SIGNED if signature is not None else UNSIGNED)
 
 
 def _checked(path: bytes, pairs: list[tuple[str, str]], keys: Keys) -> Signature:
     try:
         return check(path, pairs, keys, time.time())
     except SignatureMissingError:
-        raise Problem(403, "signature-missing", "this is only for who has a signed URL of it") from None
+        raise unsigned() from None
     except SignatureWrongError:
         raise Problem(403, "signature-wrong", "the signature is not one of this URL by a key of this server") from None
     except SignatureExpiredError as error:
@@ -97,8 +98,9 @@ def _checked(path: bytes, pairs: list[tuple[str, str]], keys: Keys) -> Signature
         ) from None
 
 
-def _names(path: bytes) -> list[bytes]:
-    return [name for name in path.split(b"/") if name not in {b"", b"."}]
+def unsigned() -> Problem:
+    """403 for what needs a signature, and for a name of it by which nobody signs."""
+    return Problem(403, "signature-missing", "this is only for who has a signed URL of it")
 
 
 def _fill(field: str) -> list[tuple[str, str]]:

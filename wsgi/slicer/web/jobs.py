@@ -2,17 +2,21 @@
 
 import json
 import logging
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from slicer.jobs import FINAL, Job, JobsBusyError, JobsDownError, Order, State
+from slicer.jobs import FINAL, Job, JobsBusyError, JobsDownError, JobsShareError, JobsTokenError, Order, State
 from slicer.jobs.desk import Desk
 from slicer.jobs.store import Figures
 from slicer.settings import Settings
 from slicer.web.answer import Answer
+from slicer.web.client import Clients
+from slicer.web.gate import Asked
 from slicer.web.ledger import Ledger
-from slicer.web.orders import Kind, Orders, Pairs
+from slicer.web.orders import Kind, Orders
 from slicer.web.prefer import Preferred
 from slicer.web.problems import Problem, busy
 
@@ -35,6 +39,7 @@ class Jobs:
         self._ledger = ledger
         self._desk = Desk(settings)
         self._orders = orders
+        self._clients = Clients(settings)
         self._from = float(settings.job_from_seconds)
 
     def post(self, environ: "WSGIEnvironment") -> Answer:
@@ -45,31 +50,35 @@ class Jobs:
                 400, "body-malformed", 'the body is not a JSON object like {"request": "/renders/show.opus?t=0,7200"}'
             )
         order = self._orders.of_url(document["request"])
-        job = self._ask(order)
-        return _see_other(job) if job.state is State.DONE else _accepted(job)
+        token = secrets.token_hex(16)
+        job = self._ask(environ, order, token)
+        return _see_other(job) if job.state is State.DONE else _accepted(job, token)
 
     def instead(
-        self, environ: "WSGIEnvironment", kind: Kind, path: bytes, pairs: Pairs, preferred: Preferred
+        self, environ: "WSGIEnvironment", kind: Kind, path: bytes, asked: Asked, preferred: Preferred
     ) -> Answer | None:
         """The answer to a render or waveform whose client prefers not to wait here; None where it is to be made, or sent, at once.
 
         Raises Problem.
         """
-        order = self._orders.of(kind, path, pairs)
+        order = self._orders.of(kind, path, *asked)
         if self._orders.is_kept(order) or not (preferred.respond_async or order.work_seconds >= self._from):
             return None
+        held = preferred.wait is not None and bool(environ.get(_HOLD_FIELD))
+        # Who is held is not told a token, and nobody else can take away what it waits for.
+        token = "" if held else secrets.token_hex(16)
         try:
-            job = self._ask(order)
+            job = self._ask(environ, order, token)
         except Problem as problem:
-            if problem.status == 503 and not preferred.respond_async:
+            if problem.status in {429, 503} and not preferred.respond_async:
                 # It would wait for the render itself, too.
                 return None
             raise
         if job.state is State.DONE:
             return None
-        if preferred.wait and environ.get(_HOLD_FIELD):
+        if held:
             return _answer(job, 303, [("Location", f"/jobs/{job.id}/wait"), preferred.applied])
-        return _accepted(job, preferred._replace(wait=None) if preferred.respond_async else None)
+        return _accepted(job, token, preferred._replace(wait=None) if preferred.respond_async else None)
 
     def state(self, environ: "WSGIEnvironment", name: str) -> Answer:
         """A job as it is now; 303 to the result where that is there. Raises Problem."""
@@ -78,10 +87,11 @@ class Jobs:
             return _see_other(job)
         return _answer(job, 200)
 
-    def cancel(self, environ: "WSGIEnvironment", name: str) -> Answer:
-        """Have nobody work on a job any more. Raises Problem."""
+    def cancel(self, environ: "WSGIEnvironment", name: str, token: str) -> Answer:
+        """Have nobody work on a job any more for the client that has the token; it goes on for others. Raises Problem."""
         with _problems():
-            job = self._desk.cancel(name)
+            # An empty one is the operator's.
+            job = self._desk.cancel(name, token or "-")
         if job is None:
             raise _unknown()
         self._ledger.name_job(job.id)
@@ -109,12 +119,14 @@ class Jobs:
         ]
         return Answer(200, headers, [data])
 
-    def _ask(self, order: Order) -> Job:
+    def _ask(self, environ: "WSGIEnvironment", order: Order, token: str) -> Job:
+        asks = partial(
+            self._desk.ask, order, request=self._ledger.request, client=self._clients.of(environ), token=token
+        )
         with _problems():
-            request = self._ledger.request
-            job = self._desk.ask(order, request=request)
+            job = asks()
             if job.state is State.DONE and not self._orders.is_kept(order):
-                job = self._desk.ask(order, again=True, request=request)
+                job = asks(again=True)
             self._ledger.name_job(job.id)
             return job
 
@@ -140,19 +152,22 @@ class Jobs:
         return job
 
 
-def _accepted(job: Job, preferred: Preferred | None = None) -> Answer:
+def _accepted(job: Job, token: str, preferred: Preferred | None = None) -> Answer:
+    """202, with what this client alone may cancel the job by."""
     headers = [("Location", f"/jobs/{job.id}")]
     if preferred is not None:
         headers.append(preferred.applied)
-    return _answer(job, 202, headers)
+    return _answer(job, 202, headers, {"cancel": f"/jobs/{job.id}?token={token}"})
 
 
 def _see_other(job: Job) -> Answer:
     return _answer(job, 303, [("Location", job.order.url)])
 
 
-def _answer(job: Job, status: int, headers: list[tuple[str, str]] | None = None) -> Answer:
-    data = job.encoded()
+def _answer(
+    job: Job, status: int, headers: list[tuple[str, str]] | None = None, more: dict[str, str] | None = None
+) -> Answer:
+    data = job.encoded(more)
     found = [
         ("Content-Type", "application/json"),
         ("Content-Length", str(len(data))),
@@ -199,6 +214,10 @@ def _problems() -> Iterator[None]:
     """What is wrong with the queue, as problems."""
     try:
         yield
+    except JobsShareError as error:
+        raise Problem(429, "too-many-jobs", str(error), headers=(("Retry-After", "10"),)) from None
+    except JobsTokenError as error:
+        raise Problem(403, "token-wrong", str(error)) from None
     except JobsBusyError as error:
         raise busy(str(error), 10) from None
     except JobsDownError as error:

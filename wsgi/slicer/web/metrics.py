@@ -23,6 +23,7 @@ from slicer.counts.text import CONTENT_TYPE, text_of
 from slicer.settings import Settings
 from slicer.web.answer import Answer
 from slicer.web.extra import Extra
+from slicer.web.hosts import Hosts
 from slicer.web.problems import busy, not_found
 
 if TYPE_CHECKING:
@@ -40,10 +41,11 @@ class Metrics:
         self._folder = folder
         self._cells = cells
         self._extra = extra
+        self._hosts = Hosts(settings)
 
     def answer(self, environ: "WSGIEnvironment") -> Answer:
         """All numbers. Raises Problem: 404 for whom they are not meant, 503 where they cannot be added up now."""
-        if not self._may_read(environ.get("REMOTE_ADDR", "")):
+        if not self._may_read(environ.get("REMOTE_ADDR", "")) or not self._hosts.is_own(environ):
             raise not_found()
         try:
             total = self._total()

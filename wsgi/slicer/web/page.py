@@ -101,7 +101,6 @@ def _answer(environ: "WSGIEnvironment", file: File, caching: str, headers: list[
         ("Content-Type", file.content_type),
         ("Cache-Control", caching),
         ("ETag", file.etag),
-        ("X-Content-Type-Options", "nosniff"),
         *headers,
     ]
     # The files are small: a Range on one is ignored, as RFC 9110 section 14.2 allows. They have no date, so none is compared.

@@ -4,6 +4,7 @@ import time
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from slicer.media.protected import Permit
 from slicer.media.shelf import Opened
 from slicer.mp3 import SECOND
 from slicer.render import PeaksRequest, PeaksTimeoutError, Version, peaks
@@ -27,7 +28,7 @@ class Waveforms:
     def __init__(self, workshop: Workshop) -> None:
         self._workshop = workshop
 
-    def answer(self, environ: "WSGIEnvironment", path: bytes, pairs: list[tuple[str, str]]) -> Answer:
+    def answer(self, environ: "WSGIEnvironment", path: bytes, pairs: list[tuple[str, str]], permit: Permit) -> Answer:
         """The waveform that the options in `pairs` ask for, of the source that `path` names with a form's name. Raises Problem."""
         began = time.monotonic()
         stem, suffix = split_suffix(path)
@@ -39,9 +40,9 @@ class Waveforms:
         if is_sent(environ, request.canonical if form == suffix else ""):
             place = stem + b"." + form.encode()
             return elsewhere(environ, b"/peaks/" + place, request.canonical, self._workshop.max_age)
-        opened = self._workshop.source(stem)
+        opened = self._workshop.source(stem, permit)
         with problems_of_work():
-            finished, etag = self._finished(request, opened, began)
+            finished, etag = self._finished(environ, request, opened, began)
         headers = [
             ("Content-Type", request.content_type),
             ("Cache-Control", cache_control(self._workshop.max_age)),
@@ -50,9 +51,11 @@ class Waveforms:
         modified = opened.source.identity.mtime_ns // SECOND
         return answer_of(environ, finished, headers, etag=etag, modified=modified, what="waveform")
 
-    def _finished(self, request: PeaksRequest, opened: Opened, began: float) -> tuple[Finished, str]:
+    def _finished(
+        self, environ: "WSGIEnvironment", request: PeaksRequest, opened: Opened, began: float
+    ) -> tuple[Finished, str]:
         """The waveform, as it is kept or as it is made now, and its ETag. Raises Problem 503 with how far it has got."""
-        version = Version.of(opened.source.identity, opened.index)
+        version = Version.of(opened.name, opened.source.identity, opened.index)
         key, partial_key = request.key(version), request.partial_key(version)
         kept = self._workshop.found("peaks", key)
         if kept is not None:
@@ -64,7 +67,7 @@ class Waveforms:
             with done:
                 partial = done.read()
         try:
-            with self._workshop.making("peaks"):
+            with self._workshop.making("peaks", environ):
                 drawn = peaks(request, opened.source.fd, opened.index, limits, partial=partial)
         except PeaksTimeoutError as error:
             opened.check_unchanged()

@@ -4,6 +4,7 @@ import time
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from slicer.media.protected import Permit
 from slicer.media.shelf import Opened
 from slicer.mp3 import SECOND
 from slicer.render import RenderRequest, Version, render
@@ -27,7 +28,7 @@ class Renders:
     def __init__(self, workshop: Workshop) -> None:
         self._workshop = workshop
 
-    def answer(self, environ: "WSGIEnvironment", path: bytes, pairs: list[tuple[str, str]]) -> Answer:
+    def answer(self, environ: "WSGIEnvironment", path: bytes, pairs: list[tuple[str, str]], permit: Permit) -> Answer:
         """The render that the options in `pairs` ask for, of the source that `path` names with a format's name. Raises Problem."""
         began = time.monotonic()
         stem, form = split_suffix(path)
@@ -37,9 +38,9 @@ class Renders:
         disposition = _disposition(path, request, dict(pairs).get(_DOWNLOAD))
         if is_sent(environ, request.canonical):
             return elsewhere(environ, b"/renders/" + path, request.canonical, self._workshop.max_age, disposition)
-        opened = self._workshop.source(stem)
+        opened = self._workshop.source(stem, permit)
         with problems_of_work():
-            finished, etag = self._finished(request, opened, began)
+            finished, etag = self._finished(environ, request, opened, began)
         headers = [
             ("Content-Type", request.format.content_type),
             ("Cache-Control", cache_control(self._workshop.max_age)),
@@ -50,14 +51,16 @@ class Renders:
             environ, finished, headers, etag=etag, modified=modified, what="render", disposition=disposition
         )
 
-    def _finished(self, request: RenderRequest, opened: Opened, began: float) -> tuple[Finished, str]:
+    def _finished(
+        self, environ: "WSGIEnvironment", request: RenderRequest, opened: Opened, began: float
+    ) -> tuple[Finished, str]:
         """The result, as it is kept or as it is made now, and its ETag."""
-        key = request.key(Version.of(opened.source.identity, opened.index))
+        key = request.key(Version.of(opened.name, opened.source.identity, opened.index))
         kept = self._workshop.found("render", key)
         if kept is not None:
             return kept
         limits = self._workshop.limits(began)
-        with self._workshop.making("render"):
+        with self._workshop.making("render", environ):
             made = render(request, opened.source.fd, opened.index, limits, scratch=self._workshop.scratch)
         try:
             # Written to while it was read: then nobody knows what this is of. A file that was renamed over is still the old one.

@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
+from slicer.media.protected import Permit
 from slicer.media.shelf import Opened, Shelf
 from slicer.media.timespan import ALLOWED
 from slicer.mp3 import (
@@ -29,8 +31,14 @@ from slicer.render import (
 )
 from slicer.render.scratch import prepare
 from slicer.settings import Settings
+from slicer.web.client import Clients
 from slicer.web.clips import take_or_problem
+from slicer.web.presence import has_gone
 from slicer.web.problems import Problem, busy, overstayed
+from slicer.web.share import Shares
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
 _LOG = logging.getLogger("slicer")
 #: What a source's name ends in, in the order in which they are looked for.
@@ -43,8 +51,15 @@ _LEAST_SECONDS = 0.5
 class Workshop:
     """One object for all threads; it holds nothing that changes but what is on disk."""
 
-    def __init__(self, settings: Settings, shelf: Shelf, note: Callable[[str, str, float], None]) -> None:
-        """`note` is told of each result that was asked for: what it is, what came of it, and the seconds that took."""
+    def __init__(
+        self, settings: Settings, shelf: Shelf, note: Callable[[str, str, float], None], processes: int = 1
+    ) -> None:
+        """`note` is told of each result that was asked for: what it is, what came of it, and the seconds that took.
+
+        `processes` is how many make them.
+        """
+        self._clients = Clients(settings)
+        self._shares = Shares(settings.scratch_dir, processes)
         self._shelf = shelf
         self._note = note
         self._limits = Limits(
@@ -66,18 +81,18 @@ class Workshop:
             except OSError as error:
                 _LOG.error("a folder cannot be used: %s", error)
 
-    def source(self, stem: bytes) -> Opened:
+    def source(self, stem: bytes, permit: Permit) -> Opened:
         """The open source whose path is `stem` and the ending of MP3 files, as it is now. Raises Problem as `take_or_problem` does."""
         *others, last = _SUFFIXES
         for suffix in others:
             with suppress(_Missing):
-                return self._take(stem + suffix)
-        return self._take(stem + last)
+                return self._take(stem + suffix, permit)
+        return self._take(stem + last, permit)
 
-    def _take(self, path: bytes) -> Opened:
+    def _take(self, path: bytes, permit: Permit) -> Opened:
         for _ in range(_TRIES):
             try:
-                opened = take_or_problem(self._shelf, path)
+                opened = take_or_problem(self._shelf, path, permit)
             except Problem as problem:
                 raise (_Missing.of(problem) if problem.status == 404 else problem) from None
             try:
@@ -104,15 +119,22 @@ class Workshop:
         return self.results.put(key, {**facts, "etag": etag}, pieces)
 
     @contextmanager
-    def making(self, kind: str) -> Iterator[None]:
-        """Around the making of a result of a kind, which is noted."""
-        began = time.monotonic()
-        outcome = "failed"
-        try:
-            yield
-            outcome = "made"
-        finally:
-            self._note(kind, outcome, time.monotonic() - began)
+    def making(self, kind: str, environ: "WSGIEnvironment") -> Iterator[None]:
+        """Around the making of a result of a kind for a request, which is noted.
+
+        Raises Problem: 429 where its client has its share already, 503 where it has gone while it waited.
+        """
+        if has_gone(environ):
+            # Others wait, too. What was begun is finished and kept.
+            raise busy("the client went away before the work was begun", 1)
+        with self._shares.taken(self._clients.of(environ)):
+            began = time.monotonic()
+            outcome = "failed"
+            try:
+                yield
+                outcome = "made"
+            finally:
+                self._note(kind, outcome, time.monotonic() - began)
 
     def found(self, kind: str, key: str) -> tuple[Stored, str] | None:
         """A result of a kind that is kept, with its ETag in quotes, for a request for it, which is noted."""

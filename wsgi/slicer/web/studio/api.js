@@ -110,6 +110,8 @@ async function follow(accepted, signal, tell) {
   const place = accepted.headers.get('Location');
   if (!place) throw new Refusal(202, 'The server took the work on, but did not say where it will be.');
   let response = accepted;
+  // The first answer alone names how this client cancels it.
+  let cancel = null;
   for (let lost = 0; ;) {
     if (!response.ok) {
       const refusal = await refusalOf(response);
@@ -122,10 +124,11 @@ async function follow(accepted, signal, tell) {
     } else {
       lost = 0;
       const job = await response.json();
+      cancel = job.cancel ?? cancel;
       if (job.state === 'done') return null;
       if (job.state === 'failed') throw refusalFrom(job.problem || { detail: 'the render failed' }, job.problem?.status ?? 500);
       if (job.state === 'cancelled') throw new Refusal(0, 'The work was cancelled. Make it again if you want it.', 'cancelled');
-      tell({ state: job.state, progress: job.progress, seconds: job.seconds_left, job: place });
+      tell({ state: job.state, progress: job.progress, seconds: job.seconds_left, job: cancel });
     }
     await pause(retrySeconds(response), signal);
     for (let answer = null; !answer;) {

@@ -70,7 +70,7 @@ export function createRenders(state) {
   }
   make.addEventListener('click', start);
   stop.addEventListener('click', () => {
-    // Others may wait for the same work; the server decides what becomes of it.
+    // Others may wait for the same work: for them it goes on.
     if (job) request(job, { method: 'DELETE' }).catch(() => {});
     halt();
     say('Cancelled.');

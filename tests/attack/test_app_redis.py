@@ -1,0 +1,171 @@
+"""Somebody else's hand in Redis: no message ends a worker, and no job leads a client anywhere but to its own result."""
+
+import base64
+import dataclasses
+import json
+import os
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from redis import Redis
+
+from slicer.jobs import Order, State
+from slicer.jobs.lanes import SHORT
+from slicer.jobs.order import url_of
+from slicer.jobs.transport import is_message
+from slicer.web.app import create_app
+from support import streams
+from support.jobs import Broker, Place, broker_of, place_of
+from support.server import folder, until
+
+
+@pytest.fixture(scope="module")
+def broker() -> Iterator[Broker]:
+    with broker_of() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def media() -> Iterator[str]:
+    path = folder()
+    os.rename(streams.make("mpeg1-44-stereo-cbr128", path, seconds=20), os.path.join(path, "show.mp3"))
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture
+def place(media: str, broker: Broker) -> Iterator[Place]:
+    with place_of(media, broker) as made:
+        yield made
+
+
+def body(value: object) -> str:
+    return base64.b64encode(json.dumps(value).encode()).decode()
+
+
+def broken(good: dict) -> list[bytes]:
+    """Messages that are none, each in another way."""
+    name = json.loads(base64.b64decode(good["body"]))[0][0]
+    made = [
+        *({key: value for key, value in good.items() if key != missing} for missing in good),
+        *({**good, key: value} for key in good for value in (None, 1, "x", [], {})),
+        *(
+            {**good, "headers": {**good["headers"], key: "x"}}
+            for key in ("task", "eta", "expires", "timelimit", "retries")
+        ),
+        *(
+            {**good, "properties": {**good["properties"], key: []}}
+            for key in ("delivery_tag", "delivery_info", "body_encoding")
+        ),
+        *(
+            {**good, "body": body(each)}
+            for each in ({}, [], [[], {}, {}], [[1], {}, {}], [["x"], {}, {}], [[{}], {}, {}])
+        ),
+        {**good, "body": body([[name], {"more": 1}, {}])},
+        {**good, "body": body([[name], {}, {"callbacks": [{"task": "x"}]}])},
+        [],
+        "text",
+        None,
+    ]
+    return [b"no JSON", b"\xff\xfe", b"[" * 100_000, b"", *(json.dumps(each).encode() for each in made)]
+
+
+def test_no_message_ends_a_lane(place: Place, broker: Broker) -> None:
+    queue = f"{place.settings.jobs_name}:broker:{place.settings.jobs_name}.{SHORT}"
+    with Redis.from_url(broker.url) as redis:
+        first = place.desk.ask(place.order("wav", ("t", "1,2")))
+        good = json.loads(redis.lrange(queue, 0, -1)[0])  # type: ignore[index]
+        assert is_message(good)
+        bad = broken(good)
+        assert not any(is_message(json.loads(each)) for each in bad[4:])
+        crew = place.crew("--short", "1", "--long", "0")
+        assert place.ended(first.id).state is State.DONE
+        lanes = crew.lanes()
+        redis.lpush(queue, *bad)
+        # The last one in the queue is a job.
+        last = place.desk.ask(place.order("wav", ("t", "1,3")))
+        assert place.ended(last.id).state is State.DONE
+        until(lambda: redis.llen(queue) == 0, 10, "all are taken")
+        assert crew.lanes() == lanes
+        # Nothing of them comes back.
+        assert not redis.hlen(f"{place.settings.jobs_name}:broker:unacked")
+    assert crew.log().count("a message was dropped") == len(bad)
+
+
+ELSEWHERE = [
+    {"url": "https://attacker.example/"},
+    {"url": "//attacker.example/renders/show.wav?t=1,2"},
+    {"url": "/renders/other.wav?t=1,2"},
+    {"url": "/jobs/x"},
+    {"url": "/renders/show.wav?t=1,2\r\nSet-Cookie: a=b"},
+    {"query": "t=1,2\r\nSet-Cookie: a=b"},
+    {"form": "wav/../../x"},
+    {"kind": "x"},
+    {"key": "../../etc/passwd"},
+    {"path": "../outside.mp3"},
+    {"path": "/etc/passwd"},
+    {"work_seconds": "x"},
+    {"work_seconds": float("nan")},
+]
+
+
+@pytest.mark.parametrize("change", ELSEWHERE, ids=str)
+def test_an_order_leads_to_its_own_result(place: Place, change: dict) -> None:
+    order = place.order("wav", ("t", "1,2"))
+    text = order.to_json()
+    assert Order.from_json(text) == order
+    with pytest.raises((ValueError, TypeError, KeyError)):
+        Order.from_json(json.dumps({**json.loads(text), **change}))
+
+
+def test_no_job_redirects_elsewhere(place: Place, broker: Broker) -> None:
+    order = place.order("wav", ("t", "1,2"))
+    other = place.order("wav", ("t", "1,3"))
+    place.desk.ask(order)
+    app = create_app(place.settings)
+
+    def ask(name: str) -> tuple[str, dict[str, str]]:
+        told: list = []
+        request = {
+            "REQUEST_METHOD": "GET",
+            "PATH_INFO": f"/jobs/{name}",
+            "QUERY_STRING": "",
+            "REMOTE_ADDR": "127.0.0.1",
+        }
+        b"".join(app(request, lambda status, headers: told.extend([status, dict(headers)])))
+        return told[0], told[1]
+
+    assert ask(order.id)[0] == "200 OK"
+    with Redis.from_url(broker.url) as redis:
+        key = f"{place.settings.jobs_name}:job:{order.id}"
+        redis.hset(key, mapping={"state": "done", "finished": "1"})
+        texts = [
+            json.dumps({**json.loads(order.to_json()), **change})
+            for change in ELSEWHERE
+            if "work_seconds" not in change
+        ]
+        # A right order, of another job.
+        for text in (*texts, other.to_json(), "{}", "x", "[]"):
+            redis.hset(key, "order", text)
+            status, headers = ask(order.id)
+            assert status == "404 Not Found", text
+            assert "Location" not in headers
+        redis.hset(key, mapping={"order": order.to_json(), "problem": "[1]"})
+        assert ask(order.id)[0] == "404 Not Found"
+
+
+def test_a_worker_ends_a_job_that_is_none(place: Place, broker: Broker) -> None:
+    order = place.order("wav", ("t", "1,2"))
+    store = place.desk.store
+    store.open(order, SHORT)
+    with Redis.from_url(broker.url) as redis:
+        key = f"{place.settings.jobs_name}:job:{order.id}"
+        redis.hset(key, "order", dataclasses.replace(order, url="https://attacker.example/").to_json())
+        assert store.claim(order.id, "worker") is None
+        assert redis.hget(key, "state") == b"failed"
+
+
+def test_urls_of_orders() -> None:
+    assert url_of("render", b"a b/show.mp3", "wav", "t=1,2") == "/renders/a%20b/show.wav?t=1,2"
+    assert url_of("peaks", b"show.MP3", "json", "t=0") == "/peaks/show.json?t=0"

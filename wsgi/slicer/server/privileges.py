@@ -1,0 +1,93 @@
+"""Root's privileges: given up for good before untrusted bytes are read, and folders made without following anybody's links.
+
+Root follows no path that another user can change. A folder is reached from / by descriptors, one name at a time, and a symbolic link is
+followed only where root alone can write the folder that it lies in.
+"""
+
+import errno
+import os
+import pwd
+import stat
+
+_WALK = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+#: Symbolic links on one way, as in the kernel (path_resolution(7)).
+_MAX_LINKS = 40
+
+
+def become(user: str | None) -> None:
+    """Run as `user` and its groups from now on, in /; None changes nothing. Root alone can, and cannot go back.
+
+    Raises LookupError where there is no such user, PermissionError where the caller is not root.
+    """
+    if user is None:
+        return
+    account = pwd.getpwnam(user)
+    os.initgroups(user, account.pw_gid)
+    os.setresgid(account.pw_gid, account.pw_gid, account.pw_gid)
+    os.setresuid(account.pw_uid, account.pw_uid, account.pw_uid)
+    # Its own folder may be one that the user cannot enter.
+    os.chdir("/")
+
+
+def make_folder(path: str, user: str | None) -> None:
+    """Make the folder at the absolute `path`, open to `user` (None: the caller) and its group, and those missing above it, open to all.
+
+    A folder that exists stays as it is, whoever owns it. Raises OSError: ELOOP where a link that others can change is on the way.
+    """
+    if user is None:
+        # Parents are open to all, whatever the umask: others' caches may live beside ours.
+        previous = os.umask(0o022)
+        try:
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            if not os.path.isdir(path):
+                os.mkdir(path, 0o750)
+        finally:
+            os.umask(previous)
+        return
+    account = pwd.getpwnam(user)
+    names = [name for name in reversed(path.split("/")) if name not in {"", "."}]
+    links = 0
+    folder = os.open("/", _WALK)
+    try:
+        while names:
+            name = names.pop()
+            try:
+                target = os.readlink(name, dir_fd=folder)
+            except OSError:
+                folder = _enter(folder, name, account if not names else None)
+                continue
+            links += 1
+            if links > _MAX_LINKS or not _is_roots(folder):
+                raise OSError(errno.ELOOP, "a link that others can change is on the way")
+            if target.startswith("/"):
+                os.close(folder)
+                folder = os.open("/", _WALK)
+            names += [part for part in reversed(target.split("/")) if part not in {"", "."}]
+    finally:
+        os.close(folder)
+
+
+def _enter(folder: int, name: str, owner: pwd.struct_passwd | None) -> int:
+    """Open the folder `name` in `folder`, which is closed. One that is missing is made, for `owner` where one is given."""
+    try:
+        made = False
+        try:
+            os.mkdir(name, 0o750 if owner else 0o755, dir_fd=folder)
+            made = True
+        except FileExistsError:
+            pass
+        entered = os.open(name, _WALK, dir_fd=folder)
+    finally:
+        os.close(folder)
+    # Whoever can write `folder` may have put another one there meanwhile: only what is root's and empty is the one just made.
+    if made and os.fstat(entered).st_uid == os.geteuid() and not os.listdir(entered):
+        os.fchmod(entered, 0o750 if owner else 0o755)
+        if owner is not None:
+            os.fchown(entered, owner.pw_uid, owner.pw_gid)
+    return entered
+
+
+def _is_roots(folder: int) -> bool:
+    """Whether root alone can change what lies in an open folder."""
+    status = os.fstat(folder)
+    return status.st_uid == 0 and not stat.S_IMODE(status.st_mode) & 0o022
