@@ -180,7 +180,7 @@ def test_no_header_of_one_client_spoils_the_clip_of_another(edge, tap, server, f
     assert (answer.status, answer.body) == (200, server.get(url)[2])
     for request, _ in tap.seen:
         names = {line.split(":")[0].lower() for line in request.splitlines()[1:] if line}
-        assert names == {"host", "connection", "x-request-id", "x-sendfile-type", "x-slicer-cache"}
+        assert names == {"host", "connection", "x-request-id", "x-sendfile-type", "x-slicer-address", "x-slicer-cache"}
         assert "mine" not in request
 
 
