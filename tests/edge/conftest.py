@@ -83,11 +83,12 @@ def fresh(_spans: Iterator[int]) -> Callable[[], str]:
 
 @pytest.fixture
 def start(media: str) -> Iterator[Callable[..., Server]]:
-    """start(*options) starts another slicer; all of them are stopped at the end of the test."""
+    """start(*options) starts another slicer, of one CPU; all of them are stopped at the end of the test."""
     with contextlib.ExitStack() as stack:
 
         def begin(*options: str, folder: str = media, **kwargs: Any) -> Server:
-            return stack.enter_context(serving(folder, *options, **kwargs))
+            # Each process more is half a second of CPU.
+            return stack.enter_context(serving(folder, "--cpus", "1", *options, **kwargs))
 
         yield begin
 

@@ -1,12 +1,36 @@
 """A plug-in of pytest for long runs: one line for each file of tests, once all of its tests have ended.
 
+The line has the seconds that the tests took, and those of CPU that they and the programs they started used.
 `python -m pytest -p support.progress` loads it. It works with one process and with several (pytest-xdist).
 """
 
+import os
 from collections import Counter, defaultdict
+from collections.abc import Generator
 from typing import Any
 
 import pytest
+
+#: What a test's report says of its CPU.
+_CPU = "cpu seconds"
+
+
+class Meter:
+    """Notes for each test how much CPU this process, and the programs that it started and that have ended, used since the one before."""
+
+    def __init__(self) -> None:
+        self._used = _used()
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, None, None]:
+        yield
+        before, self._used = self._used, _used()
+        item.user_properties.append((_CPU, self._used - before))
+
+
+def _used() -> float:
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
 
 
 class Progress:
@@ -17,6 +41,7 @@ class Progress:
         self._wanted: Counter[str] = Counter()
         self._ended: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self._seconds: Counter[str] = Counter()
+        self._cpu: Counter[str] = Counter()
         self._told = 0
 
     def _begin(self, names: list[str]) -> None:
@@ -43,6 +68,7 @@ class Progress:
         self._seconds[file] += report.duration
         if report.when == "teardown":
             self._ended[file]["tests"] += 1
+            self._cpu[file] += dict(report.user_properties).get(_CPU, 0)
         if report.when == "call" or not report.passed:
             self._ended[file][report.outcome] += 1
         if report.failed:
@@ -55,7 +81,9 @@ class Progress:
         counts = ", ".join(
             f"{self._ended[file][each]} {each}" for each in ("passed", "failed", "skipped") if self._ended[file][each]
         )
-        self._write(f"{self._told:3}/{len(self._wanted)} {file:<45} {counts:<20} {self._seconds[file]:6.1f} s")
+        self._write(
+            f"{self._told:3}/{len(self._wanted)} {file:<45} {counts:<20} {self._seconds[file]:6.1f} s {self._cpu[file]:6.1f} s CPU"
+        )
 
     def _write(self, line: str) -> None:
         terminal: Any = self._config.pluginmanager.get_plugin("terminalreporter")
@@ -66,3 +94,6 @@ def pytest_configure(config: pytest.Config) -> None:
     # In the processes of xdist that run tests nobody reads anything.
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(Progress(config))
+    # Where tests run in processes of their own, this one runs none.
+    if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
+        config.pluginmanager.register(Meter())
