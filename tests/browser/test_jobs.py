@@ -22,7 +22,11 @@ def server(stream_folder):
         data = minute.read()
     with open(os.path.join(media, "hour.mp3"), "wb") as file:
         file.writelines(data for _ in range(MINUTES))
-    with broker_of() as broker, place_of(media, broker) as place, serving(media, environ=place.environ) as running:
+    with (
+        broker_of() as broker,
+        place_of(media, broker, SLICER_JOB_FROM_SECONDS="1") as place,
+        serving(media, environ=place.environ) as running,
+    ):
         running.place = place
         yield running
     shutil.rmtree(media, ignore_errors=True)
