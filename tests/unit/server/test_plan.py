@@ -185,7 +185,7 @@ def test_short_clips_need_a_key_each():
     assert found.work.cache_bytes == found.work.cached * KEY_BYTES
     template = (ROOT / "ansible" / "roles" / "nginx" / "templates" / "site.conf.j2").read_text()
     # A MiB for keys for each so many MiB of cache.
-    (mib,) = re.findall(r"keys_zone=\S+ id \}\}:\{\{ \(site\.cache_mib / (\d+)\)", template)
+    (mib,) = re.findall(r"\(id, short_mib, site\.cache_mib / (\d+)\)", template)
     assert int(mib) * MIB / Costs().cache_keys == pytest.approx(KEY_BYTES, rel=0.03)
 
 
