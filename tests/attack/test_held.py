@@ -22,8 +22,6 @@ def case(request: pytest.FixtureRequest, media: str, broker: Broker) -> Iterator
     settings = {"SLICER_CORS_ORIGINS": ",".join(origins)}
     with house_of(media, broker, settings, site={"origins": origins}) as house:
         yield origins, house, house.post("/renders/hour.m4a?t=1,3000")
-        for each in house.sockets:
-            each.close()
 
 
 def head_of(house: House, target: str, accept: str, origin: str | None) -> str:

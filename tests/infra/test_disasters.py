@@ -149,7 +149,10 @@ def test_a_full_disk_of_scratch_files_refuses_what_needs_them_alone(fleet, site,
                 assert_problem(answer, 503, 507)
         assert_clips(edge, sources)
         for host in fleet.slicers:
-            assert host.run(f"ls -A /var/cache/slicer/{site.name}.scratch").split() == ["filler"]
+            assert host.run(f"ls -A /var/cache/slicer/{site.name}.scratch").split() in (
+                ["filler"],
+                ["filler", "shares"],
+            )
     for form in ("opus", "m4a"):
         assert edge.ask(render_of(sources[0], form)[0]).status == 200
 

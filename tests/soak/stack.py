@@ -102,7 +102,8 @@ def stack() -> Iterator[Stack]:
 def leftovers(place: Place) -> list[str]:
     """Files for the time of a render or of a rename that are there, though nobody works."""
     scratch = place.environ["SLICER_SCRATCH_DIR"]
-    found = [os.path.join(scratch, name) for name in os.listdir(scratch)]
+    # What clients have at work stands in a file that stays.
+    found = [os.path.join(scratch, name) for name in os.listdir(scratch) if name != "shares"]
     for key in ("SLICER_RESULTS_DIR", "SLICER_INDEX_DIR"):
         for path, _folders, names in os.walk(place.environ[key]):
             found += [os.path.join(path, name) for name in names if name.endswith(".tmp")]

@@ -119,4 +119,9 @@ def house_of(
                 **variables,
             )
         )
-        yield House(place, server, edge)
+        house = House(place, server, edge)
+        try:
+            yield house
+        finally:
+            for each in house.sockets:
+                each.close()
