@@ -107,7 +107,7 @@ sbom: $(STAMPS)/test ## write a bill of materials of what a server runs into dis
 audit: $(STAMPS)/audit ## ask PyPI for known vulnerabilities of everything in the locks (docs/security.md)
 	@scripts/audit $(VENV)/audit/bin/pip-audit
 
-fuzz: $(SLICER) $(STAMPS)/test $(STAMPS)/deploy ## fuzz files, parsers and the API for MINUTES=10 each, or COUNT=1000000 files alone
+fuzz: $(SLICER) $(STAMPS)/test $(STAMPS)/deploy ## fuzz files, cuts, parsers and the API for MINUTES=10 each, or COUNT=1000000 files alone
 	PYTHONPATH=tests $(PYTHON) -m fuzz $(if $(COUNT),files --count $(COUNT),--minutes $(or $(MINUTES),10))
 
 sample: $(SAMPLE)
