@@ -1,7 +1,7 @@
 """The servers that the tests look at.
 
 With SLICER_INVENTORY they are those of an Ansible inventory with the groups `edge` and `slicers`, provisioned already. Without it they
-are made here from nothing: `host`, a container of Debian 12 that is everything; `several`, an edge and two slicers of Debian 13 as
+are made here from nothing: `host`, a container of Debian 12 that is edge and slicer; `several`, an edge and two slicers of Debian 13 as
 containers; and `one`, a Debian 12 that `vagrant up` makes. SLICER_SERVERS names those that are wanted. A test runs on all of them unless
 its marker `fleets` names some; those on `host` belong to `make test`, all others to `make test-all`. Everything is destroyed at the end,
 whatever happens.
@@ -65,7 +65,7 @@ VARIABLES = {
 
 _EVERYTHING = ("edge", "slicers", "queue", "workers")
 GROUPS = {
-    "host": {group: ["host"] for group in _EVERYTHING},
+    "host": {group: ["host"] for group in ("edge", "slicers")},
     "several": {"edge": ["edge1"], "slicers": ["slicer1", "slicer2"]},
     "one": {group: ["default"] for group in _EVERYTHING},
 }
@@ -198,9 +198,7 @@ def long_source(media: Path) -> Source:
 
 
 def _host(place: Path, media: Path, made: Callable[[Callable[[], None]], None]) -> Fleet:
-    hosts = farm.Containers(
-        place, "bookworm", GROUPS["host"], {**VARIABLES, "queue_password": "for-this-machine-alone"}
-    )
+    hosts = farm.Containers(place, "bookworm", GROUPS["host"], VARIABLES)
     made(hosts.destroy)
     hosts.make(media)
     return Fleet(hosts.inventory, hosts.provision, kind="host", first=hosts.provision())

@@ -17,7 +17,7 @@ def test_the_clip_of_the_readme(fleet, tmp_path):
     assert len(decoded) == 10 * 44100 * 2 * 2
 
 
-@pytest.mark.fleets("host", "several")
+@pytest.mark.fleets("one", "several")
 def test_a_second_run_changes_nothing(fleet, measure):
     if fleet.first:
         measure(f"first run: {fleet.first.seconds:.0f} s")
