@@ -16,26 +16,26 @@ AUDIO = os.environ.get("SLICER_TEST_AUDIO", "")
 #: Files that take longest, which processes that share the tests begin with, so that none is alone with one at the end.
 LONGEST = (
     *(
-        "unit/test_cli.py",
-        "http/test_renders.py",
-        "edge/test_slicers.py",
-        "http/test_processes.py",
-        "edge/test_cache.py",
-    ),
-    *("edge/test_abuse.py", "jobs/test_web.py", "http/test_metrics.py", "jobs/test_hold.py", "jobs/test_faults.py"),
-    *(
-        "http/test_drain.py",
-        "browser/test_page.py",
-        "browser/test_decoding.py",
-        "edge/test_sites.py",
+        "jobs/test_faults.py",
+        "jobs/test_hold.py",
         "unit/render/test_exact.py",
+        "http/test_drain.py",
+        "unit/test_cli.py",
     ),
     *(
-        "unit/render/test_peaks.py",
-        "edge/test_metrics.py",
+        "http/test_processes.py",
+        "http/test_renders.py",
         "unit/mp3/test_exact.py",
-        "http/test_slow_media.py",
-        "fuzz/test_api.py",
+        "browser/test_page.py",
+        "jobs/test_jobs.py",
+    ),
+    *("jobs/test_web.py", "fuzz/test_api.py", "soak/test_soak.py", "browser/test_decoding.py", "http/test_metrics.py"),
+    *(
+        "edge/test_cache.py",
+        "browser/test_jobs.py",
+        "jobs/test_commands.py",
+        "attack/test_secrets.py",
+        "edge/test_slicers.py",
     ),
 )
 
