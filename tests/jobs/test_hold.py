@@ -177,10 +177,10 @@ def test_a_thousand_are_held_by_nobody_but_nginx(house: House, fresh: Callable[.
     assert time.monotonic() - began < 10
     house.cancel(target)
     assert max(answers(held, 30)) < 15
-    states = [each.parsed()[1].get("state") for each in held]
-    # Where holding all of them took longer than a sign of life lets pass, the first have heard that.
-    assert set(states) <= {"running", "cancelled"}
-    assert set(states[-20:]) == {"cancelled"}
+    ended = [each.parsed() for each in held]
+    # Where holding all of them took longer than a sign of life lets pass, the first have heard that, or were told to ask again.
+    assert all(body.get("state") in {"running", "cancelled"} or code in {408, 503} for code, body in ended), ended
+    assert ended[-1][1]["state"] == "cancelled"
     crew.stop()
 
 
