@@ -123,6 +123,9 @@ def repack(rng: random.Random, made: Stream) -> None:
             return
         old = 4 + (2 if head.crc else 0)
         info = bytearray(frame[old : old + side])
+        if len(info) < side:
+            # Another change has cut the last frame short.
+            return
         back = slots - begin
         if limit == 511:
             info[0], info[1] = back >> 1, info[1] & 0x7F | (back & 1) << 7
