@@ -253,3 +253,18 @@ def test_file_systems_of_the_network_are_none_of_this_machine() -> None:
         "glusterfs",
         "autofs",
     }
+
+
+def test_work_for_which_there_is_no_thread_is_refused_and_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = aside()
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        for number in range(aside_module.MOST + 1):
+            with pytest.raises(StandstillError):
+                tried.run(b"away/%d.mp3" % number, bytes)
+    time.sleep(aside_module.SHORT_SECONDS + 0.1)
+    assert tried.run(b"away/again.mp3", lambda: b"read") == b"read"

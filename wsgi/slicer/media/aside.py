@@ -133,7 +133,13 @@ class Aside:
             if self._idle >= len(self._waiting):
                 self._lock.notify()
             else:
-                self._start()
+                try:
+                    self._start()
+                except RuntimeError:
+                    # There is no room for a thread. Nobody else does this, and it must not count as slow for ever.
+                    self._tasks.discard(task)
+                    self._waiting.remove(task)
+                    raise StandstillError(path) from None
         if not (task.done.wait(ANY_SECONDS) or self._wait_short(task) or self._wait_long(task)):
             raise StandstillError(path)
         return task.result()
