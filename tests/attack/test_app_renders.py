@@ -44,7 +44,7 @@ def connection(family: socket.AddressFamily, host: str) -> Iterator[tuple[socket
         server, address = listener.accept()
         with server, client:
             port = str(listener.getsockname()[1])
-            yield client, {"REMOTE_ADDR": address[0], "REMOTE_PORT": str(address[1]), "SERVER_PORT": port}
+            yield client, {"REMOTE_ADDR": address[0], "REMOTE_PORT": str(address[1]), "mod_wsgi.listener_port": port}
 
 
 @pytest.mark.parametrize(("family", "host"), [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")])
@@ -66,16 +66,30 @@ def test_a_client_that_has_gone(family: socket.AddressFamily, host: str, way: st
         raise
 
 
+def test_a_connection_to_another_server_from_the_same_port() -> None:
+    with connection(socket.AF_INET, "127.0.0.1") as (client, environ), socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        with socket.socket() as second:
+            second.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            second.bind(client.getsockname())
+            second.connect(other.getsockname())
+            assert not has_gone(environ)
+            client.close()
+            until(lambda: has_gone(environ), 5, "it is seen")
+
+
 def test_what_nobody_can_tell_is_no_reason() -> None:
     for environ in (
         {},
         {"REMOTE_ADDR": "unix:", "REMOTE_PORT": "1"},
-        {"REMOTE_ADDR": "192.0.2.1", "REMOTE_PORT": "x", "SERVER_PORT": "80"},
+        {"REMOTE_ADDR": "192.0.2.1", "REMOTE_PORT": "x", "mod_wsgi.listener_port": "80"},
         # No server here has that port.
-        {"REMOTE_ADDR": "192.0.2.1", "REMOTE_PORT": "1234", "SERVER_PORT": "1"},
+        {"REMOTE_ADDR": "192.0.2.1", "REMOTE_PORT": "1234", "mod_wsgi.listener_port": "1"},
     ):
         assert not has_gone(environ)
-    assert not has_gone({"REMOTE_ADDR": "192.0.2.1", "REMOTE_PORT": "1", "SERVER_PORT": "1"}, ("/nowhere",))
+    assert not has_gone({"REMOTE_ADDR": "192.0.2.1", "REMOTE_PORT": "1", "mod_wsgi.listener_port": "1"}, ("/nowhere",))
 
 
 HOLDER = """

@@ -128,7 +128,7 @@ def test_the_log_has_an_object_for_each_request(edge, tap, fresh):
     assert (miss["cache"], hit["cache"], spelled["cache"], refused["cache"]) == ("MISS", "HIT", "HIT", "NONE")
     assert [each["status"] for each in (miss, hit, spelled, refused)] == ["200", "206", "200", "400"]
     assert (miss["target"], miss["method"], miss["client"], miss["host"]) == (url, "GET", "127.0.0.1", "127.0.0.1")
-    assert 0 < float(miss["upstream_header"]) <= float(miss["upstream_seconds"]) <= miss["seconds"] + 0.001
+    assert 0 < float(miss["upstream_header"]) <= float(miss["upstream_seconds"]) < miss["seconds"] + 0.0015
     assert (miss["upstream"], miss["upstream_status"]) == (f"127.0.0.1:{tap.port}", "200")
     assert (hit["upstream"], hit["range"]) == ("", "bytes=0-9")
     assert miss["bytes"] > len(answers[0].body)

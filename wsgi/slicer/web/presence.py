@@ -13,28 +13,42 @@ def has_gone(environ: Mapping[str, str], tables: tuple[str, ...] = _TABLES) -> b
     """Whether the connection of a request was closed at its other end; False where nobody can tell.
 
     A client that closes only its own half of the connection, having asked, has gone too: no browser and no proxy does that.
+    The server's own port is mod_wsgi's, from the connection: `SERVER_PORT` is what the client's Host says.
     """
     try:
         client = ipaddress.ip_address(environ.get("REMOTE_ADDR", "").partition("%")[0])
         port = int(environ.get("REMOTE_PORT", ""))
-        own = int(environ.get("SERVER_PORT", "0"))
+        own = int(environ.get("mod_wsgi.listener_port", ""))
     except ValueError:
         return False
     wanted = {f"{spelled}:{port:04X}" for spelled in _spellings(client)}
-    listens = False
+    states = _states(tables, own, wanted)
+    if states == []:
+        # Broken off rather than closed; or missed, since a table that changes while it is read can leave out a line.
+        return _states(tables, own, wanted) == []
+    return states is not None and all(state == _CLOSE_WAIT for state in states)
+
+
+def _states(tables: tuple[str, ...], own: int, wanted: set[str]) -> list[str] | None:
+    """The states of connections to the port `own` from an address of `wanted`; None where these can't be the right tables.
+
+    Without the server's port an address is not enough: a client's system gives the same port to connections to other servers.
+    """
+    states, listens = [], False
     for table in tables:
         try:
             with open(table, encoding="ascii") as file:
                 next(file, None)
                 for line in file:
                     _, local, remote, state, *_ = line.split(maxsplit=4)
+                    if int(local.rpartition(":")[2], 16) != own:
+                        continue
+                    listens = listens or state == _LISTEN
                     if remote in wanted:
-                        return state == _CLOSE_WAIT
-                    listens = listens or (state == _LISTEN and int(local.rpartition(":")[2], 16) == own)
+                        states.append(state)
         except (OSError, ValueError):
-            return False
-    # Broken off rather than closed. Only a table that has this very server's port is known to be the right one.
-    return listens
+            return None
+    return states if states or listens else None
 
 
 def _spellings(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> list[str]:
