@@ -33,7 +33,7 @@ def media(stream: Callable[[str], str]) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def server(media: str) -> Iterator[Server]:
     """The server that the tests share."""
-    with serving(media) as running:
+    with serving(media, "--cpus", "1") as running:
         yield running
 
 

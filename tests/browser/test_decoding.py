@@ -76,7 +76,7 @@ def server(sources):
     media = folder()
     for kind in KINDS:
         shutil.copy(sources[kind], f"{media}/{kind}.mp3")
-    with serving(media, environ={"SLICER_CORS_ORIGINS": "*"}) as running:
+    with serving(media, "--cpus", "1", environ={"SLICER_CORS_ORIGINS": "*"}) as running:
         yield running
     shutil.rmtree(media, ignore_errors=True)
 

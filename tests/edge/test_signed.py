@@ -33,7 +33,7 @@ def keys():
 @pytest.fixture(scope="module")
 def members(media, keys):
     """A slicer whose folder /deep is for who has a signed URL."""
-    with serving(media, environ={"SLICER_SIGNING_KEYS": keys, "SLICER_SIGNED": "/deep"}) as server:
+    with serving(media, "--cpus", "1", environ={"SLICER_SIGNING_KEYS": keys, "SLICER_SIGNED": "/deep"}) as server:
         yield server
 
 
@@ -287,7 +287,7 @@ def test_a_stale_entry_is_asked_about_by_who_may(media, keys, fresh):
     """It is served at once and made new behind the scenes, with the signature of who asked."""
     environ = {"SLICER_SIGNING_KEYS": keys, "SLICER_CLIP_MAX_AGE": "1"}
     with (
-        serving(media, environ=environ) as server,
+        serving(media, "--cpus", "1", environ=environ) as server,
         tapped(server.port) as tap,
         edge_of([site(tap.port, signed=True)]) as edge,
     ):

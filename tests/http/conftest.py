@@ -28,6 +28,8 @@ def server(media: str) -> Iterator[Server]:
 
 @pytest.fixture
 def start(media: str) -> Iterator[Callable[..., Server]]:
-    """start(*options) starts another server; all of them are stopped at the end of the test."""
+    """start(*options) starts another server, as for one CPU: fewer processes start sooner. All are stopped at the end of the test."""
     with contextlib.ExitStack() as stack:
-        yield lambda *options, folder=media, **kwargs: stack.enter_context(serving(folder, *options, **kwargs))
+        yield lambda *options, folder=media, **kwargs: stack.enter_context(
+            serving(folder, "--cpus", "1", *options, **kwargs)
+        )

@@ -588,7 +588,7 @@ def strict(sources, media):
         "SLICER_INDEX_SECONDS": "0.5",
         "SLICER_CLIP_MAX_AGE": "0",
     }
-    with serving(media, environ=limits) as running:
+    with serving(media, "--cpus", "1", environ=limits) as running:
         yield running
 
 
@@ -890,7 +890,7 @@ def test_an_index_that_cannot_be_kept_costs_no_clip(place, show):
     root = folder()
     try:
         shutil.copy(show, os.path.join(root, "show.mp3"))
-        with serving(root) as running:
+        with serving(root, "--cpus", "1") as running:
             shutil.rmtree(os.path.join(running.work, "index"))
             pathlib.Path(running.work, "index").write_text("in the way")
             status, _, body = running.get("/clips/show.mp3?t=3,4")

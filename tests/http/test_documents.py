@@ -373,7 +373,7 @@ def test_health(name, server):
 def test_a_media_folder_that_is_gone(document):
     root = folder()
     try:
-        with serving(root) as running:
+        with serving(root, "--cpus", "1") as running:
             assert running.get("/readyz")[0] == 200
             os.rename(root, root + "-gone")
             answer = running.get("/readyz")

@@ -17,7 +17,7 @@ from slicer.server.machine import cpus, memory_bytes
 from slicer.server.sizes import compute
 from support import streams
 from support.exposition import families, parse, value
-from support.server import Server, folder, raw, until
+from support.server import ALL_CPUS, Server, folder, raw, until
 
 SIZES = compute(cpus(), memory_bytes())
 
@@ -43,7 +43,7 @@ def counted(server: Server, route: str = "clips") -> float:
 
 
 def test_every_request_is_counted_once_in_whichever_process_it_was(start, clip: str) -> None:
-    server = start()
+    server = start(*ALL_CPUS)
     with ThreadPoolExecutor(8) as pool:
         targets = [f"{clip}?t={number % 9},{number % 9 + 1}" for number in range(200)]
         assert {answer[0] for answer in pool.map(server.get, targets)} == {200}
@@ -118,7 +118,7 @@ def wait_for_starts(server: Server, wanted: int) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGUSR1], ids=["killed", "replaced"])
 def test_nothing_is_lost_or_counted_twice_when_processes_go(start, clip: str, number: int) -> None:
-    server = start()
+    server = start(*ALL_CPUS)
     for turn in range(1, 4):
         for _ in range(30):
             assert server.get(f"{clip}?t=0,1")[0] == 200
@@ -229,7 +229,7 @@ def test_lines_of_many_processes_do_not_mix_and_none_is_lost_when_the_log_is_tur
     place = folder()
     os.chmod(place, 0o777)
     path = os.path.join(place, "requests.log")
-    server = start(environ={"SLICER_REQUEST_LOG": path})
+    server = start(*ALL_CPUS, environ={"SLICER_REQUEST_LOG": path})
     stop = time.monotonic() + 4
     names: list[str] = []
 

@@ -22,7 +22,7 @@ from slicer.server import run
 from slicer.server.machine import cpus, memory_bytes
 from slicer.server.sizes import compute
 from support import streams
-from support.server import arguments, children_of, raw, status, until
+from support.server import ALL_CPUS, arguments, children_of, raw, status, until
 
 SIZES = compute(cpus(), memory_bytes())
 # mod_wsgi 6.1 runs four threads of its own in each daemon beside those that take requests.
@@ -203,7 +203,7 @@ def test_settings_reach_the_daemons(start):
 
 
 def test_a_killed_daemon_comes_back(start):
-    server = start()
+    server = start(*ALL_CPUS)
     before = server.daemons("clips")
     os.kill(before[0], signal.SIGKILL)
     until(
@@ -272,7 +272,7 @@ def test_a_process_that_runs_out_of_memory_is_replaced_and_no_other(start, long_
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_stop_leaves_nothing_behind(start, number):
-    server = start()
+    server = start(*ALL_CPUS)
     everything, root = server.everything(), server.root
     assert len(everything) > SIZES.max_request_workers
     assert os.path.isdir(root)
@@ -501,70 +501,82 @@ def test_a_request_that_overstays_is_a_problem(start, media, cbr):
         slow.unlink(missing_ok=True)
 
 
-def test_full_renders_refuse_fast_and_clips_do_not_notice(start):
-    server = start()
-    stopped = server.daemons("renders")
-    for pid in stopped:
+def stop_all(pids):
+    """Stop processes as if all their threads were at work, and wait until they stand still."""
+    for pid in pids:
         os.kill(pid, signal.SIGSTOP)
-    until(lambda: all(status(pid)["State"].startswith("T") for pid in stopped), 30, "they have stopped")
-    # Linux holds one connection more than the backlog; then a request is refused after the connect timeout.
-    waiting = []
-    for _ in range(SIZES.renders_backlog + 1):
-        connection = socket.create_connection(("127.0.0.1", server.port), timeout=60)
-        connection.sendall(b"GET /renders/a.mp3 HTTP/1.1\r\n" + HOST)
-        waiting.append(connection)
-    time.sleep(0.5)
-    for _ in range(4):
-        # One of those before may have been taken just before the daemons stopped: then this one waits in its place.
-        started = time.monotonic()
+    until(lambda: all(status(pid)["State"].startswith("T") for pid in pids), 30, "they have stopped")
+
+
+def refused(server, request_bytes, connect_timeout):
+    """The answer to a request that finds no room. Ones that find some wait in it: on a busy machine others are still on their way."""
+    answer = None
+
+    def ask():
+        nonlocal answer
         with contextlib.suppress(TimeoutError):
-            answer = raw(
-                server.port, b"GET /renders/a.mp3 HTTP/1.1\r\n" + HOST, timeout=SIZES.renders_connect_timeout + 5
-            )
-            break
-    took = time.monotonic() - started
-    assert_problem(answer, 503)
-    assert SIZES.renders_connect_timeout - 0.2 < took < SIZES.renders_connect_timeout + 5
-    started = time.monotonic()
-    assert burst(server.port, b"/healthz", 20) == [200] * 20
-    assert time.monotonic() - started < SIZES.queue_timeout
-    # Those who waited too long are told so, instead of getting late work.
-    time.sleep(SIZES.queue_timeout + 1)
-    for pid in stopped:
-        os.kill(pid, signal.SIGCONT)
-    for connection in waiting:
-        first = connection.recv(65536)
-        assert first.startswith(b"HTTP/1.1 504 "), first
-        assert b"\r\nRetry-After: " in first
-        connection.close()
-    assert (
-        len(children_of(server.apache)) == SIZES.max_request_workers + SIZES.clips_processes + SIZES.renders_processes
+            answer = raw(server.port, request_bytes, timeout=connect_timeout + 5)
+        return answer
+
+    until(ask, 120, "one is refused")
+    return answer
+
+
+def test_full_renders_refuse_fast_and_clips_do_not_notice(start):
+    server = start(*ALL_CPUS)
+    stopped = server.daemons("renders")
+    ask = b"GET /renders/a.mp3 HTTP/1.1\r\n" + HOST
+    with contextlib.ExitStack() as waiting:
+        try:
+            stop_all(stopped)
+            # Linux holds one connection more than the backlog; then a request is refused after the connect timeout.
+            connections = [
+                waiting.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=60))
+                for _ in range(SIZES.renders_backlog + 1)
+            ]
+            for connection in connections:
+                connection.sendall(ask)
+            assert_problem(refused(server, ask, SIZES.renders_connect_timeout), 503)
+            started = time.monotonic()
+            assert_problem(refused(server, ask, SIZES.renders_connect_timeout), 503)
+            assert SIZES.renders_connect_timeout - 0.2 < time.monotonic() - started
+            assert burst(server.port, b"/healthz", 20) == [200] * 20
+            # Those who waited too long are told so, instead of getting late work.
+            time.sleep(SIZES.queue_timeout + 1)
+        finally:
+            for pid in stopped:
+                os.kill(pid, signal.SIGCONT)
+        for connection in connections:
+            first = connection.recv(65536)
+            assert first.startswith(b"HTTP/1.1 504 "), first
+            assert b"\r\nRetry-After: " in first
+    until(
+        lambda: (
+            len(children_of(server.apache))
+            == SIZES.max_request_workers + SIZES.clips_processes + SIZES.renders_processes
+        ),
+        30,
+        "as many processes as before",
     )
 
 
 def test_a_full_clips_group_still_answers_within_its_bounds(start):
-    server = start()
+    server = start(*ALL_CPUS)
     before = shape(server)
     stopped = server.daemons("clips")
-    for pid in stopped:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        waiting = [
-            socket.create_connection(("127.0.0.1", server.port), timeout=60) for _ in range(SIZES.clips_backlog + 1)
-        ]
-        for connection in waiting:
-            connection.sendall(b"GET /healthz HTTP/1.1\r\n" + HOST)
-        time.sleep(1)
-        for _ in range(4):
-            # On a busy machine one of those before may still be on its way: then this one takes its place and waits too.
-            with contextlib.suppress(TimeoutError):
-                answer = raw(server.port, b"GET /healthz HTTP/1.1\r\n" + HOST, timeout=SIZES.connect_timeout + 2)
-                break
-        assert_problem(answer, 503)
-    finally:
-        for pid in stopped:
-            os.kill(pid, signal.SIGCONT)
-    for connection in waiting:
-        assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
-        connection.close()
+    with contextlib.ExitStack() as waiting:
+        try:
+            stop_all(stopped)
+            connections = [
+                waiting.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=60))
+                for _ in range(SIZES.clips_backlog + 1)
+            ]
+            for connection in connections:
+                connection.sendall(b"GET /healthz HTTP/1.1\r\n" + HOST)
+            assert_problem(refused(server, b"GET /healthz HTTP/1.1\r\n" + HOST, SIZES.connect_timeout), 503)
+        finally:
+            for pid in stopped:
+                os.kill(pid, signal.SIGCONT)
+        for connection in connections:
+            assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
     assert shape(server) == before

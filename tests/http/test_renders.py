@@ -24,7 +24,7 @@ from slicer.server.machine import cpus
 from slicer.server.sizes import compute
 from support import streams
 from support.cutting import index_of
-from support.server import Server, publish, raw, status, until
+from support.server import ALL_CPUS, Server, publish, raw, status, until
 from unit.render.sounds import bytes_of, decode, lag, mono, whole
 
 KIND = "mpeg1-44-stereo-cbr128"
@@ -377,7 +377,7 @@ def mark(server: Server, body: bytes) -> bytes:
 
 
 def test_a_result_is_found_again(start, show):
-    first = start()
+    first = start(*ALL_CPUS)
     target = url("ogg", "t=1,3&gain=-2")
     body = first.get(target)[2]
     marked = mark(first, body)
@@ -452,7 +452,7 @@ def get_in_the_end(server, target):
 
 
 def test_many_at_once_are_what_each_is_alone(start, show):
-    server = start()
+    server = start(*ALL_CPUS)
     asked = [(form, query.format(at, at + 1)) for at, (form, query) in zip(range(24), itertools.cycle(MIXED))]
     wanted = {each: bytes_of(show, each[0], *pairs_of(each[1])) for each in asked[:16]}
     many = [asked[number % 16] for number in range(200)]

@@ -42,7 +42,7 @@ def server(stream, keys):
     media = folder()
     for name in ("show.mp3", NAME):
         shutil.copy(stream("mpeg1-44-stereo-cbr128"), os.path.join(media, name))
-    with serving(media, environ={"SLICER_SIGNING_KEYS": keys}) as running:
+    with serving(media, "--cpus", "1", environ={"SLICER_SIGNING_KEYS": keys}) as running:
         yield running
     shutil.rmtree(media)
 
@@ -194,7 +194,7 @@ def test_a_server_does_not_start_with_keys_that_others_can_read(keys, server):
 def test_a_server_that_lists_nothing_serves_all_the_same(server, stream):
     media = folder()
     shutil.copy(stream("mpeg1-44-stereo-cbr128"), os.path.join(media, "show.mp3"))
-    with serving(media, environ={"SLICER_LIST_LIBRARY": "0"}) as silent:
+    with serving(media, "--cpus", "1", environ={"SLICER_LIST_LIBRARY": "0"}) as silent:
         status, headers, body = silent.get("/library")
         assert (status, json.loads(body)["type"]) == (403, "urn:slicer:problem:not-listed")
         assert headers["cache-control"] == "no-store"

@@ -1,10 +1,10 @@
 """The servers that the tests look at.
 
 With SLICER_INVENTORY they are those of an Ansible inventory with the groups `edge` and `slicers`, provisioned already. Without it they
-are made here from nothing: `host`, a container of Debian 12 that is edge and slicer; `several`, an edge and two slicers of Debian 13 as
-containers; and `one`, a Debian 12 that `vagrant up` makes. SLICER_SERVERS names those that are wanted. A test runs on all of them unless
-its marker `fleets` names some; those on `host` belong to `make test`, all others to `make test-all`. Everything is destroyed at the end,
-whatever happens.
+are made here: `host`, a container of Debian 12 that is edge and slicer; `several`, an edge and two slicers of Debian 13 as containers;
+and `one`, a Debian 12 that `vagrant up` makes. Images of Debian 12 have the largest packages already, those of Debian 13 none.
+SLICER_SERVERS names those that are wanted. A test runs on all of them unless its marker `fleets` names some; those on `host` belong to
+`make test`, all others to `make test-all`. Everything is destroyed at the end, whatever happens.
 """
 
 import contextlib
@@ -198,7 +198,7 @@ def long_source(media: Path) -> Source:
 
 
 def _host(place: Path, media: Path, made: Callable[[Callable[[], None]], None]) -> Fleet:
-    hosts = farm.Containers(place, "bookworm", GROUPS["host"], VARIABLES)
+    hosts = farm.Containers(place, "bookworm-ready", GROUPS["host"], VARIABLES)
     made(hosts.destroy)
     hosts.make(media)
     return Fleet(hosts.inventory, hosts.provision, kind="host", first=hosts.provision())

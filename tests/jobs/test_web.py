@@ -63,7 +63,7 @@ class Site:
 @pytest.fixture(scope="module")
 def site(media: str, broker: Broker) -> Iterator[Site]:
     """A server whose jobs nobody works on, unless a test has a crew."""
-    with place_of(media, broker) as place, serving(media, environ=place.environ) as server:
+    with place_of(media, broker) as place, serving(media, "--cpus", "1", environ=place.environ) as server:
         yield Site(place, server)
 
 
@@ -241,7 +241,11 @@ def test_methods(site: Site) -> None:
 
 
 def test_without_redis_clips_and_renders_go_on(media: str, fresh: Callable[[], str]) -> None:
-    with broker_of() as broker, place_of(media, broker) as place, serving(media, environ=place.environ) as server:
+    with (
+        broker_of() as broker,
+        place_of(media, broker) as place,
+        serving(media, "--cpus", "1", environ=place.environ) as server,
+    ):
         site = Site(place, server)
         url = fresh()
         target = site.post(url)[1]["location"]
@@ -265,7 +269,7 @@ def test_without_redis_clips_and_renders_go_on(media: str, fresh: Callable[[], s
 
 
 def test_without_a_broker_there_are_no_jobs(media: str, fresh: Callable[[], str]) -> None:
-    with serving(media) as server:
+    with serving(media, "--cpus", "1") as server:
         site = Site(None, server)  # type: ignore[arg-type]
         for method, target in (("POST", "/jobs"), ("GET", "/jobs/" + "0" * 40), ("GET", "/jobs/x/wait")):
             status, _, body = site.ask(method, target)
@@ -348,7 +352,7 @@ def guarded(media: str, broker: Broker) -> Iterator[tuple[Site, Key]]:
     try:
         with (
             place_of(media, broker, SLICER_SIGNING_KEYS=path) as place,
-            serving(media, environ=place.environ) as server,
+            serving(media, "--cpus", "1", environ=place.environ) as server,
         ):
             crew = place.crew("--short", "1", "--long", "0")
             yield Site(place, server), read_keys(path).newest

@@ -14,6 +14,8 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from slicer.server.machine import cpus
+
 START_SECONDS = 90
 STOP_SECONDS = 60
 
@@ -95,6 +97,10 @@ def raw(port: int, request: bytes, timeout: float = 30) -> tuple[int, dict[str, 
     first, *lines = head.decode("latin-1").split("\r\n")
     fields = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
     return int(first.split()[1]), fields, body
+
+
+#: Options of `slicer serve` for as many processes as it takes by itself on this machine.
+ALL_CPUS = ("--cpus", str(cpus()))
 
 
 class Server:
