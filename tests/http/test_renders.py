@@ -714,7 +714,7 @@ def test_a_folder_that_is_gone_is_told(start, show):
     os.rmdir(server.folders["SLICER_SCRATCH_DIR"])
     answer = server.get(url("wav", "t=1,3"))
     problem(answer, 503, "try-again")
-    assert "scratch" in server.log()
+    until(lambda: "scratch" in server.log(), 30, "it is logged")
     assert server.get("/clips/renders/show.mp3?t=1,3")[0] == 200
 
 

@@ -155,11 +155,11 @@ def test_slow_media_overstay_alone(disk, start, clip):
     assert max(quick) < REQUEST_TIMEOUT
     for name in NAMES:
         # What stood still ends a moment later.
-        until(lambda name=name: server.get(f"/clips/{name}.mp3{SPAN}")[2] == clip, 10, "it is answered again")
+        until(lambda name=name: server.get(f"/clips/{name}.mp3{SPAN}")[2] == clip, 30, "it is answered again")
     assert server.get(f"/renders/slow2.wav{SPAN}")[0] == 200
     assert (server.daemons("clips"), server.daemons("renders"), leftovers(server)) == before
     # Some helpers stay for the next request.
-    until(lambda: max(threads_of(server)) <= threads + 8, 10, "helpers end")
+    until(lambda: max(threads_of(server)) <= threads + 8, 30, "helpers end")
     # Sources are kept open, once in each process.
     assert disk.open_files() <= len(NAMES) * len(before[0] + before[1])
 
