@@ -1,4 +1,4 @@
-"""What to conclude, in sentences that the numbers choose."""
+"""Conclusions as sentences that the numbers choose."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -25,12 +25,12 @@ class Question(NamedTuple):
 
 
 QUESTIONS = (
-    Question("renders made in time when ten times as many are asked for as can be made", "goodput", True, "/s", True),
-    Question("the 95th percentile of clips meanwhile", "clips_beside_p95_ms", False, " ms", True),
-    Question("clips a second with nothing else to do", "clips_per_second", True, "/s"),
-    Question("the 95th percentile of clips then", "clips_p95_ms", False, " ms", enough="clips_per_second"),
-    Question("memory at the peak", "memory_mib", False, " MiB"),
-    Question("the time until it is calm again", "calm_s", False, " s", enough="goodput"),
+    Question("goodput of renders at ten times capacity", "goodput", True, "/s", True),
+    Question("p95 latency of clips meanwhile", "clips_beside_p95_ms", False, " ms", True),
+    Question("clips a second without other load", "clips_per_second", True, "/s"),
+    Question("p95 latency of clips without other load", "clips_p95_ms", False, " ms", enough="clips_per_second"),
+    Question("peak memory", "memory_mib", False, " MiB"),
+    Question("time to recover", "calm_s", False, " s", enough="goodput"),
 )
 
 
@@ -49,7 +49,7 @@ def ours(results: Row) -> str:
 
 
 def better(results: Row, question: Question) -> list[tuple[str, float]]:
-    """Who is ahead of us in a question, the best first."""
+    """The servers ahead of Slicer in a question, the best first."""
     mine, found = _medians(results)[ours(results)], []
     # A limit that was set is missed by however little.
     margin = 0.0 if question.limit else SAME
@@ -63,7 +63,7 @@ def better(results: Row, question: Question) -> list[tuple[str, float]]:
 
 
 def ahead(results: Row) -> str:
-    """Who is ahead of Slicer and where, before anything else; then where nobody is."""
+    """The servers that beat Slicer, and in what, before anything else; then the questions in which none does."""
     own = ours(results)
     if not own:
         return "Slicer's own server took no part in this run."
@@ -73,15 +73,22 @@ def ahead(results: Row) -> str:
         found = better(results, question)
         if found:
             named = ", ".join(f"{name} ({number_of(value)})" for name, value in found)
-            behind.append(wrap(f"- In {question.what} these are ahead of Slicer's {mine}: {named}.", "  "))
+            behind.append(wrap(f"- {_capital(question.what)}: {named}; Slicer has {mine}.", "  "))
         else:
-            first.append(wrap(f"- In {question.what} none is ahead of Slicer's {mine}.", "  "))
+            first.append(wrap(f"- {_capital(question.what)}: none; Slicer has {mine}.", "  "))
     if not behind:
-        behind = ["In nothing that was measured is another server ahead of Slicer."]
+        behind = ["No server is ahead of Slicer in anything that was measured."]
     return "\n".join(behind) + ("\n\n" + "\n".join(first) if first else "")
 
 
+def _capital(text: str) -> str:
+    return text[0].upper() + text[1:]
+
+
 def _list(names: Sequence[str]) -> str:
+    """Up to three names; of more, their number."""
+    if len(names) > 3:
+        return f"{len(names)} servers"
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
@@ -100,22 +107,16 @@ def _limits(results: Row) -> str:
     limits = [question for question in QUESTIONS if question.limit]
     missing = [question.what for question in limits if not _behind(results, question)]
     if missing:
-        return f"Slicer set itself the limit of being ahead of all in two of these questions, and misses it in {_list(missing)}."
-    return (
-        f"Slicer set itself the limit of being ahead of all in {_list([each.what for each in limits])}, and keeps it."
-    )
+        return f"Slicer's two goals are to be first in goodput and in p95 of clips under overload. It misses {_list(missing)}."
+    return "Slicer reaches its two goals: first in goodput, and first in p95 of clips under overload."
 
 
 def _queues(results: Row) -> str:
     mine = _medians(results)[ours(results)]["clips_beside_p95_ms"]
     found = _where(results, lambda each: each["clips_beside_p95_ms"] > 10 * mine)
     if not found:
-        return "No server let clips wait ten times as long as Slicer does while renders piled up."
-    return (
-        f"A cheap request is as quick as the queue it stands in. With {_list(found)}, clips stand in one queue with renders, and their "
-        f"95th percentile is more than ten times Slicer's {number_of(mine)} ms, or they get no answer. A pool of its own for each kind "
-        "of work, and a bounded queue before each, is what keeps them apart."
-    )
+        return "No server delays clips ten times as long as Slicer does under overload."
+    return f"Separate pools keep cheap work quick: p95 of clips is over ten times Slicer's {number_of(mine)} ms in {_list(found)}."
 
 
 def _limited(results: Row) -> str:
@@ -124,65 +125,44 @@ def _limited(results: Row) -> str:
         other = name.removesuffix(" (renders limited)")
         if other == name or other not in medians:
             continue
-        before, after = medians[other]["clips_beside_p95_ms"], limited["clips_beside_p95_ms"]
-        if after * 2 < before:
-            return (
-                f"Much of that does not depend on the server: where Nginx lets only a few renders through to {other}, the 95th percentile "
-                f"of clips falls from {number_of(before)} to {number_of(after)} ms. To refuse early is worth more than to change servers."
-            )
-        return (
-            f"To limit renders in Nginx alone does little for {other}: the 95th percentile of clips is {number_of(after)} ms with it and "
-            f"{number_of(before)} ms without, since a render that is let through still shares its process with clips."
-        )
+        before, after = number_of(medians[other]["clips_beside_p95_ms"]), number_of(limited["clips_beside_p95_ms"])
+        if limited["clips_beside_p95_ms"] * 2 < medians[other]["clips_beside_p95_ms"]:
+            return f"A limit on renders in Nginx cuts p95 of clips in {other} from {before} to {after} ms."
+        return f"A limit on renders in Nginx does little for {other}: p95 of clips is {after} ms, {before} ms without."
     return ""
 
 
 def _late(results: Row) -> str:
     low = _where(results, lambda each: each["goodput_of_capacity"] < LITTLE)
     if not low:
-        return (
-            "Every server made at least six in ten of the renders it can make while ten times as many were asked for."
-        )
-    return (
-        f"Work that comes too late is work for nobody. While ten times as many were asked for, {_list(low)} made less than six in ten "
-        "of the renders that they can make in time for somebody who still waited."
-    )
+        return "Every server keeps at least 60 % of its capacity at ten times that load."
+    return f"Long queues waste work: goodput falls below 60 % of capacity in {_list(low)}."
 
 
 def _refusals(results: Row) -> str:
     refusing = {name: each for name, each in _medians(results).items() if each["refused"] >= 0.05}
     quick = [name for name, each in refusing.items() if each["refused_p95_s"] < 0.5]
     slow = [name for name in refusing if name not in quick]
-    said = (
-        f"Refusals come in less than half a second from {_list(quick)}"
-        if quick
-        else "No server refuses in less than half a second"
-    )
-    return (
-        said
-        + (f", and later from {_list(slow)}." if slow else ".")
-        + " The others let clients wait until they give up."
-    )
+    said = f"{_list(quick)} refuse in less than 0.5 s" if quick else "No server refuses in less than 0.5 s"
+    return said + (f", {_list(slow)} later." if slow else ".") + " All others let clients time out."
 
 
 def _growth(results: Row) -> str:
     found = []
     for name, each in _medians(results).items():
-        memory = f"{each['idle_memory_mib']:,.0f} to {each['memory_mib']:,.0f} MiB"
+        memory = f"from {each['idle_memory_mib']:,.0f} to {each['memory_mib']:,.0f} MiB"
         if each["processes"] >= 1.5 * each["idle_processes"]:
-            found.append(
-                f"{name} from {each['idle_processes']:.0f} to {each['processes']:.0f} processes and from {memory}"
-            )
+            found.append(f"{name} from {each['idle_processes']:.0f} to {each['processes']:.0f} processes and {memory}")
         elif each["memory_mib"] >= max(2 * each["idle_memory_mib"], each["idle_memory_mib"] + 100):
-            found.append(f"{name} from {memory}")
+            found.append(f"{name} {memory}")
     if not found:
-        return "No server grew much under that load."
-    return f"What is not fixed beforehand grows when it can be afforded least: {'; '.join(found)}."
+        return "No server grows much under overload."
+    return f"Pools without a bound grow under overload: {'; '.join(found)}."
 
 
 def _killed(results: Row) -> str:
     found = _where(results, lambda each: each.get("before_right", 0) > 0.9 and each["killed_failed"] > 0.5)
-    return f"Nobody starts {_list(found)} again when a process is killed: they need a supervisor." if found else ""
+    return f"A killed process stays away without a supervisor in {_list(found)}." if found else ""
 
 
 def _slow(results: Row) -> str:
@@ -193,10 +173,7 @@ def _slow(results: Row) -> str:
     ]
     if not found:
         return ""
-    return (
-        f"Twenty clients who read nothing are enough to keep clips from {_list(found)} where they reach it without Nginx. Nginx takes "
-        "answers as a whole and waits for clients instead: something that does belongs in front."
-    )
+    return f"Twenty slow readers block {_list(found)} without Nginx in front, which buffers responses."
 
 
 def _throughput(results: Row) -> str:
@@ -204,12 +181,11 @@ def _throughput(results: Row) -> str:
     mine = medians[ours(results)]["clips_per_second"]
     best = max(medians, key=lambda name: medians[name]["clips_per_second"])
     if best not in others(results):
-        return "For cheap work alone, too, Slicer's server is the fastest of these."
+        return "Slicer is also the fastest at cheap work alone."
     times = medians[best]["clips_per_second"] / mine if mine else 0
     return (
-        f"For cheap work alone the server itself matters: {best} gives {number_of(times)} times as many clips a second as Slicer, where "
-        "each clip is handed from a daemon through a socket to Apache. Slicer pays that for processes that nothing can make grow, and has "
-        "a cache in front for clips that are asked for often."
+        f"{best} serves {number_of(times)} times as many clips a second without other load. Slicer pays for the socket between its "
+        "daemons and Apache."
     )
 
 
@@ -219,8 +195,8 @@ def _wrong(results: Row) -> str:
     bad = {server["name"]: sum(each["wrong"] for each in server["rounds"]) for server in contest["servers"]}
     found = [name for name, wrong in bad.items() if wrong]
     if found:
-        return f"Of {checked:,.0f} answers that were compared byte for byte, {sum(bad.values()):,.0f} were wrong, from {_list(found)}."
-    return f"Of {checked:,.0f} answers that were compared byte for byte none was wrong: no server corrupts what shares nothing."
+        return f"{sum(bad.values()):,.0f} of {checked:,.0f} responses were wrong, from {_list(found)}."
+    return f"None of {checked:,.0f} responses was wrong by a byte."
 
 
 def _goals(results: Row) -> str:
@@ -229,15 +205,15 @@ def _goals(results: Row) -> str:
     if not count:
         return ""
     if not lines:
-        return f"All {count} numbers that the other benchmarks want were reached."
-    return f"Of {count} numbers that the other benchmarks want, some were not reached: {'; '.join(lines)}."
+        return f"The other benchmarks reach all of their {count} targets."
+    return f"The other benchmarks miss {len(lines)} of their {count} targets: {'; '.join(lines)}."
 
 
 _SENTENCES = (_limits, _queues, _limited, _late, _refusals, _growth, _slow, _killed, _throughput, _wrong, _goals)
 
 
 def conclusions(results: Row) -> str:
-    """What follows, point by point; nothing where Slicer's own server took no part."""
+    """One sentence or two for each conclusion; nothing where Slicer's own server took no part."""
     if not ours(results):
         return "Nothing, without Slicer's own server."
     return "\n".join(wrap(f"- {said}", "  ") for said in (sentence(results) for sentence in _SENTENCES) if said)
