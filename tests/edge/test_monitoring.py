@@ -99,13 +99,12 @@ def test_everything_that_is_told_is_on_the_dashboard(told: str) -> None:
 
 
 def test_every_rule_leads_to_what_to_do() -> None:
-    headings = {
-        re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
-        for heading in re.findall(r"^#+ (.*)", (ROOT / "docs" / "operations.md").read_text(), re.MULTILINE)
-    }
     for rule in RULES:
         page, _, anchor = rule["annotations"]["runbook"].partition("#")
-        assert (ROOT / page).exists()
+        headings = {
+            re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+            for heading in re.findall(r"^#+ (.*)", (ROOT / page).read_text(), re.MULTILINE)
+        }
         assert anchor in headings, rule["alert"]
 
 

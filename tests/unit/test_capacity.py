@@ -74,7 +74,7 @@ def test_what_is_said_of_an_example_is_printed_by_it(name: str) -> None:
 
 
 def test_the_options_are_described_with_their_defaults() -> None:
-    rows = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8").splitlines()
+    rows = (ROOT / "docs" / "capacity.md").read_text(encoding="utf-8").splitlines()
     for item in fields(Demand):
         kind = "BYTES" if item.name == "machine_memory" else "N"
         default = f"{item.default >> 30}G" if kind == "BYTES" else "" if item.default is None else f"{item.default:g}"

@@ -24,7 +24,9 @@ from support.cutting import cut_bytes, index_of, span_of
 
 ROOT = Path(__file__).parents[2]
 DOCS = {str(path.relative_to(ROOT)): path for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]}
-OPERATIONS = ROOT / "docs" / "operations.md"
+SETTINGS, RUNNING, FAULTS, UPGRADES, CAPACITY = (
+    ROOT / "docs" / f"{name}.md" for name in ("settings", "running", "faults", "upgrades", "capacity")
+)
 #: Folders whose files the documents name by their path.
 FOLDERS = ("ansible", "wsgi", "apache", "tests", "contest", "docs", "scripts", "requirements", "monitoring")
 #: The reader's own copy of an example.
@@ -100,7 +102,7 @@ def test_all_documents_are_here() -> None:
 
 
 def test_the_table_of_settings_is_the_code() -> None:
-    rows = [line for line in text_of(OPERATIONS).splitlines() if line.startswith(f"| `{PREFIX}")]
+    rows = [line for line in text_of(SETTINGS).splitlines() if line.startswith(f"| `{PREFIX}")]
     assert rows == [setting_row(item) for item in fields(Settings)]
 
 
@@ -114,7 +116,7 @@ def test_every_variable_that_is_named_is_a_setting(name: str) -> None:
 
 
 def test_the_sizes_are_those_of_two_cpus() -> None:
-    (printed,) = (block for _, block in split(text_of(OPERATIONS))[1] if block.startswith("CPUs"))
+    (printed,) = (block for _, block in split(text_of(RUNNING))[1] if block.startswith("CPUs"))
     rows = [re.split(r"\s{2,}", line) for line in printed.splitlines()]
     assert [tuple(row) for row in rows] == compute(2, 4 * GIB).rows()
 
@@ -150,7 +152,7 @@ def test_every_file_that_is_named_is_here(name: str) -> None:
 
 
 def test_every_command_and_option_is_described() -> None:
-    described = text_of(ROOT / "README.md") + text_of(OPERATIONS)
+    described = "".join(map(text_of, (ROOT / "README.md", RUNNING, CAPACITY, UPGRADES)))
     words = set(re.findall(r"(?<![\w-])-{1,2}[a-z][\w-]*", described))
     for name, parser in commands().items():
         assert f"slicer {name}" in described
@@ -213,8 +215,7 @@ def test_lines_can_be_read_in_any_editor(name: str) -> None:
 
 
 def test_every_fault_has_its_test() -> None:
-    section = text_of(OPERATIONS).partition("## When something fails")[2].partition("\n## ")[0]
-    named = set(re.findall(r"`(test_\w+)`", section))
+    named = set(re.findall(r"`(test_\w+)`", text_of(FAULTS)))
     there = {
         name
         for path in (ROOT / "tests").rglob("test_*.py")

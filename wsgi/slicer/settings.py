@@ -1,6 +1,6 @@
 """Everything an operator can set, read once from the environment into one frozen object.
 
-Each field of `Settings` is one environment variable; `docs/operations.md` has the table, and a test holds the two together.
+Each field of `Settings` is one environment variable; `docs/settings.md` has the table, and a test holds the two together.
 """
 
 import ipaddress
