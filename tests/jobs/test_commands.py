@@ -12,7 +12,10 @@ from support.jobs import Place
 
 def slicer(place: Place, *words: str, without: str = "", **environ: str) -> tuple[int, str, str]:
     """Run the command, where `without` is a package that cannot be imported; exit status, output, errors."""
-    script = "import sys; sys.modules.update(dict.fromkeys(sys.argv.pop(1).split(), None)); from slicer.cli import main; sys.exit(main())"
+    script = (
+        "import sys; sys.modules.update(dict.fromkeys(sys.argv.pop(1).split(), None)); "
+        "from slicer.cli.main import main; sys.exit(main())"
+    )
     done = subprocess.run(
         [sys.executable, "-c", script, without, *words],
         env={**os.environ, **place.environ, **environ},

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from slicer import cli
+from slicer.cli import main as cli
 from slicer.media.store import IndexPendingError
 from slicer.server.express import RUN_USER
 from support import streams
@@ -25,7 +25,7 @@ SLOWLY = [
     sys.executable,
     "-c",
     "import os, sys, time\n"
-    "from slicer import cli\n"
+    "from slicer.cli import main as cli\n"
     "cli._PIECE, pread = 1000, os.pread\n"
     "os.pread = lambda *given: (time.sleep(0.02), pread(*given))[1]\n"
     "sys.exit(cli.main())",

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from slicer import cli
+from slicer.cli import main as cli
 from slicer.media.timespan import TimeSpan
 from slicer.mp3 import SECOND
 from slicer.server.sizes import GIB, compute

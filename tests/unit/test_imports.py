@@ -21,7 +21,7 @@ ALLOWED = {
     "settings": set(),
     "lock": set(),
     "timeslice": set(),
-    "cli": {"web", "jobs", "render", "media", "mp3", "server", "signing", "settings", "slicer"},
+    "cli": {"cli", "web", "jobs", "render", "media", "mp3", "server", "signing", "settings", "slicer"},
     "slicer": set(),
     "__main__": {"cli"},
 }

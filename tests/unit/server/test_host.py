@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from slicer.cli import main
+from slicer.cli.main import main
 from slicer.server import host
 from slicer.server.doctor import Check
 

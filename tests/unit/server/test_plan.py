@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from slicer import cli
+from slicer.cli import main as cli
 from slicer.server import plan_report, preflight
 from slicer.server.costs import Costs, option, with_assumed
 from slicer.server.demand import Demand
