@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from slicer.cli import main as cli
+from slicer.cli import index
 from slicer.media.store import IndexPendingError
 from slicer.server.express import RUN_USER
 from support import streams
@@ -25,10 +25,11 @@ SLOWLY = [
     sys.executable,
     "-c",
     "import os, sys, time\n"
-    "from slicer.cli import main as cli\n"
-    "cli._PIECE, pread = 1000, os.pread\n"
+    "from slicer.cli import cut\n"
+    "from slicer.cli.main import main\n"
+    "cut._PIECE, pread = 1000, os.pread\n"
     "os.pread = lambda *given: (time.sleep(0.02), pread(*given))[1]\n"
-    "sys.exit(cli.main())",
+    "sys.exit(main())",
 ]
 
 
@@ -288,7 +289,7 @@ def test_index_goes_on_when_the_time_of_one_try_is_up() -> None:
             if outcome:
                 raise outcome
 
-    cli._index_to_the_end(Store(), None)  # type: ignore[arg-type]
+    index._index_to_the_end(Store(), None)  # type: ignore[arg-type]
     assert list(tries) == []
 
 

@@ -76,7 +76,7 @@ def slug(heading: str) -> str:
 
 def commands() -> dict[str, argparse.ArgumentParser]:
     """The parsers of the subcommands."""
-    (choices,) = (action.choices for action in cli._parser()._actions if isinstance(action, argparse._SubParsersAction))
+    (choices,) = (action.choices for action in cli.parser()._actions if isinstance(action, argparse._SubParsersAction))
     assert choices
     return dict(choices)
 
@@ -161,12 +161,12 @@ def test_every_command_and_option_is_described() -> None:
 
 @pytest.mark.parametrize("name", DOCS)
 def test_every_slicer_command_line_is_one(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "_complain", lambda message: pytest.fail(message))
+    monkeypatch.setattr(cli, "complain", lambda message: pytest.fail(message))
     for line in code_of(text_of(DOCS[name])):
         words = shlex.split(line.replace("…", ""), comments=True) if re.match(r"(\S*/)?slicer [a-z-]", line) else []
         # `slicer serve` alone is a name in a sentence.
         if len(words) > 2:
-            cli._parser().parse_args(words[1:])
+            cli.parser().parse_args(words[1:])
 
 
 @pytest.mark.parametrize("name", DOCS)

@@ -10,23 +10,24 @@ PACKAGE = Path(__file__).parents[2] / "wsgi" / "slicer"
 ENTRY = PACKAGE.parent / "slicer.wsgi"
 #: By room: the rooms whose modules it may import, itself among them. `slicer` alone is the package: its version.
 ALLOWED = {
-    "mp3": {"mp3"},
-    "media": {"media", "mp3", "lock"},
-    "render": {"render", "media", "mp3", "lock"},
-    "jobs": {"jobs", "render", "media", "mp3", "counts", "settings"},
+    "mp3": {"mp3", "errors"},
+    "media": {"media", "mp3", "errors", "lock"},
+    "render": {"render", "media", "mp3", "errors", "lock"},
+    "jobs": {"jobs", "render", "media", "mp3", "counts", "errors", "settings"},
     "counts": {"counts", "lock"},
     "signing": {"signing", "media"},
     "web": {"web", "jobs", "render", "media", "mp3", "counts", "signing", "settings", "timeslice", "slicer"},
-    "server": {"server", "signing", "settings", "timeslice", "slicer"},
-    "settings": set(),
+    "server": {"server", "signing", "errors", "settings", "timeslice", "slicer"},
+    "errors": set(),
+    "settings": {"errors"},
     "lock": set(),
     "timeslice": set(),
-    "cli": {"cli", "web", "jobs", "render", "media", "mp3", "server", "signing", "settings", "slicer"},
+    "cli": {"cli", "web", "jobs", "render", "media", "mp3", "server", "signing", "errors", "settings", "slicer"},
     "slicer": set(),
     "__main__": {"cli"},
 }
 #: What the engine and what starts the server are made with: neither needs a package to be installed.
-STANDARD_LIBRARY_ONLY = {"mp3", "media", "counts", "server", "settings", "signing", "lock", "timeslice"}
+STANDARD_LIBRARY_ONLY = {"mp3", "media", "counts", "server", "errors", "settings", "signing", "lock", "timeslice"}
 #: mod_wsgi is asked where its Apache is, if it is there.
 EVERYWHERE = sys.stdlib_module_names | {"mod_wsgi"}
 MODULES = sorted(PACKAGE.rglob("*.py"))

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, fields
 from fractions import Fraction
 from typing import Any, Self
 
+from slicer.errors import SlicerError
+
 PREFIX = "SLICER_"
 
 #: What a number looks like. Python's own conversions read far more: "1e999999999" would fill the memory, "1/3" and "1_0" are no
@@ -29,7 +31,7 @@ _NAME = re.compile(r"[a-z0-9_-]{1,40}", re.ASCII)
 _PUBLISHER = re.compile(r"http://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\]):[0-9]{1,5}(?:/[a-z0-9/_-]*)?", re.ASCII)
 
 
-class SettingsError(ValueError):
+class SettingsError(SlicerError):
     """A variable holds what it must not; the message names the variable, its value and what is allowed."""
 
 

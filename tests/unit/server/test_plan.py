@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from slicer.cli import main as cli
+from slicer.cli.main import main
 from slicer.server import plan_report, preflight
 from slicer.server.costs import Costs, option, with_assumed
 from slicer.server.demand import Demand
@@ -365,7 +365,7 @@ def handlers():
 )
 def test_bad_input_is_one_line(words, named, capsys, handlers):
     try:
-        assert cli.main(["plan", *words]) == 2
+        assert main(["plan", *words]) == 2
     except SystemExit as end:
         assert end.code == 2
     out, err = capsys.readouterr()

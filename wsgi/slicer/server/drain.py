@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from slicer.errors import SlicerError
 from slicer.server import root
 
 # Apache looks at its daemons once a second, and a new one takes a moment to import the application.
@@ -18,7 +19,7 @@ _LOOK_SECONDS = 0.05
 _DAEMON = re.compile(rb"\(wsgi:(clips|renders)\)")
 
 
-class DrainError(RuntimeError):
+class DrainError(SlicerError):
     """The daemons could not all be replaced; the message is one line."""
 
 

@@ -6,14 +6,14 @@ import re
 import socket
 import stat
 
+from slicer.errors import SlicerError
 from slicer.server import privileges, reach
 from slicer.server.sizes import MIB, RESERVED_CLIPS_MEMORY
-from slicer.signing import KeysError, read_keys
 
 _HOST = re.compile(r"[A-Za-z0-9.:_%-]{1,255}", re.ASCII)
 
 
-class PreflightError(RuntimeError):
+class PreflightError(SlicerError):
     """The server cannot start; the message is one line that names the cause and what to do."""
 
 
@@ -80,6 +80,9 @@ def readable(what: str, path: str, user: str | None) -> None:
 
 def keys_usable(path: str, user: str | None) -> None:
     """Raises PreflightError unless the file of keys is one, is closed to others, and `user` (None: the caller) can read it."""
+    # Few servers have keys, and what signs takes longer to load than all else of a start.
+    from slicer.signing import KeysError, read_keys
+
     try:
         read_keys(path)
     except KeysError as error:
