@@ -16,10 +16,10 @@ import pytest
 import yaml
 
 from slicer.cli import main as cli
-from slicer.media.timespan import TimeSpan
 from slicer.mp3 import SECOND
 from slicer.server.sizes import GIB, compute
 from slicer.settings import PREFIX, Settings
+from slicer.timespan import TimeSpan
 from support.cutting import cut_bytes, index_of, span_of
 
 ROOT = Path(__file__).parents[2]

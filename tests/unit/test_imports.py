@@ -10,24 +10,37 @@ PACKAGE = Path(__file__).parents[2] / "wsgi" / "slicer"
 ENTRY = PACKAGE.parent / "slicer.wsgi"
 #: By room: the rooms whose modules it may import, itself among them. `slicer` alone is the package: its version.
 ALLOWED = {
-    "mp3": {"mp3", "errors"},
-    "media": {"media", "mp3", "errors", "lock"},
-    "render": {"render", "media", "mp3", "errors", "lock"},
-    "jobs": {"jobs", "render", "media", "mp3", "counts", "errors", "settings"},
-    "counts": {"counts", "lock"},
-    "signing": {"signing", "media"},
-    "web": {"web", "jobs", "render", "media", "mp3", "counts", "signing", "settings", "timeslice", "slicer"},
-    "server": {"server", "signing", "errors", "settings", "timeslice", "slicer"},
     "errors": set(),
-    "settings": {"errors"},
+    "timespan": {"errors"},
     "lock": set(),
     "timeslice": set(),
-    "cli": {"cli", "web", "jobs", "render", "media", "mp3", "server", "signing", "errors", "settings", "slicer"},
+    "settings": {"errors"},
+    "mp3": {"mp3", "errors"},
+    "media": {"media", "mp3", "errors", "lock"},
+    "render": {"render", "media", "mp3", "errors", "timespan", "lock"},
+    "failures": {"render", "media", "mp3", "errors"},
+    "jobs": {"jobs", "failures", "render", "media", "mp3", "counts", "errors", "settings"},
+    "counts": {"counts", "lock"},
+    "signing": {"signing", "errors", "timespan"},
+    "web": {
+        *{"web", "jobs", "failures", "render", "media", "mp3", "counts", "signing"},
+        *{"errors", "settings", "timespan", "timeslice", "slicer"},
+    },
+    "server": {"server", "signing", "errors", "settings", "timeslice", "slicer"},
+    "doctor": {"doctor", "server", "errors", "settings"},
+    "capacity": {"capacity", "server", "errors", "settings"},
+    "cli": {
+        *{"cli", "web", "jobs", "render", "media", "mp3", "server", "doctor", "capacity", "signing"},
+        *{"errors", "settings", "timespan", "slicer"},
+    },
     "slicer": set(),
     "__main__": {"cli"},
 }
 #: What the engine and what starts the server are made with: neither needs a package to be installed.
-STANDARD_LIBRARY_ONLY = {"mp3", "media", "counts", "server", "errors", "settings", "signing", "lock", "timeslice"}
+STANDARD_LIBRARY_ONLY = {
+    *{"mp3", "media", "counts", "signing", "server", "doctor", "capacity"},
+    *{"errors", "settings", "timespan", "lock", "timeslice"},
+}
 #: mod_wsgi is asked where its Apache is, if it is there.
 EVERYWHERE = sys.stdlib_module_names | {"mod_wsgi"}
 MODULES = sorted(PACKAGE.rglob("*.py"))
@@ -99,6 +112,9 @@ def test_the_entry_point_knows_the_application_and_its_settings() -> None:
         ("web", "from slicer.server import sizes"),
         ("web", "from slicer import cli"),
         ("server", "from slicer.mp3 import cut"),
+        ("server", "from slicer.doctor import install"),
+        ("doctor", "import tqdm"),
+        ("failures", "from slicer.web.problems import Problem"),
         ("settings", "import slicer"),
     ],
 )

@@ -3,7 +3,7 @@
 SlicerError
 ├── cli.errors.UsageError
 ├── jobs.errors.JobsError             jobs, Redis and the broker
-├── media.timespan.TimeSpanError
+├── timespan.TimeSpanError
 ├── mp3.errors.Mp3Error               a source, or a span of it
 ├── server.drain.DrainError
 ├── server.preflight.PreflightError

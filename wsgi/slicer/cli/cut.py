@@ -9,8 +9,8 @@ from contextlib import suppress
 
 from slicer.cli.errors import UsageError
 from slicer.media.source import Source, SourceMissingError, open_file
-from slicer.media.timespan import ALLOWED, TimeSpan, TimeSpanError
 from slicer.mp3 import build_whole_index, cut
+from slicer.timespan import ALLOWED, TimeSpan, TimeSpanError
 
 _PIECE = 1 << 20
 

@@ -5,7 +5,7 @@ import os
 
 from slicer.cli.errors import UsageError
 from slicer.cli.options import add_media_folder
-from slicer.server import doctor
+from slicer.doctor import install
 from slicer.settings import CACHES, PREFIX, default_dir
 
 
@@ -23,16 +23,16 @@ def run(options: argparse.Namespace) -> int:
     folders = {
         PREFIX + name.upper(): os.environ.get(PREFIX + name.upper()) or default_dir(name, os.environ) for name in CACHES
     }
-    return doctor.report(doctor.checks(media=media, folders=folders, environ=os.environ))
+    return install.report(install.checks(media=media, folders=folders, environ=os.environ))
 
 
 def _look_at_host(folder: str | None) -> int:
     # It asks sites over HTTP, for which Python loads much.
-    from slicer.server import host
+    from slicer.doctor import host
 
     if folder:
         raise UsageError("--host looks at the folders of the machine's own sites: name none")
     found = host.checks()
-    status = doctor.report(found)
+    status = install.report(found)
     print(host.summary(found))
     return status

@@ -6,11 +6,11 @@ import json
 from dataclasses import fields
 from typing import Any
 
+from slicer.capacity import costs, plan, report
+from slicer.capacity.demand import Demand
 from slicer.cli import values
 from slicer.cli.errors import UsageError
 from slicer.media.shelf import MAX_OPEN
-from slicer.server import costs, plan, plan_report
-from slicer.server.demand import Demand
 
 #: A file of measures has a few thousand.
 _MAX_MEASURES = 1 << 20
@@ -71,9 +71,9 @@ def run(options: argparse.Namespace) -> int:
         demand, assumed, open_files=MAX_OPEN, most_results=_most_results() if demand.renders_per_second else 0
     )
     if options.json:
-        print(json.dumps(plan_report.values(found), indent=2, allow_nan=False))
+        print(json.dumps(report.values(found), indent=2, allow_nan=False))
     else:
-        print(plan_report.text(found, brief=options.brief))
+        print(report.text(found, brief=options.brief))
     return 0
 
 

@@ -6,10 +6,10 @@ from urllib.parse import parse_qsl, unquote_to_bytes, urlsplit
 
 from slicer.cli import values
 from slicer.cli.errors import UsageError
-from slicer.media.timespan import ALLOWED, TimeSpan, TimeSpanError
 from slicer.settings import PREFIX
 from slicer.signing import Key, add_key, read_keys, signed_url
 from slicer.signing.signature import MOST_EXPIRES
+from slicer.timespan import ALLOWED, TimeSpan, TimeSpanError
 
 #: What needs a signature where anything does.
 _SIGNED_PREFIXES = ("/clips/", "/renders/", "/peaks/", "/info/")

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 from urllib.parse import quote
 
-from slicer.media.timespan import TimeSpan, TimeSpanError
 from slicer.signing.keys import Key, Keys
+from slicer.timespan import TimeSpan, TimeSpanError
 
 EXPIRES, KEY, SIGNATURE = "expires", "key", "signature"
 #: The options that a signature consists of.

@@ -4,7 +4,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from slicer.server.demand import MOST_MACHINES
+from slicer.capacity.demand import MOST_MACHINES
+from slicer.capacity.workload import MB, Workload
 from slicer.server.sizes import (
     GIB,
     LEAST_MEMORY,
@@ -15,7 +16,6 @@ from slicer.server.sizes import (
     Sizes,
     compute,
 )
-from slicer.server.workload import MB, Workload
 from slicer.settings import Settings
 
 #: What a machine has beside Slicer: the system, Nginx and what they run with.

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from slicer.cli.main import main
-from slicer.server import host
-from slicer.server.doctor import Check
+from slicer.doctor import host
+from slicer.doctor.install import Check
 
 Usage = namedtuple("Usage", "total used free")
 
