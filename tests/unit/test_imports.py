@@ -12,26 +12,28 @@ ENTRY = PACKAGE.parent / "slicer.wsgi"
 ALLOWED = {
     "errors": set(),
     "timespan": {"errors"},
+    "atomic": set(),
+    "parent": set(),
     "lock": set(),
     "timeslice": set(),
     "settings": {"errors"},
     "mp3": {"mp3", "errors"},
-    "media": {"media", "mp3", "errors", "lock"},
+    "media": {"media", "mp3", "errors", "atomic", "lock"},
     "render": {"render", "media", "mp3", "errors", "timespan", "lock"},
     "failures": {"render", "media", "mp3", "errors"},
-    "jobs": {"jobs", "failures", "render", "media", "mp3", "counts", "errors", "settings"},
-    "counts": {"counts", "lock"},
+    "jobs": {"jobs", "failures", "render", "media", "mp3", "counts", "errors", "parent", "settings"},
+    "counts": {"counts", "atomic", "lock"},
     "signing": {"signing", "errors", "timespan"},
     "web": {
         *{"web", "jobs", "failures", "render", "media", "mp3", "counts", "signing"},
         *{"errors", "settings", "timespan", "timeslice", "slicer"},
     },
-    "server": {"server", "signing", "errors", "settings", "timeslice", "slicer"},
+    "server": {"server", "signing", "errors", "parent", "settings", "timeslice", "slicer"},
     "doctor": {"doctor", "server", "errors", "settings"},
     "capacity": {"capacity", "server", "errors", "settings"},
     "cli": {
         *{"cli", "web", "jobs", "render", "media", "mp3", "server", "doctor", "capacity", "signing"},
-        *{"errors", "settings", "timespan", "slicer"},
+        *{"atomic", "errors", "settings", "timespan", "slicer"},
     },
     "slicer": set(),
     "__main__": {"cli"},
@@ -39,7 +41,7 @@ ALLOWED = {
 #: What the engine and what starts the server are made with: neither needs a package to be installed.
 STANDARD_LIBRARY_ONLY = {
     *{"mp3", "media", "counts", "signing", "server", "doctor", "capacity"},
-    *{"errors", "settings", "timespan", "lock", "timeslice"},
+    *{"atomic", "errors", "parent", "settings", "timespan", "lock", "timeslice"},
 }
 #: mod_wsgi is asked where its Apache is, if it is there.
 EVERYWHERE = sys.stdlib_module_names | {"mod_wsgi"}

@@ -3,10 +3,10 @@
 import argparse
 import os
 import sys
-import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack
 
+from slicer import atomic
 from slicer.cli.errors import UsageError
 from slicer.media.source import Source, SourceMissingError, open_file
 from slicer.mp3 import build_whole_index, cut
@@ -76,18 +76,9 @@ def _write_whole(path: str, pieces: Iterator[bytes]) -> None:
     folder = os.path.dirname(os.path.abspath(path))
     if not os.path.isdir(folder):
         raise UsageError(f"there is no folder {folder}")
-    try:
-        handle, temporary = tempfile.mkstemp(dir=folder, prefix=".slicer-")
-    except OSError as error:
-        raise UsageError(f"{folder} cannot be written: {error.strerror}") from None
-    try:
-        with open(handle, "wb") as file:
-            file.writelines(pieces)
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(temporary, 0o666 & ~mask)
-        os.replace(temporary, path)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(temporary)
-        raise
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(atomic.replacing(path))
+        except OSError as error:
+            raise UsageError(f"{folder} cannot be written: {error.strerror}") from None
+        file.writelines(pieces)
