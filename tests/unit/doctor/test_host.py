@@ -13,7 +13,7 @@ import pytest
 
 from slicer.cli.main import main
 from slicer.doctor import host
-from slicer.doctor.install import Check
+from slicer.server.checks import Check
 
 Usage = namedtuple("Usage", "total used free")
 

@@ -8,6 +8,8 @@ import tempfile
 import pytest
 
 from slicer.doctor import install
+from slicer.server import checks
+from slicer.server.checks import Check
 
 USER = "www-data" if os.geteuid() == 0 else None
 
@@ -40,7 +42,7 @@ def test_this_machine_is_well():
 
 def test_a_failure_is_reported_with_its_advice():
     lines = []
-    found = [install.Check("a", True, "fine"), install.Check("b", False, "broken", "mend it")]
+    found = [Check("a", True, "fine"), Check("b", False, "broken", "mend it")]
     assert install.report(found, lines.append) == 1
     assert any(line.startswith("FAIL") and "broken" in line for line in lines)
     assert any("mend it" in line for line in lines)
@@ -84,17 +86,17 @@ def test_a_second_mod_wsgi(tmp_path):
 def test_folders(folder):
     closed = os.path.join(folder, "closed")
     os.mkdir(closed, 0o000)
-    assert install.readable("media", folder, USER).ok
-    assert not install.readable("media", closed, USER).ok
+    assert checks.readable("media", folder, USER).ok
+    assert not checks.readable("media", closed, USER).ok
     missing = os.path.join(folder, "new", "index")
-    assert install.writable("index", missing, USER, "X").ok
+    assert checks.writable("index", missing, USER, "X").ok
     assert not os.path.exists(missing), "a check changes nothing"
-    assert not install.writable("index", closed, USER, "X").ok
+    assert not checks.writable("index", closed, USER, "X").ok
     os.chmod(closed, 0o755)  # so that an ordinary user can remove it
 
 
 def test_programs_and_limits(tmp_path):
-    assert install.program("sh", {"PATH": "/bin"}, "x") == install.Check("sh", True, "/bin/sh")
+    assert install.program("sh", {"PATH": "/bin"}, "x") == Check("sh", True, "/bin/sh")
     assert install.program("sh", {"PATH": str(tmp_path)}, "x").advice == "x"
     assert install.open_files(resource.RLIM_INFINITY).ok
     assert install.open_files(1024).ok

@@ -13,12 +13,12 @@ from multiprocessing import get_context
 from tqdm import tqdm
 
 from slicer.cli.errors import UsageError
-from slicer.cli.options import check_folders, settings_of
+from slicer.cli.options import settings_of
 from slicer.media.library import Library
 from slicer.media.source import Source, SourceMissingError
 from slicer.media.store import IndexPendingError, IndexStore
 from slicer.mp3 import Mp3Error, UnsupportedMp3Error
-from slicer.server import express, machine, privileges, reach
+from slicer.server import express, machine, preflight, privileges, reach
 from slicer.settings import Settings
 
 _BATCH = 64
@@ -40,7 +40,8 @@ def run(options: argparse.Namespace) -> int:
     if not 1 <= jobs <= 256:
         raise UsageError(f"--jobs {jobs} is not a number from 1 to 256")
     user = reach.run_user(express.RUN_USER)
-    check_folders(settings, user, ("index_dir",))
+    preflight.can_read(settings.media, user)
+    preflight.own_caches(settings, user, ("index_dir",))
     # Whatever the files hold is read by who serves them, never by root.
     privileges.become(user)
     store = _store(settings)

@@ -5,10 +5,9 @@ import argparse
 from slicer.cli import values
 from slicer.cli.errors import UsageError
 from slicer.cli.jobs import job_commands, missing_packages
-from slicer.cli.options import add_media_folder, check_folders, settings_of
+from slicer.cli.options import add_media_folder, settings_of
 from slicer.jobs.lanes import LANES
-from slicer.server import express, machine, privileges, reach
-from slicer.settings import CACHES
+from slicer.server import express, machine, preflight, privileges, reach
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,7 +44,8 @@ def run(options: argparse.Namespace) -> int:
         return int(commands.work_in_lane(settings, options.lane, processes[options.lane]))
     user = reach.run_user(express.RUN_USER)
     # What a server and its workers keep is for both to write.
-    check_folders(settings, user, tuple(CACHES))
+    preflight.can_read(settings.media, user)
+    preflight.own_caches(settings, user)
     # From here on nothing is root's: it reads what Redis holds, and starts those who read files.
     privileges.become(user)
     try:

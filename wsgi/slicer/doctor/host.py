@@ -16,7 +16,7 @@ import urllib.request
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
-from slicer.doctor.install import Check
+from slicer.server.checks import Check
 
 ROOT, ETC, RUN, NGINX_CONF = "/opt/slicer", "/etc/slicer", "/run", "/etc/nginx/nginx.conf"
 CACHE = "/var/cache/slicer"

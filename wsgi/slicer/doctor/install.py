@@ -11,9 +11,9 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from slicer.server import express, machine, reach, sizes
+from slicer.server.checks import Check, readable, writable
 from slicer.settings import CACHES, PREFIX, is_folder_of
 
 APACHE_PATHS = ("/usr/sbin", "/usr/bin", "/sbin", "/bin")
@@ -27,16 +27,6 @@ NO_APT = "apt-get install apache2-bin apache2-dev; no apt: pip install 'slicer[s
 
 # Folders that belong to one person: Apache's run user cannot be expected to reach a library there.
 _HOMES = re.compile(r"/(?:root|home|Users)(?:/|$)|/\.?pyenv(?:/|$)|/\.")
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing looked at: whether it is well, what was seen, and what to do when it is not (else empty)."""
-
-    name: str
-    ok: bool
-    detail: str
-    advice: str = ""
 
 
 def checks(
@@ -183,19 +173,6 @@ def one_mod_wsgi(modules: str) -> Check:
     return Check("one mod_wsgi", True, "only the one beside Slicer")
 
 
-def readable(name: str, path: str, user: str | None) -> Check:
-    """Whether `user` (None: the caller) can read `path`, and list it if it is a folder."""
-    if not os.path.exists(path) and reach.obstacle(os.path.dirname(os.path.abspath(path)), None) is None:
-        return Check(name, False, f"{path} does not exist", "name a folder that does")
-    blocked = reach.obstacle(path, user, "rx" if os.path.isdir(path) else "r")
-    if blocked is None:
-        return Check(name, True, path)
-    who = user or "this user"
-    return Check(
-        name, False, f"{who} cannot read {path}: {blocked} keeps them out", f"move it to a folder that {who} can enter"
-    )
-
-
 def signed(media: str, environ: Mapping[str, str]) -> list[Check]:
     """Whether each folder whose files need signed URLs is one of the media; nothing where no URL needs a signature."""
     if not environ.get(f"{PREFIX}SIGNING_KEYS", "").strip():
@@ -213,26 +190,6 @@ def signed(media: str, environ: Mapping[str, str]) -> list[Check]:
             )
         ]
     return [Check("signed folders", True, ", ".join(folders))]
-
-
-def writable(name: str, path: str, user: str | None, variable: str) -> Check:
-    """Whether `user` (None: the caller) can write the folder `path`, or it will be made by `slicer serve`.
-
-    `variable` is where another one can be named.
-    """
-    if not os.path.exists(path):
-        parent = path
-        while not os.path.exists(parent):
-            parent = os.path.dirname(parent)
-        # Made by whoever starts the server, and then given to the run user.
-        if os.access(parent, os.W_OK | os.X_OK):
-            return Check(name, True, f"{path} will be made")
-        return Check(name, False, f"{path} is missing and {parent} cannot be written", f"name another in {variable}")
-    blocked = reach.obstacle(path, user, "rwx")
-    if blocked is None:
-        return Check(name, True, path)
-    who = user or "this user"
-    return Check(name, False, f"{who} cannot write {path}: {blocked} keeps them out", f"chown {who} {path}")
 
 
 def renders(modules: tuple[str, ...]) -> Check:

@@ -1,6 +1,5 @@
 """A worker: Celery with a fixed number of processes, each of which does the jobs of one lane, one after another."""
 
-import ctypes
 import json
 import logging
 import os
@@ -25,6 +24,7 @@ from slicer.jobs.store import JobStore
 from slicer.jobs.transport import TASK
 from slicer.jobs.watch import UnwantedError, Watch
 from slicer.jobs.work import Workshop
+from slicer.parent import end_with
 from slicer.settings import Settings
 
 _T = TypeVar("_T")
@@ -33,7 +33,6 @@ _LOG = logging.getLogger("slicer")
 _SAY_SECONDS = 600
 #: Memory that a process has at rest, in bytes, with some room.
 _REST_BYTES = 256 << 20
-_PR_SET_PDEATHSIG = 1
 
 
 def run(settings: Settings, lane: str, processes: int) -> int:
@@ -48,7 +47,8 @@ def run(settings: Settings, lane: str, processes: int) -> int:
     parent = os.getpid()
 
     def begin(**_: object) -> None:
-        _with_parent(parent)
+        # Else, where the worker is killed, two would do one job.
+        end_with(parent, signal.SIGKILL)
         resource.setrlimit(resource.RLIMIT_DATA, (most, resource.getrlimit(resource.RLIMIT_DATA)[1]))
 
     worker_process_init.connect(begin, weak=False)
@@ -74,13 +74,6 @@ def _start(app: Celery, queue: str, name: str, processes: int) -> int:
 
 def _nothing(**_: object) -> None:
     pass
-
-
-def _with_parent(parent: int) -> None:
-    """Have the kernel kill this process when the one that started it is killed: else two would do one job."""
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:
-        os._exit(1)
 
 
 class _Bench:
