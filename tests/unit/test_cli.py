@@ -506,6 +506,7 @@ def test_a_key_is_made_and_signs_what_it_is_given(slicer, tmp_path: Path) -> Non
         ["--key-file", "keys", "/library"],
         ["--key-file", "keys", "clips/show.mp3"],
         ["--key-file", "keys", "http://[/clips/show.mp3"],
+        ["--key-file", "keys", "/clips/\udcff.mp3"],
         ["--key-file", "keys", "/clips/show.mp3?t=x"],
         ["--key-file", "keys", "/clips/show.mp3?download=a&download=b"],
         ["--key-file", "keys", "/clips/show.mp3", "--key", "nobody"],

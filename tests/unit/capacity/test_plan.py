@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from slicer.capacity import report
 from slicer.capacity.costs import Costs, option, with_assumed
 from slicer.capacity.demand import Demand
-from slicer.capacity.fleet import FleetError
+from slicer.capacity.errors import CostsError, FleetError
 from slicer.capacity.plan import REFUSED_SHARE, Plan, plan
 from slicer.capacity.workload import KEY_BYTES
 from slicer.cli.main import main
@@ -268,7 +268,7 @@ def test_a_benchmark_measures_anew():
     ids=lambda text: text[:20],
 )
 def test_what_is_no_measure_is_said_to_be_none(text):
-    with pytest.raises(ValueError, match=r"benchmark|measures|characters"):
+    with pytest.raises(CostsError, match=r"benchmark|measures|characters"):
         Costs().with_measured(text)
 
 
@@ -277,14 +277,14 @@ def test_a_measure_out_of_reason(median):
     text = '{"rows": [{"what": "a clip beside its bytes: CPU of the server", "unit": "ms", "median": MEDIAN}]}'
     try:
         assert 1e-6 <= Costs().with_measured(text.replace("MEDIAN", median)).clip_cpu <= 1e6
-    except ValueError as error:
+    except CostsError as error:
         assert "clip-cpu=" in str(error)
 
 
 def test_what_is_assumed_counts():
     changed = with_assumed(Costs(), [("clip-cpu", 5), ("wire", 1.5), ("clip-cpu", 6)])
     assert (changed.clip_cpu, changed.wire, changed.hit_cpu) == (6, 1.5, Costs().hit_cpu)
-    with pytest.raises(ValueError, match="there are clip-cpu"):
+    with pytest.raises(CostsError, match="there are clip-cpu"):
         with_assumed(Costs(), [("clip_cpu", 5)])
 
 

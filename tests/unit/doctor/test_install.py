@@ -57,6 +57,7 @@ def test_a_failure_is_reported_with_its_advice():
         ("/opt/pyenv/versions/3.12/lib", False),
         ("/usr/lib:/home/jo/.local/lib", False),
         ("/home/jo/slicer/.venv/lib/python3.11/config", True),
+        ("$ORIGIN/../.libs", False),
         ("", True),
     ],
 )

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from slicer.capacity.demand import MOST_MACHINES
+from slicer.capacity.errors import FleetError
 from slicer.capacity.workload import MB, Workload
 from slicer.server.sizes import (
     GIB,
@@ -27,10 +28,6 @@ _MOST_MEMORY_STEPS = 4096
 _HAIR = 1e-9
 
 Full = dict[str, float]
-
-
-class FleetError(ValueError):
-    """No number of machines would do; the message says why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         _leave_stdout()
         return complain(f"{os.fsdecode(error.filename)}: {error.strerror}" if error.filename else str(error))
-    except (SlicerError, ValueError, LookupError) as error:
+    except SlicerError as error:
         return complain(str(error))
     return status
 

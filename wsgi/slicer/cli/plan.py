@@ -8,6 +8,7 @@ from typing import Any
 
 from slicer.capacity import costs, plan, report
 from slicer.capacity.demand import Demand
+from slicer.capacity.errors import CapacityError
 from slicer.cli import values
 from slicer.cli.errors import UsageError
 from slicer.media.shelf import MAX_OPEN
@@ -64,7 +65,7 @@ def run(options: argparse.Namespace) -> int:
             text = file.read(_MAX_MEASURES + 1)
         try:
             assumed = assumed.with_measured(text)
-        except ValueError as error:
+        except CapacityError as error:
             raise UsageError(f"--measured {path}: {error}") from None
     assumed = costs.with_assumed(assumed, options.assume)
     found = plan.plan(

@@ -2,12 +2,11 @@
 
 import argparse
 import time
-from urllib.parse import parse_qsl, unquote_to_bytes, urlsplit
 
 from slicer.cli import values
 from slicer.cli.errors import UsageError
 from slicer.settings import PREFIX
-from slicer.signing import Key, add_key, read_keys, signed_url
+from slicer.signing import Key, add_key, read_keys, signed_url, split_url
 from slicer.signing.signature import MOST_EXPIRES
 from slicer.timespan import ALLOWED, TimeSpan, TimeSpanError
 
@@ -39,20 +38,15 @@ def run(options: argparse.Namespace) -> int:
     if options.new_key is not None:
         add_key(options.key_file, options.new_key)
         return 0
-    try:
-        parts = urlsplit(options.url)
-    except ValueError as error:
-        raise UsageError(f"{options.url[:100]!r} is no URL: {error}") from None
-    path = unquote_to_bytes(parts.path)
-    if not path.startswith(tuple(prefix.encode() for prefix in _SIGNED_PREFIXES)):
+    url = split_url(options.url)
+    if not url.path.startswith(tuple(prefix.encode() for prefix in _SIGNED_PREFIXES)):
         raise UsageError(
             f"{options.url[:100]!r} is no URL below {', '.join(_SIGNED_PREFIXES)}: nothing else needs a signature"
         )
-    pairs = parse_qsl(parts.query, keep_blank_values=True, errors="surrogateescape")
-    _check_options(pairs)
+    _check_options(url.pairs)
     key = _key(options.key_file, options.key)
-    host = f"{parts.scheme}://{parts.netloc}" if parts.netloc else ""
-    print(host + signed_url(path, pairs, key, min(int(time.time()) + options.expires, MOST_EXPIRES)))
+    expires = min(int(time.time()) + options.expires, MOST_EXPIRES)
+    print(url.origin + signed_url(url.path, url.pairs, key, expires))
     return 0
 
 

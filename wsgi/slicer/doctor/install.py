@@ -45,7 +45,7 @@ def checks(
     found.append(one_mod_wsgi(MODULES))
     try:
         user = reach.run_user(express.RUN_USER)
-    except LookupError as error:
+    except reach.RunUserError as error:
         found.append(Check("run user", False, str(error), "adduser --system --group " + express.RUN_USER))
         user = None
     else:
@@ -133,11 +133,7 @@ def runpath(library: str, trusted: tuple[str, ...]) -> Check:
     said = _output([readelf, "-d", library])
     match = re.search(r"\((?:RUNPATH|RPATH)\).*\[(.*)\]", said)
     folders = match[1].split(":") if match else []
-    bad = [
-        folder
-        for folder in folders
-        if _HOMES.search(folder) and not any(os.path.commonpath([folder, part]) == part for part in trusted)
-    ]
+    bad = [folder for folder in folders if _HOMES.search(folder) and not _is_below(folder, trusted)]
     if bad:
         return Check(
             "RUNPATH",
@@ -147,6 +143,10 @@ def runpath(library: str, trusted: tuple[str, ...]) -> Check:
             + ("mod_wsgi-standalone" if _is_standalone() else "mod_wsgi"),
         )
     return Check("RUNPATH", True, ":".join(folders) or "none")
+
+
+def _is_below(folder: str, trusted: tuple[str, ...]) -> bool:
+    return os.path.isabs(folder) and any(os.path.commonpath([folder, part]) == part for part in trusted)
 
 
 def _is_standalone() -> bool:
@@ -217,7 +217,7 @@ def _sizes() -> Check:
     """Whether sizes can be derived from this machine."""
     try:
         here = sizes.compute(machine.cpus(), machine.memory_bytes())
-    except (ValueError, OSError) as error:
+    except (sizes.SizesError, OSError) as error:
         return Check("sizes", False, str(error), "give more, or say what there is with --cpus and --memory")
     return Check(
         "sizes", True, f"{here.cpus} CPUs, {here.memory_bytes // sizes.MIB} MiB, {here.max_request_workers} workers"

@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from fractions import Fraction
 
 from slicer import atomic
+from slicer.errors import SlicerError
 from slicer.lock import lock
 from slicer.media import indexfile
 from slicer.media.source import Identity, Source
@@ -33,7 +34,7 @@ _NOTE = "%s %d %d\n"
 _NOTE_BYTES = 100
 
 
-class IndexPendingError(Exception):
+class IndexPendingError(SlicerError):
     """The index of a large source is not ready yet: asking again goes on with it."""
 
     def __init__(self, progress: float = 0.0) -> None:

@@ -102,7 +102,7 @@ def _server_of(pid: int) -> _Server:
         if "-f" not in words[:-1]:
             continue
         folder = os.path.dirname(words[words.index("-f") + 1])
-        sizes = _read(os.path.join(folder, "sizes.conf")).decode()
+        sizes = _read(os.path.join(folder, "sizes.conf")).decode(errors="replace")
         seconds = {
             name: int(text) for name, text in re.findall(r"^Define SLICER_(\w+)_TIMEOUT (\d+)$", sizes, re.MULTILINE)
         }

@@ -41,7 +41,7 @@ def run(
     """Serve until SIGTERM, SIGINT or SIGHUP, and return Apache's exit status (0 after a stop that was asked for).
 
     `status` has Apache answer /server-status to callers on this machine. `print_only` prints the sizes and the command line
-    and starts nothing. Must be called in the main thread. Raises PreflightError, LookupError or OSError before anything has
+    and starts nothing. Must be called in the main thread. Raises PreflightError, RunUserError or OSError before anything has
     started; each message is one line. If this process is killed outright, Apache stops too, but its server root stays (under
     /run until the next boot).
     """
@@ -84,7 +84,7 @@ def run(
 def sizes_here(cpus: int | None = None, memory: int | None = None, **more: int | None) -> Sizes:
     """The sizes for this machine, or for the numbers given instead; `more` are the other arguments of `compute`, None for unset.
 
-    Raises ValueError, naming the value out of range.
+    Raises SizesError, naming the value out of range.
     """
     return compute(
         machine.cpus() if cpus is None else cpus,
