@@ -6,7 +6,7 @@ from slicer.cli import values
 from slicer.cli.errors import UsageError
 from slicer.cli.jobs import job_commands, missing_packages
 from slicer.cli.options import add_media_folder, settings_of
-from slicer.jobs.lanes import LANES
+from slicer.jobs.order import LANES
 from slicer.server import express, machine, preflight, privileges, reach
 
 

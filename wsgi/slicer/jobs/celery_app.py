@@ -8,7 +8,7 @@ from celery import Celery
 from kombu.entity import Exchange, Queue
 
 from slicer.jobs.errors import JobsError
-from slicer.jobs.lanes import LANES
+from slicer.jobs.order import LANES
 from slicer.jobs.transport import Transport
 from slicer.settings import PREFIX, Settings
 

@@ -9,8 +9,7 @@ from slicer.jobs import crew, worker
 from slicer.jobs.desk import open_store
 from slicer.jobs.errors import JobsError
 from slicer.jobs.job import Job
-from slicer.jobs.lanes import LONG, SHORT
-from slicer.jobs.order import ID
+from slicer.jobs.order import ID, LONG, SHORT
 from slicer.settings import PREFIX, Settings
 
 

@@ -14,7 +14,7 @@ from slicer.jobs.celery_app import make_app
 from slicer.jobs.desk import open_store, send
 from slicer.jobs.errors import JobsDownError
 from slicer.jobs.job import FINAL
-from slicer.jobs.lanes import LANES, LONG
+from slicer.jobs.order import LANES, LONG
 from slicer.jobs.publisher import Publisher
 from slicer.parent import end_with
 from slicer.settings import Settings

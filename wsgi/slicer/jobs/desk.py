@@ -6,8 +6,7 @@ from kombu.exceptions import OperationalError
 from slicer.jobs.celery_app import make_app, queue_name
 from slicer.jobs.errors import JobsDownError, JobsError
 from slicer.jobs.job import Job
-from slicer.jobs.lanes import lane_of
-from slicer.jobs.order import Order
+from slicer.jobs.order import Order, lane_of
 from slicer.jobs.store import Figures, JobStore
 from slicer.jobs.transport import TASK
 from slicer.settings import PREFIX, Settings

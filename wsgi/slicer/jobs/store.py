@@ -15,8 +15,7 @@ from slicer.failures import LOST, MISTAKE, Failure
 from slicer.jobs import transitions
 from slicer.jobs.errors import JobsBusyError, JobsDownError, JobsShareError, JobsTokenError
 from slicer.jobs.job import FINAL, Job, State
-from slicer.jobs.lanes import LANES
-from slicer.jobs.order import ID, Order
+from slicer.jobs.order import ID, LANES, Order
 
 #: Jobs that are looked after at one time.
 _BATCH = 100

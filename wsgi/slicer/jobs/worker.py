@@ -23,7 +23,7 @@ from slicer.jobs.errors import JobsDownError
 from slicer.jobs.store import JobStore
 from slicer.jobs.transport import TASK
 from slicer.jobs.watch import UnwantedError, Watch
-from slicer.jobs.work import Workshop
+from slicer.jobs.work import Maker
 from slicer.parent import end_with
 from slicer.settings import Settings
 
@@ -38,11 +38,11 @@ _REST_BYTES = 256 << 20
 def run(settings: Settings, lane: str, processes: int) -> int:
     """Work on the jobs of a lane with so many processes until SIGTERM, which lets them finish what they have; the exit status."""
     app = make_app(settings, worker=True)
-    workshop = Workshop(settings)
-    workshop.prepare()
+    maker = Maker(settings)
+    maker.prepare()
     log = LineLog(settings.request_log) if settings.request_log else None
-    bench = _Bench(open_store(settings, timeout=2.0), workshop, lane, log)
-    app.task(bench.do, name=TASK)
+    consumer = _Consumer(open_store(settings, timeout=2.0), maker, lane, log)
+    app.task(consumer.consume, name=TASK)
     most = _REST_BYTES + settings.render_memory_bytes
     parent = os.getpid()
 
@@ -76,16 +76,16 @@ def _nothing(**_: object) -> None:
     pass
 
 
-class _Bench:
+class _Consumer:
     """What a process does with a message."""
 
-    def __init__(self, store: JobStore, workshop: Workshop, lane: str, log: LineLog | None) -> None:
+    def __init__(self, store: JobStore, maker: Maker, lane: str, log: LineLog | None) -> None:
         self._lane = lane
         self._log = log
         self._store = store
-        self._workshop = workshop
+        self._maker = maker
 
-    def do(self, name: str) -> None:
+    def consume(self, name: str) -> None:
         """Do a job, if it is still to be done. Whatever happens to the work is said of the job, and the message is done with."""
         token = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex}"
         claimed = _patiently(lambda: self._store.claim(name, token))
@@ -103,7 +103,7 @@ class _Bench:
         say("started")
         try:
             with Watch(self._store, name, token) as watch:
-                self._workshop.make(order, watch.progress)
+                self._maker.make(order, watch.progress)
         except UnwantedError:
             say("left", "cancelled, or another worker has it")
             return
