@@ -20,7 +20,7 @@ LONGEST = (
         "jobs/test_hold.py",
         "unit/render/test_exact.py",
         "http/test_drain.py",
-        "unit/test_cli.py",
+        "unit/cli/test_commands.py",
     ),
     *(
         "http/test_processes.py",

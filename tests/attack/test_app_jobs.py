@@ -9,10 +9,10 @@ from contextlib import contextmanager
 import pytest
 from redis import Redis
 
+from slicer.failures import Failure
 from slicer.jobs import JobsBusyError, JobsShareError, JobsTokenError, Order, State
 from slicer.jobs.desk import open_store
-from slicer.jobs.failure import Failure
-from slicer.jobs.lanes import LONG, SHORT
+from slicer.jobs.order import LONG, SHORT
 from slicer.jobs.store import JobStore
 from slicer.settings import Settings
 from slicer.web.app import Slicer, create_app

@@ -11,8 +11,7 @@ import pytest
 from redis import Redis
 
 from slicer.jobs import Order, State
-from slicer.jobs.lanes import SHORT
-from slicer.jobs.order import url_of
+from slicer.jobs.order import SHORT, url_of
 from slicer.jobs.transport import is_message
 from slicer.web.app import create_app
 from support import streams

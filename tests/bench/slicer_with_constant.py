@@ -4,7 +4,7 @@ import os
 import sys
 from dataclasses import replace
 
-from slicer.cli import main
+from slicer.cli.main import main
 from slicer.server import files
 
 find = files.find

@@ -11,12 +11,12 @@ from contextlib import suppress
 
 from fuzz.memory import file_of
 from slicer.media import indexfile
-from slicer.media.timespan import TimeSpan, TimeSpanError
 from slicer.mp3 import Mp3Error, build_whole_index, infotag
 from slicer.mp3.header import MAX_FRAME_LENGTH, FrameHeader
 from slicer.mp3.tags import audio_bounds
 from slicer.render import OptionError, PeaksRequest, RenderRequest
 from slicer.render.formats import FORMATS
+from slicer.timespan import TimeSpan, TimeSpanError
 from slicer.web.conditional import evaluate
 from slicer.web.disposition import attachment
 from slicer.web.options import parse_pairs

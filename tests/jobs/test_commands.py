@@ -12,7 +12,10 @@ from support.jobs import Place
 
 def slicer(place: Place, *words: str, without: str = "", **environ: str) -> tuple[int, str, str]:
     """Run the command, where `without` is a package that cannot be imported; exit status, output, errors."""
-    script = "import sys; sys.modules.update(dict.fromkeys(sys.argv.pop(1).split(), None)); from slicer.cli import main; sys.exit(main())"
+    script = (
+        "import sys; sys.modules.update(dict.fromkeys(sys.argv.pop(1).split(), None)); "
+        "from slicer.cli.main import main; sys.exit(main())"
+    )
     done = subprocess.run(
         [sys.executable, "-c", script, without, *words],
         env={**os.environ, **place.environ, **environ},
@@ -59,6 +62,9 @@ def test_a_worker_works_on_the_folder_that_is_its_argument(place: Place, elsewhe
         (("worker",), {"SLICER_JOBS_BROKER": ""}, "SLICER_JOBS_BROKER"),
         (("jobs", "list"), {"SLICER_JOBS_BROKER": "redis://127.0.0.1:1/0"}, "Redis cannot be used"),
         (("jobs", "list"), {"SLICER_JOBS_BROKER": "http://secret"}, "SLICER_JOBS_BROKER is no URL"),
+        (("jobs", "list"), {"SLICER_JOBS_BROKER": "redis://x:secret/0"}, "SLICER_JOBS_BROKER is no URL"),
+        (("jobs", "list"), {"SLICER_JOBS_STORE": "redis://x:99999999/0"}, "SLICER_JOBS_STORE is no URL"),
+        (("worker",), {"SLICER_JOBS_PUBLISH": "http://127.0.0.1:70000"}, "SLICER_JOBS_PUBLISH"),
         (("jobs", "list"), {"SLICER_JOBS_BROKER": "amqp://secret"}, "SLICER_JOBS_STORE is not set"),
         (("jobs", "list"), {"SLICER_JOBS_NAME": "a b"}, "SLICER_JOBS_NAME"),
         (("jobs", "list"), {"SLICER_JOBS_PUBLISH": "ftp://x"}, "SLICER_JOBS_PUBLISH"),
@@ -77,6 +83,7 @@ def test_what_cannot_be_done_is_one_line(
     code, output, errors = slicer(place, *words, **environ)
     assert (code, output) == (2, "")
     assert says in errors
+    assert "secret" not in errors
     assert errors.count("\n") == 1
     assert "secret" not in errors
 

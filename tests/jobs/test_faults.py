@@ -10,7 +10,7 @@ import pytest
 
 from slicer.jobs import JobsDownError, State
 from slicer.jobs.desk import open_store
-from slicer.jobs.lanes import LONG, SHORT
+from slicer.jobs.order import LONG, SHORT
 from slicer.jobs.store import JobStore, Patience
 from support.jobs import Crew, Place, broker_of
 from support.server import status, until

@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from slicer.jobs import JobsBusyError, State
-from slicer.jobs.lanes import LONG, SHORT
-from slicer.jobs.order import url_of
+from slicer.jobs.order import LONG, SHORT, url_of
 from slicer.render import Results
 from support.jobs import Broker, Place
 from support.server import status, until

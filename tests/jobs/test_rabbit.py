@@ -10,7 +10,7 @@ import pytest
 
 from slicer.jobs import Job, JobsDownError, State
 from slicer.jobs.celery_app import make_app, queue_name
-from slicer.jobs.lanes import LANES, LONG
+from slicer.jobs.order import LANES, LONG
 from support.jobs import Broker, Place
 from support.rabbit import SERVER, Rabbit, rabbit_of
 from support.server import until

@@ -16,8 +16,7 @@ from redis import Redis, RedisError
 
 from slicer.jobs import FINAL, Job, Order
 from slicer.jobs.desk import Desk
-from slicer.jobs.order import url_of
-from slicer.jobs.ordering import peaks_order, render_order
+from slicer.jobs.order import peaks_order, render_order, url_of
 from slicer.jobs.work import job_limits
 from slicer.media.library import Library
 from slicer.media.store import IndexStore

@@ -5,6 +5,7 @@ import pytest
 #: Files, by their path below this folder.
 SLOW = {
     "ansible/test_shared_results.py",
+    "cli/test_commands.py",
     "media/test_shelf.py",
     "mp3/test_audio_folder.py",
     "mp3/test_exact.py",
@@ -19,7 +20,6 @@ SLOW = {
     "render/test_peaks.py",
     "render/test_plan.py",
     "render/test_results.py",
-    "test_cli.py",
     "test_supply.py",
 }
 

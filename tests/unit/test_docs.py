@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from slicer import cli
-from slicer.media.timespan import TimeSpan
+from slicer.cli import main as cli
 from slicer.mp3 import SECOND
 from slicer.server.sizes import GIB, compute
 from slicer.settings import PREFIX, Settings
+from slicer.timespan import TimeSpan
 from support.cutting import cut_bytes, index_of, span_of
 
 ROOT = Path(__file__).parents[2]
@@ -78,7 +78,7 @@ def slug(heading: str) -> str:
 
 def commands() -> dict[str, argparse.ArgumentParser]:
     """The parsers of the subcommands."""
-    (choices,) = (action.choices for action in cli._parser()._actions if isinstance(action, argparse._SubParsersAction))
+    (choices,) = (action.choices for action in cli.parser()._actions if isinstance(action, argparse._SubParsersAction))
     assert choices
     return dict(choices)
 
@@ -163,12 +163,12 @@ def test_every_command_and_option_is_described() -> None:
 
 @pytest.mark.parametrize("name", DOCS)
 def test_every_slicer_command_line_is_one(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "_complain", lambda message: pytest.fail(message))
+    monkeypatch.setattr(cli, "complain", lambda message: pytest.fail(message))
     for line in code_of(text_of(DOCS[name])):
         words = shlex.split(line.replace("…", ""), comments=True) if re.match(r"(\S*/)?slicer [a-z-]", line) else []
         # `slicer serve` alone is a name in a sentence.
         if len(words) > 2:
-            cli._parser().parse_args(words[1:])
+            cli.parser().parse_args(words[1:])
 
 
 @pytest.mark.parametrize("name", DOCS)

@@ -6,27 +6,45 @@ from pathlib import Path
 
 import pytest
 
+from slicer.cli.main import COMMANDS
+
 PACKAGE = Path(__file__).parents[2] / "wsgi" / "slicer"
 ENTRY = PACKAGE.parent / "slicer.wsgi"
 #: By room: the rooms whose modules it may import, itself among them. `slicer` alone is the package: its version.
 ALLOWED = {
-    "mp3": {"mp3"},
-    "media": {"media", "mp3", "lock"},
-    "render": {"render", "media", "mp3", "lock"},
-    "jobs": {"jobs", "render", "media", "mp3", "counts", "settings"},
-    "counts": {"counts", "lock"},
-    "signing": {"signing", "media"},
-    "web": {"web", "jobs", "render", "media", "mp3", "counts", "signing", "settings", "timeslice", "slicer"},
-    "server": {"server", "signing", "settings", "timeslice", "slicer"},
-    "settings": set(),
+    "errors": set(),
+    "timespan": {"errors"},
+    "atomic": set(),
+    "parent": set(),
     "lock": set(),
     "timeslice": set(),
-    "cli": {"web", "jobs", "render", "media", "mp3", "server", "signing", "settings", "slicer"},
+    "settings": {"errors"},
+    "mp3": {"mp3", "errors"},
+    "media": {"media", "mp3", "errors", "atomic", "lock"},
+    "render": {"render", "media", "mp3", "errors", "timespan", "lock"},
+    "failures": {"render", "media", "mp3", "errors"},
+    "jobs": {"jobs", "failures", "render", "media", "mp3", "counts", "errors", "parent", "settings"},
+    "counts": {"counts", "atomic", "lock"},
+    "signing": {"signing", "errors", "timespan"},
+    "web": {
+        *{"web", "jobs", "failures", "render", "media", "mp3", "counts", "signing"},
+        *{"errors", "settings", "timespan", "timeslice", "slicer"},
+    },
+    "server": {"server", "signing", "errors", "parent", "settings", "timeslice", "slicer"},
+    "doctor": {"doctor", "server", "errors", "settings"},
+    "capacity": {"capacity", "server", "errors", "settings"},
+    "cli": {
+        *{"cli", "web", "jobs", "render", "media", "mp3", "server", "doctor", "capacity", "signing"},
+        *{"atomic", "errors", "settings", "timespan", "slicer"},
+    },
     "slicer": set(),
     "__main__": {"cli"},
 }
 #: What the engine and what starts the server are made with: neither needs a package to be installed.
-STANDARD_LIBRARY_ONLY = {"mp3", "media", "counts", "server", "settings", "signing", "lock", "timeslice"}
+STANDARD_LIBRARY_ONLY = {
+    *{"mp3", "media", "counts", "signing", "server", "doctor", "capacity"},
+    *{"atomic", "errors", "parent", "settings", "timespan", "lock", "timeslice"},
+}
 #: mod_wsgi is asked where its Apache is, if it is there.
 EVERYWHERE = sys.stdlib_module_names | {"mod_wsgi"}
 MODULES = sorted(PACKAGE.rglob("*.py"))
@@ -98,8 +116,67 @@ def test_the_entry_point_knows_the_application_and_its_settings() -> None:
         ("web", "from slicer.server import sizes"),
         ("web", "from slicer import cli"),
         ("server", "from slicer.mp3 import cut"),
+        ("server", "from slicer.doctor import install"),
+        ("doctor", "import tqdm"),
+        ("failures", "from slicer.web.problems import Problem"),
         ("settings", "import slicer"),
     ],
 )
 def test_an_import_the_other_way_is_seen(room: str, line: str) -> None:
     assert offences(room, line)
+
+
+def test_the_command_line_catches_what_is_no_defect() -> None:
+    """Whatever says that the program itself is wrong is left alone, so that a bug shows its traceback."""
+    defects = {"ValueError", "LookupError", "KeyError", "IndexError", "TypeError", "AttributeError", "RuntimeError"}
+    for path in (PACKAGE / "cli").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ExceptHandler):
+                assert node.type is not None, f"{path.name}:{node.lineno}"
+                caught = {name.id for name in ast.walk(node.type) if isinstance(name, ast.Name)}
+                assert not caught & defects, f"{path.name}:{node.lineno}"
+                # New code that cannot be imported, whatever is wrong with it, takes no server's place.
+                assert path.name == "drain.py" or not caught & {"Exception", "BaseException"}
+
+
+#: Kinds of OSError, and what nothing but the worker may catch.
+NOT_BASED = {"SourceUnavailableError", "NoRoomError", "FolderBusyError", "UnwantedError"}
+
+
+def test_errors_have_one_base_and_are_in_its_tree() -> None:
+    tree = (PACKAGE / "errors.py").read_text()
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.ClassDef) or not node.name.endswith(("Error", "Problem")):
+                continue
+            bases = {base.id for base in node.bases if isinstance(base, ast.Name)}
+            if node.name in NOT_BASED:
+                assert node.name in tree
+            elif node.name != "SlicerError":
+                assert len(bases) == 1, node.name
+                assert not bases & {"Exception", "ValueError", "LookupError", "RuntimeError", "OSError"}, node.name
+            if bases == {"SlicerError"}:
+                assert node.name in tree, f"errors.py does not show {node.name}"
+
+
+#: Lines of a file of the command line, and of a function in one, at most.
+MOST_LINES, MOST_OF_FUNCTION = 150, 50
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "cli").glob("*.py")), ids=lambda path: path.name)
+def test_the_command_line_is_in_small_files(path: Path) -> None:
+    source = path.read_text()
+    assert len(source.splitlines()) <= MOST_LINES
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef):
+            assert node.end_lineno is not None
+            assert node.end_lineno - node.lineno < MOST_OF_FUNCTION, node.name
+
+
+def test_every_command_is_a_module_with_the_same_two_functions() -> None:
+    files = {path.stem: path.read_text() for path in (PACKAGE / "cli").glob("*.py")}
+    commands = set(files) - {"__init__", "main", "errors", "values", "options"}
+    assert commands == set(COMMANDS)
+    for name in commands:
+        functions = {node.name for node in ast.parse(files[name]).body if isinstance(node, ast.FunctionDef)}
+        assert {"add_arguments", "run"} <= functions

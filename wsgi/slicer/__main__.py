@@ -2,6 +2,6 @@
 
 import sys
 
-from slicer.cli import main
+from slicer.cli.main import main
 
 sys.exit(main())

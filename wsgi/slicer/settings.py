@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, fields
 from fractions import Fraction
 from typing import Any, Self
 
+from slicer.errors import SlicerError
+
 PREFIX = "SLICER_"
 
 #: What a number looks like. Python's own conversions read far more: "1e999999999" would fill the memory, "1/3" and "1_0" are no
@@ -26,10 +28,11 @@ _ORIGIN = re.compile(r"https?://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?
 _HOST = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*", re.ASCII)
 _REDIS, _AMQP = ("redis://", "rediss://", "unix://"), ("amqp://", "amqps://")
 _NAME = re.compile(r"[a-z0-9_-]{1,40}", re.ASCII)
-_PUBLISHER = re.compile(r"http://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\]):[0-9]{1,5}(?:/[a-z0-9/_-]*)?", re.ASCII)
+_PUBLISHER = re.compile(r"http://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\]):([0-9]{1,5})(?:/[a-z0-9/_-]*)?", re.ASCII)
+_MOST_PORT = 65_535
 
 
-class SettingsError(ValueError):
+class SettingsError(SlicerError):
     """A variable holds what it must not; the message names the variable, its value and what is allowed."""
 
 
@@ -276,7 +279,8 @@ def _check_jobs(settings: Settings) -> None:
     if not _NAME.fullmatch(settings.jobs_name):
         raise SettingsError(f"{PREFIX}JOBS_NAME={settings.jobs_name[:40]!r} is not 1 to 40 of a to z, 0 to 9, _ and -")
     for url in settings.publishers:
-        if not _PUBLISHER.fullmatch(url):
+        found = _PUBLISHER.fullmatch(url)
+        if found is None or int(found[1]) > _MOST_PORT:
             raise SettingsError(f"{PREFIX}JOBS_PUBLISH holds {url[:80]!r}: it is like http://127.0.0.1:8082")
 
 

@@ -2,7 +2,6 @@
 
 import ctypes
 import os
-import platform
 import struct
 from contextlib import suppress
 
@@ -25,7 +24,7 @@ def ask_for(nanoseconds: int, nice: int, thread: int = 0) -> bool:
     refused, where somebody chose another scheduling policy than SCHED_OTHER, or where this machine's call has a number that is not known
     here; then nothing has changed.
     """
-    numbers = _CALLS.get(platform.machine())
+    numbers = _CALLS.get(os.uname().machine)
     if numbers is None or not _is_usual(thread):
         return False
     wanted = _ATTR.pack(_ATTR.size, os.SCHED_OTHER, 0, nice, 0, nanoseconds, 0, 0)
@@ -34,7 +33,7 @@ def ask_for(nanoseconds: int, nice: int, thread: int = 0) -> bool:
 
 def of(thread: int = 0) -> int:
     """Nanoseconds that the thread is given the CPU for at a time; 0 where the kernel does not say (before Linux 6.12)."""
-    numbers = _CALLS.get(platform.machine())
+    numbers = _CALLS.get(os.uname().machine)
     if numbers is None:
         return 0
     found = ctypes.create_string_buffer(_ATTR.size)

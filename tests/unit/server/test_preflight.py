@@ -6,7 +6,7 @@ import tempfile
 
 import pytest
 
-from slicer.server import preflight, reach
+from slicer.server import checks, preflight, reach
 from slicer.server.preflight import PreflightError
 
 USER = "www-data" if os.geteuid() == 0 else None
@@ -35,9 +35,9 @@ def test_the_closed_parent_is_named(folder):
     inner = os.path.join(folder, "closed", "open")
     assert reach.obstacle(inner, USER) == os.path.join(folder, "closed")
     with pytest.raises(PreflightError) as error:
-        preflight.readable("media folder", inner, USER)
+        preflight.require(checks.readable("media folder", inner, USER))
     assert f"{folder}/closed is d---------" in one_line(error)
-    preflight.readable("media folder", folder, USER)
+    preflight.require(checks.readable("media folder", folder, USER))
 
 
 def test_a_link_is_followed_through_both_its_paths(folder):

@@ -7,6 +7,7 @@ from slicer.server.sizes import (
     MOST_CLIPS_MEMORY,
     RESERVED_CLIPS_MEMORY,
     Sizes,
+    SizesError,
     compute,
     stuck_seconds,
 )
@@ -89,7 +90,7 @@ def test_a_stuck_request_as_it_was_measured():
     ],
 )
 def test_a_value_out_of_range_is_named(arguments, name):
-    with pytest.raises(ValueError, match=name):
+    with pytest.raises(SizesError, match=name):
         compute(*arguments)
 
 
@@ -108,7 +109,7 @@ def test_both_ends_of_what_is_given_besides(name, low, high):
             assert getattr(compute(2, GIB, **{name: value}), name) == value
     for value in (low - 1, None if high is None else high + 1):
         if value is not None:
-            with pytest.raises(ValueError, match=f"{shown}={value}"):
+            with pytest.raises(SizesError, match=f"{shown}={value}"):
                 compute(2, GIB, **{name: value})
 
 

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from slicer import atomic
 from slicer.counts import cells
 from slicer.counts.cells import Cells, Values
 from slicer.lock import lock
@@ -109,9 +110,9 @@ class Folder:
 
     def _write_sums(self, values: Values, added: list[str]) -> None:
         path = os.path.join(self._path, _SUMS)
-        with open(path + ".new", "w", encoding="utf-8") as file:
-            json.dump({"added": added, "values": [[list(key), numbers] for key, numbers in values.items()]}, file)
-        os.replace(path + ".new", path)
+        document = {"added": added, "values": [[list(key), numbers] for key, numbers in values.items()]}
+        with atomic.replacing(path) as file:
+            file.write(json.dumps(document).encode())
 
 
 def _look(path: str) -> tuple[tuple[int, Values] | None, bool]:

@@ -7,9 +7,10 @@ or late, does no harm.
 from celery import Celery
 from kombu.entity import Exchange, Queue
 
-from slicer.jobs.lanes import LANES
+from slicer.jobs.errors import JobsError
+from slicer.jobs.order import LANES
 from slicer.jobs.transport import Transport
-from slicer.settings import Settings
+from slicer.settings import PREFIX, Settings
 
 #: Seconds by which the soft limit is later than the work's own deadline, and the hard one later than the soft.
 _SOFT_AFTER, _HARD_AFTER = 30, 30
@@ -23,7 +24,7 @@ def make_app(settings: Settings, *, worker: bool = False) -> Celery:
     """The application for `settings.jobs_broker`: for a worker, or for those who only send.
 
     Nothing is global: no other application's settings are read, and this one does not become the current one. Raises ImportError where a
-    package is missing that the broker needs.
+    package is missing that the broker needs, JobsError where its URL is none.
     """
     app = Celery("slicer", broker=settings.jobs_broker, set_as_current=False, loader="celery.loaders.app:AppLoader")
     work = int(settings.job_seconds)
@@ -58,8 +59,11 @@ def make_app(settings: Settings, *, worker: bool = False) -> Celery:
         worker_hijack_root_logger=False,
         worker_log_color=False,
     )
-    # What the broker's protocol takes is loaded only now, and may be missing.
-    app.connection_for_write()
+    try:
+        # What the broker's protocol takes is loaded only now, and may be missing.
+        app.connection_for_write()
+    except ValueError:
+        raise JobsError(f"{PREFIX}JOBS_BROKER is no URL of a broker, like redis://127.0.0.1:6379/0") from None
     return app
 
 

@@ -9,8 +9,7 @@ from slicer.jobs import crew, worker
 from slicer.jobs.desk import open_store
 from slicer.jobs.errors import JobsError
 from slicer.jobs.job import Job
-from slicer.jobs.lanes import LONG, SHORT
-from slicer.jobs.order import ID
+from slicer.jobs.order import ID, LONG, SHORT
 from slicer.settings import PREFIX, Settings
 
 
@@ -47,14 +46,14 @@ def show_all(settings: Settings) -> int:
 
 
 def show(settings: Settings, name: str) -> int:
-    """What there is to say of a job, as JSON. Raises JobsError, LookupError."""
+    """What there is to say of a job, as JSON. Raises JobsError."""
     _check(settings)
     print(json.dumps(_facts(_found(open_store(settings, timeout=5.0).get(name), name)), indent=2, ensure_ascii=False))
     return 0
 
 
 def cancel(settings: Settings, name: str) -> int:
-    """Have nobody work on a job any more. Returns 1 for one that had ended before. Raises JobsError, LookupError."""
+    """Have nobody work on a job any more. Returns 1 for one that had ended before. Raises JobsError."""
     _check(settings)
     job = _found(open_store(settings, timeout=5.0).cancel(name), name)
     print(f"{job.id}  {job.state}")
@@ -73,9 +72,9 @@ def _facts(job: Job) -> dict[str, object]:
 
 def _found(job: Job | None, name: str) -> Job:
     if not ID.fullmatch(name):
-        raise LookupError(f"{name[:50]!r} is no name of a job: it has 40 hexadecimal digits")
+        raise JobsError(f"{name[:50]!r} is no name of a job: it has 40 hexadecimal digits")
     if job is None:
-        raise LookupError(f"there is no job {name}, or not any more")
+        raise JobsError(f"there is no job {name}, or not any more")
     return job
 
 

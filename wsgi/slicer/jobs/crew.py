@@ -1,6 +1,5 @@
 """`slicer worker`: a worker for each lane, started and watched; jobs that got lost sent again; and what held clients wait for published."""
 
-import ctypes
 import logging
 import os
 import signal
@@ -15,8 +14,9 @@ from slicer.jobs.celery_app import make_app
 from slicer.jobs.desk import open_store, send
 from slicer.jobs.errors import JobsDownError
 from slicer.jobs.job import FINAL
-from slicer.jobs.lanes import LANES, LONG
+from slicer.jobs.order import LANES, LONG
 from slicer.jobs.publisher import Publisher
+from slicer.parent import end_with
 from slicer.settings import Settings
 
 _LOG = logging.getLogger("slicer")
@@ -27,7 +27,6 @@ _LOOK_SECONDS = 2.0
 _REPEAT_SECONDS, _REPEATS = 1.0, 10_000
 #: Seconds before a lane's worker that ended is started again.
 _AGAIN_SECONDS = 1.0
-_PR_SET_PDEATHSIG = 1
 #: Long jobs give way to short ones where both want a CPU.
 _LONG_NICE = 5
 
@@ -79,13 +78,10 @@ class _Lane:
             self._not_before = time.monotonic() + _AGAIN_SECONDS
         if self.process is None and time.monotonic() >= self._not_before:
             parent = os.getpid()
-            libc = ctypes.CDLL(None, use_errno=True)
 
             def before_exec() -> None:
                 # Should we be killed outright, it finishes what it has and ends.
-                libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-                if os.getppid() != parent:
-                    os._exit(1)
+                end_with(parent, signal.SIGTERM)
                 if self._lane == LONG:
                     os.nice(_LONG_NICE)
 

@@ -4,13 +4,12 @@ from celery import Celery
 from kombu.exceptions import OperationalError
 
 from slicer.jobs.celery_app import make_app, queue_name
-from slicer.jobs.errors import JobsDownError
+from slicer.jobs.errors import JobsDownError, JobsError
 from slicer.jobs.job import Job
-from slicer.jobs.lanes import lane_of
-from slicer.jobs.order import Order
+from slicer.jobs.order import Order, lane_of
 from slicer.jobs.store import Figures, JobStore
 from slicer.jobs.transport import TASK
-from slicer.settings import Settings
+from slicer.settings import PREFIX, Settings
 
 #: A connection that was idle while the broker was away is found dead only when it is used: once more, at once, on a new one.
 _RETRY = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0}
@@ -56,15 +55,20 @@ class Desk:
 
 
 def open_store(settings: Settings, *, timeout: float = 1.0) -> JobStore:
-    """The store of these settings."""
-    return JobStore(
-        settings.jobs_state,
-        settings.jobs_name,
-        keep_seconds=settings.job_keep_seconds,
-        most=settings.jobs_waiting,
-        most_of_client=settings.jobs_client,
-        timeout=timeout,
-    )
+    """The store of these settings. Raises JobsError where the URL is none of a Redis."""
+    try:
+        return JobStore(
+            settings.jobs_state,
+            settings.jobs_name,
+            keep_seconds=settings.job_keep_seconds,
+            most=settings.jobs_waiting,
+            most_of_client=settings.jobs_client,
+            timeout=timeout,
+        )
+    except ValueError:
+        # What is wrong with it would show a part of it, perhaps of its password.
+        name = "JOBS_STORE" if settings.jobs_store else "JOBS_BROKER"
+        raise JobsError(f"{PREFIX}{name} is no URL of a Redis, like redis://127.0.0.1:6379/0") from None
 
 
 def send(app: Celery, name: str, job: str, lane: str) -> None:

@@ -1,7 +1,9 @@
 """What can be wrong with jobs themselves, apart from the work that one of them is."""
 
+from slicer.errors import SlicerError
 
-class JobsError(Exception):
+
+class JobsError(SlicerError):
     """Base of what this package raises; the message is a sentence for the person who asked."""
 
 

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Self
 
-from slicer.jobs.lanes import LANES
-from slicer.jobs.order import Order
+from slicer.jobs.order import LANES, Order
 
 
 class State(StrEnum):

@@ -1,14 +1,25 @@
-"""What a job is to make: a canonical request on one version of one source. Its name follows from nothing else."""
+"""What a job is to make: a canonical request on one version of one source. Its name follows from nothing else.
+
+An order comes from a request for a render or a waveform, once it is known that its source can give that within a job's limits. It goes to
+one of two lanes, each with processes of its own: what is short never waits behind what is long.
+"""
 
 import hashlib
 import json
 import re
 from dataclasses import asdict, dataclass
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 from urllib.parse import quote, unquote_to_bytes
 
 from slicer.media.library import is_safe
 
+if TYPE_CHECKING:
+    from slicer.media.source import Identity
+    from slicer.mp3 import Index
+    from slicer.render import Limits, PeaksRequest, RenderRequest
+
+SHORT, LONG = "short", "long"
+LANES = (SHORT, LONG)
 #: How a job's name looks.
 ID = re.compile(r"[0-9a-f]{40}", re.ASCII)
 
@@ -19,6 +30,8 @@ _QUERY = re.compile(r"[!-~]{1,8190}", re.ASCII)
 #: Of what a source's name ends in.
 _SUFFIX_BYTES = len(".mp3")
 _MOST_SECONDS = 1e9
+#: Seconds of CPU for each second of a waveform, on one core of 2.5 GHz: decoding, and looking at each sample.
+_PEAKS_WORK = 0.002
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,3 +76,44 @@ class Order:
 def url_of(kind: str, path: bytes, form: str, query: str) -> str:
     """Where the result of an order is found: its canonical URL."""
     return f"/{_ROOMS[kind]}/{quote(path[:-_SUFFIX_BYTES])}.{form}?{query}"
+
+
+def lane_of(work_seconds: float, short_seconds: float) -> str:
+    """The lane of work that takes about `work_seconds`, where up to `short_seconds` are short."""
+    return SHORT if work_seconds <= short_seconds else LONG
+
+
+def render_order(
+    request: "RenderRequest", path: bytes, identity: "Identity", index: "Index", limits: "Limits", url: str
+) -> Order:
+    """The order of a render of the source at `path`, whose result will be at `url`. Raises what `plan` raises."""
+    # Who lists and cancels jobs needs none of the packages of renders.
+    from slicer.render import Version, plan
+
+    planned = plan(request, index, limits)
+    return Order(
+        kind="render",
+        path=path,
+        form=request.format.name,
+        query=request.canonical,
+        key=request.key(Version.of(path, identity, index)),
+        url=url,
+        work_seconds=round(planned.estimate.work_seconds, 3),
+    )
+
+
+def peaks_order(request: "PeaksRequest", path: bytes, identity: "Identity", index: "Index", url: str) -> Order:
+    """The order of a waveform. Raises SpanOutsideError and SpanCrossesSegmentsError."""
+    from slicer.render import Version
+
+    span = index.locate(request.span.start, request.span.end)
+    seconds = (span.last - span.first) / span.segment.header.sample_rate
+    return Order(
+        kind="peaks",
+        path=path,
+        form=request.form,
+        query=request.canonical,
+        key=request.key(Version.of(path, identity, index)),
+        url=url,
+        work_seconds=round(seconds * _PEAKS_WORK, 3),
+    )

@@ -11,12 +11,11 @@ from redis import Redis, RedisError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from slicer.failures import LOST, MISTAKE, Failure
 from slicer.jobs import transitions
 from slicer.jobs.errors import JobsBusyError, JobsDownError, JobsShareError, JobsTokenError
-from slicer.jobs.failure import LOST, MISTAKE, Failure
 from slicer.jobs.job import FINAL, Job, State
-from slicer.jobs.lanes import LANES
-from slicer.jobs.order import ID, Order
+from slicer.jobs.order import ID, LANES, Order
 
 #: Jobs that are looked after at one time.
 _BATCH = 100

@@ -26,8 +26,8 @@ class NoRoomError(OSError):
     """The result was made and could not be kept."""
 
 
-class Workshop:
-    """Everything that work needs. It holds nothing open between two jobs."""
+class Maker:
+    """Makes what is ordered. It holds nothing open between two jobs."""
 
     def __init__(self, settings: Settings) -> None:
         self._library = Library(settings.media)

@@ -1,6 +1,5 @@
 """A worker: Celery with a fixed number of processes, each of which does the jobs of one lane, one after another."""
 
-import ctypes
 import json
 import logging
 import os
@@ -17,14 +16,15 @@ from celery.exceptions import SoftTimeLimitExceeded
 from celery.signals import setup_logging, worker_process_init
 
 from slicer.counts.log import LineLog, moment
+from slicer.failures import OVERSTAYED, Failure, failure_of
 from slicer.jobs.celery_app import make_app, queue_name
 from slicer.jobs.desk import open_store
 from slicer.jobs.errors import JobsDownError
-from slicer.jobs.failure import OVERSTAYED, Failure, failure_of
 from slicer.jobs.store import JobStore
 from slicer.jobs.transport import TASK
 from slicer.jobs.watch import UnwantedError, Watch
-from slicer.jobs.work import Workshop
+from slicer.jobs.work import Maker
+from slicer.parent import end_with
 from slicer.settings import Settings
 
 _T = TypeVar("_T")
@@ -33,22 +33,22 @@ _LOG = logging.getLogger("slicer")
 _SAY_SECONDS = 600
 #: Memory that a process has at rest, in bytes, with some room.
 _REST_BYTES = 256 << 20
-_PR_SET_PDEATHSIG = 1
 
 
 def run(settings: Settings, lane: str, processes: int) -> int:
     """Work on the jobs of a lane with so many processes until SIGTERM, which lets them finish what they have; the exit status."""
     app = make_app(settings, worker=True)
-    workshop = Workshop(settings)
-    workshop.prepare()
+    maker = Maker(settings)
+    maker.prepare()
     log = LineLog(settings.request_log) if settings.request_log else None
-    bench = _Bench(open_store(settings, timeout=2.0), workshop, lane, log)
-    app.task(bench.do, name=TASK)
+    consumer = _Consumer(open_store(settings, timeout=2.0), maker, lane, log)
+    app.task(consumer.consume, name=TASK)
     most = _REST_BYTES + settings.render_memory_bytes
     parent = os.getpid()
 
     def begin(**_: object) -> None:
-        _with_parent(parent)
+        # Else, where the worker is killed, two would do one job.
+        end_with(parent, signal.SIGKILL)
         resource.setrlimit(resource.RLIMIT_DATA, (most, resource.getrlimit(resource.RLIMIT_DATA)[1]))
 
     worker_process_init.connect(begin, weak=False)
@@ -76,23 +76,16 @@ def _nothing(**_: object) -> None:
     pass
 
 
-def _with_parent(parent: int) -> None:
-    """Have the kernel kill this process when the one that started it is killed: else two would do one job."""
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:
-        os._exit(1)
-
-
-class _Bench:
+class _Consumer:
     """What a process does with a message."""
 
-    def __init__(self, store: JobStore, workshop: Workshop, lane: str, log: LineLog | None) -> None:
+    def __init__(self, store: JobStore, maker: Maker, lane: str, log: LineLog | None) -> None:
         self._lane = lane
         self._log = log
         self._store = store
-        self._workshop = workshop
+        self._maker = maker
 
-    def do(self, name: str) -> None:
+    def consume(self, name: str) -> None:
         """Do a job, if it is still to be done. Whatever happens to the work is said of the job, and the message is done with."""
         token = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex}"
         claimed = _patiently(lambda: self._store.claim(name, token))
@@ -110,7 +103,7 @@ class _Bench:
         say("started")
         try:
             with Watch(self._store, name, token) as watch:
-                self._workshop.make(order, watch.progress)
+                self._maker.make(order, watch.progress)
         except UnwantedError:
             say("left", "cancelled, or another worker has it")
             return

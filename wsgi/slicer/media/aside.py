@@ -13,6 +13,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
+from slicer.errors import SlicerError
+
 _T = TypeVar("_T")
 
 #: File systems whose reads end: on disks of this machine, or in memory.
@@ -63,7 +65,7 @@ _IDLE = 4
 _OCTAL = re.compile(rb"\\([0-7]{3})")
 
 
-class StandstillError(Exception):
+class StandstillError(SlicerError):
     """The media did not answer in time, or others wait for them already."""
 
 

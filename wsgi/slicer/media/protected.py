@@ -6,6 +6,8 @@ A folder is its device and inode. On media that ignore case, normalise names or 
 import os
 from typing import NamedTuple
 
+from slicer.errors import SlicerError
+
 _Number = tuple[int, int]
 
 
@@ -19,7 +21,7 @@ class Permit(NamedTuple):
 SIGNED, UNSIGNED = Permit(signed=True), Permit(signed=False)
 
 
-class ProtectedError(LookupError):
+class ProtectedError(SlicerError):
     """The source lies in a protected folder, and the request has no signature for it."""
 
 

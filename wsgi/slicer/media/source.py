@@ -6,6 +6,7 @@ import stat
 import sys
 from typing import NamedTuple, Self
 
+from slicer.errors import SlicerError
 from slicer.mp3 import SourceChangedError
 
 if sys.platform == "darwin":  # pragma: no cover
@@ -28,7 +29,7 @@ _MISSING = frozenset(
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 
 
-class SourceMissingError(LookupError):
+class SourceMissingError(SlicerError):
     """There is no such file, or it must not be given out: the two are never told apart."""
 
 
@@ -36,7 +37,7 @@ class SourceUnavailableError(OSError):
     """Nobody can tell whether there is such a file: the folder is away, the disk fails, or the process has too many files open."""
 
 
-class SourceTooLargeError(Exception):
+class SourceTooLargeError(SlicerError):
     """The file is larger than the settings allow."""
 
 

@@ -6,7 +6,6 @@ stand inside, so that a file that grew finds the index of its beginning and goes
 
 import hashlib
 import os
-import tempfile
 import threading
 import time
 from collections import OrderedDict
@@ -14,13 +13,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from fractions import Fraction
 
+from slicer import atomic
+from slicer.errors import SlicerError
 from slicer.lock import lock
 from slicer.media import indexfile
 from slicer.media.source import Identity, Source
 from slicer.mp3 import Index, Mp3Error, SourceChangedError, build_index
 
 _LOCKS = 64
-_TEMPORARY = ".tmp"
 _STALE_SECONDS = 3600
 _MAX_ERRORS = 256
 
@@ -34,7 +34,7 @@ _NOTE = "%s %d %d\n"
 _NOTE_BYTES = 100
 
 
-class IndexPendingError(Exception):
+class IndexPendingError(SlicerError):
     """The index of a large source is not ready yet: asking again goes on with it."""
 
     def __init__(self, progress: float = 0.0) -> None:
@@ -199,17 +199,9 @@ class IndexStore:
 
     def _write(self, path: str, data: bytes) -> None:
         """Put an index in its place whole or not at all. A full or read-only disk costs the saving, never the answer."""
-        temporary = None
-        try:
-            fd, temporary = tempfile.mkstemp(suffix=_TEMPORARY, dir=self._folder)
-            with open(fd, "wb") as file:
-                file.write(data)
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, path)
-        except OSError:
-            if temporary:
-                with suppress(OSError):
-                    os.unlink(temporary)
+        with suppress(OSError), atomic.replacing(path) as file:
+            file.write(data)
+            os.fchmod(file.fileno(), 0o644)
 
     def _names(self) -> list[str]:
         try:
@@ -222,7 +214,7 @@ class IndexStore:
         for name in self._names():
             path = os.path.join(self._folder, name)
             with suppress(OSError):
-                if name.endswith(_TEMPORARY) and os.stat(path).st_mtime < old:
+                if name.endswith(atomic.SUFFIX) and os.stat(path).st_mtime < old:
                     os.unlink(path)
 
 

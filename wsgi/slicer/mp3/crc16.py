@@ -1,6 +1,7 @@
 """The CRC-16 that LAME puts at the end of its tag: polynomial 0x8005, reflected, initial value 0."""
 
 import struct
+import sys
 from array import array
 from collections.abc import Callable
 from functools import lru_cache
@@ -18,10 +19,15 @@ def _byte_table() -> list[int]:
 
 def _word_table() -> "array[int]":
     # A CRC is linear, so two bytes at a time cost one look-up: the 16-bit state leaves entirely with each word.
-    low = _byte_table()
-    high = low
-    low = [low[crc & 255] ^ crc >> 8 for crc in low]
-    return array("H", [a ^ b for b in high for a in low])
+    high = _byte_table()
+    low = array("H", (high[crc & 255] ^ crc >> 8 for crc in high))
+    # Every process makes this when it starts, so a row of 256 is made at once: its low half, each of them changed by the same high one.
+    row = int.from_bytes(low.tobytes(), sys.byteorder)
+    everywhere = int.from_bytes(array("H", [1] * 256).tobytes(), sys.byteorder)
+    table = array("H")
+    for crc in high:
+        table.frombytes((row ^ crc * everywhere).to_bytes(512, sys.byteorder))
+    return table
 
 
 _WORDS = _word_table()

@@ -1,7 +1,9 @@
 """What can be wrong with a source or a span. Each error is one sentence for the person who asked."""
 
+from slicer.errors import SlicerError
 
-class Mp3Error(Exception):
+
+class Mp3Error(SlicerError):
     """Base of everything this package raises about its input."""
 
 

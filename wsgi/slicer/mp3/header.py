@@ -117,10 +117,11 @@ _PLAIN_LENGTHS = {
 
 
 def _lengths_by_third_byte(version: int, hertz: int) -> tuple[int, ...]:
-    lengths = []
-    for value in range(256):
-        header = FrameHeader.parse(bytes((0xFF, 0xE3 | version << 3, value, 0)))
-        lengths.append(header.length if header and header.sample_rate == hertz else 0)
+    lengths = [0] * 256
+    rate = _SAMPLE_RATES[version].index(hertz)
+    for index, bitrate in enumerate(bitrates(version), 1):
+        for low in range(4):  # padding, and the private bit
+            lengths[index << 4 | rate << 2 | low] = frame_length(version, bitrate, hertz, low >> 1)
     return tuple(lengths)
 
 

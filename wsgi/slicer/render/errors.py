@@ -1,7 +1,9 @@
 """What can be wrong with a render. Each error is one sentence for the person who asked."""
 
+from slicer.errors import SlicerError
 
-class RenderError(Exception):
+
+class RenderError(SlicerError):
     """Base of everything this package raises about a request or the work on it."""
 
 

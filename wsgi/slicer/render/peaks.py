@@ -12,7 +12,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, Self
 
-from slicer.media.timespan import TimeSpan
 from slicer.mp3 import Index, SpanTooShortError
 from slicer.render.decode import SpanPcm
 from slicer.render.errors import OptionError, TooLargeError, WorkTimeoutError
@@ -20,6 +19,7 @@ from slicer.render.limits import Deadline, Limits
 from slicer.render.request import key_of, parse_span
 from slicer.render.segment import WIDTH, audioop
 from slicer.render.version import Version
+from slicer.timespan import TimeSpan
 
 #: Pixels where nobody says.
 DEFAULT_PIXELS = 1000

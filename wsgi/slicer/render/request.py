@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Literal, NamedTuple, Self
 
-from slicer.media.timespan import ALLOWED, TimeSpan, TimeSpanError
 from slicer.mp3 import ENGINE_VERSION
 from slicer.render.errors import OptionError
 from slicer.render.formats import ALL_BITRATES, FORMATS, OPUS_RATE, RATES, Format
 from slicer.render.version import Version
+from slicer.timespan import ALLOWED, TimeSpan, TimeSpanError
 
 #: Changes whenever the bytes of a result change: part of every key.
 RENDER_VERSION = "1"

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from slicer.errors import SlicerError
 from slicer.server import root
 
 # Apache looks at its daemons once a second, and a new one takes a moment to import the application.
@@ -18,7 +19,7 @@ _LOOK_SECONDS = 0.05
 _DAEMON = re.compile(rb"\(wsgi:(clips|renders)\)")
 
 
-class DrainError(RuntimeError):
+class DrainError(SlicerError):
     """The daemons could not all be replaced; the message is one line."""
 
 
@@ -101,7 +102,7 @@ def _server_of(pid: int) -> _Server:
         if "-f" not in words[:-1]:
             continue
         folder = os.path.dirname(words[words.index("-f") + 1])
-        sizes = _read(os.path.join(folder, "sizes.conf")).decode()
+        sizes = _read(os.path.join(folder, "sizes.conf")).decode(errors="replace")
         seconds = {
             name: int(text) for name, text in re.findall(r"^Define SLICER_(\w+)_TIMEOUT (\d+)$", sizes, re.MULTILINE)
         }

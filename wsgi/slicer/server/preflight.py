@@ -4,16 +4,18 @@ import errno
 import os
 import re
 import socket
-import stat
+from collections.abc import Iterable
 
-from slicer.server import privileges, reach
+from slicer.errors import SlicerError
+from slicer.server import checks, privileges, reach
+from slicer.server.checks import Check
 from slicer.server.sizes import MIB, RESERVED_CLIPS_MEMORY
-from slicer.signing import KeysError, read_keys
+from slicer.settings import CACHES, PREFIX, Settings
 
 _HOST = re.compile(r"[A-Za-z0-9.:_%-]{1,255}", re.ASCII)
 
 
-class PreflightError(RuntimeError):
+class PreflightError(SlicerError):
     """The server cannot start; the message is one line that names the cause and what to do."""
 
 
@@ -66,20 +68,24 @@ def program_present(path: str) -> None:
         raise PreflightError(f"{path} is missing: install it beside this Python with: pip install 'slicer[apache]'")
 
 
-def readable(what: str, path: str, user: str | None) -> None:
-    """Raises PreflightError unless `user` (None: the caller) can enter and list the folder `path`, called `what`."""
-    blocked = reach.obstacle(path, user, "rx" if os.path.isdir(path) else "r")
-    if blocked is not None:
-        who = user or "this user"
-        mode = stat.filemode(os.stat(blocked).st_mode) if os.path.exists(blocked) else "missing"
-        raise PreflightError(
-            f"{who} cannot read the {what} {path}: {blocked} is {mode}; "
-            f"move it to a folder that {who} can enter, such as one in /srv"
-        )
+def require(check: Check) -> None:
+    """Raises PreflightError unless a check is well."""
+    if not check.ok:
+        raise PreflightError(f"{check.name}: {check.detail}; {check.advice}")
+
+
+def can_read(media: str, user: str | None) -> None:
+    """Raises PreflightError unless `user` (None: the caller) can read the media folder, and the Python that Slicer runs on."""
+    require(checks.readable("media folder", media, user))
+    for part in reach.interpreter_parts():
+        require(checks.readable("Python", part, user))
 
 
 def keys_usable(path: str, user: str | None) -> None:
     """Raises PreflightError unless the file of keys is one, is closed to others, and `user` (None: the caller) can read it."""
+    # Few servers have keys, and what signs takes longer to load than all else of a start.
+    from slicer.signing import KeysError, read_keys
+
     try:
         read_keys(path)
     except KeysError as error:
@@ -102,6 +108,15 @@ def indexes_fit(index_memory: int, clips_memory: int) -> None:
         )
 
 
+def own_caches(settings: Settings, user: str | None, names: Iterable[str] = tuple(CACHES)) -> None:
+    """Make those of the folders in `names` (fields of CACHES) that are missing, and see that `user` (None: the caller) can write all.
+
+    Raises PreflightError.
+    """
+    for name in names:
+        own_folder(f"{CACHES[name]} folder", getattr(settings, name), PREFIX + name.upper(), user)
+
+
 def own_folder(what: str, path: str, variable: str, user: str | None) -> None:
     """Make the folder called `what` if it is missing, owned by `user` (None: the caller), and see that it can be written.
 
@@ -111,13 +126,5 @@ def own_folder(what: str, path: str, variable: str, user: str | None) -> None:
         if not os.path.isdir(path):
             privileges.make_folder(path, user)
     except OSError as error:
-        raise PreflightError(
-            f"the {what} {path} cannot be made ({error.strerror}): name another in {variable}"
-        ) from None
-    blocked = reach.obstacle(path, user, "rwx")
-    if blocked is not None:
-        who = user or "this user"
-        raise PreflightError(
-            f"{who} cannot write the {what} {path}: {blocked} keeps them out; "
-            f"chown it to {who} or name another in {variable}"
-        )
+        raise PreflightError(f"{what}: {path} cannot be made ({error.strerror}); name another in {variable}") from None
+    require(checks.writable(what, path, user, variable))

@@ -7,16 +7,22 @@ import subprocess
 import sys
 from typing import Any
 
+from slicer.errors import SlicerError
+
+
+class RunUserError(SlicerError):
+    """There is no user for the server to run as; the message says how one is made."""
+
 
 def run_user(name: str) -> str | None:
-    """Whom Apache must run as: `name` when root starts it, else None (the caller). Raises LookupError if there is none."""
+    """Whom Apache must run as: `name` when root starts it, else None (the caller). Raises RunUserError if there is none."""
     if os.geteuid() != 0:
         return None
     try:
         pwd.getpwnam(name)
         grp.getgrnam(name)
     except KeyError:
-        raise LookupError(
+        raise RunUserError(
             f"there is no user and group {name}: create both with: adduser --system --group {name}"
         ) from None
     return name

@@ -1,7 +1,6 @@
 """`slicer serve`: Apache under mod_wsgi-express, supervised in the foreground until it or we are told to stop."""
 
 import contextlib
-import ctypes
 import os
 import resource
 import signal
@@ -13,9 +12,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from types import FrameType
 
+from slicer.parent import end_with
 from slicer.server import express, files, machine, preflight, reach, root
 from slicer.server.sizes import Sizes, compute
-from slicer.settings import CACHES, PREFIX, Settings
+from slicer.settings import PREFIX, Settings
 from slicer.timeslice import SHORTEST, ask_for
 
 # How long answers under way may take once a stop is asked for. A proxy in front takes them as fast as they come.
@@ -27,7 +27,6 @@ _LOOK_SECONDS = 0.02
 _AGAIN_SECONDS = 0.25
 
 _DAEMON = b"(wsgi:"
-_PR_SET_PDEATHSIG = 1
 
 
 def run(
@@ -42,7 +41,7 @@ def run(
     """Serve until SIGTERM, SIGINT or SIGHUP, and return Apache's exit status (0 after a stop that was asked for).
 
     `status` has Apache answer /server-status to callers on this machine. `print_only` prints the sizes and the command line
-    and starts nothing. Must be called in the main thread. Raises PreflightError, LookupError or OSError before anything has
+    and starts nothing. Must be called in the main thread. Raises PreflightError, RunUserError or OSError before anything has
     started; each message is one line. If this process is killed outright, Apache stops too, but its server root stays (under
     /run until the next boot).
     """
@@ -58,13 +57,10 @@ def run(
         return 0
     preflight.program_present(express.executable())
     preflight.address_free(host, port)
-    preflight.readable("media folder", settings.media, user)
-    for part in reach.interpreter_parts():
-        preflight.readable("Python that Slicer runs on,", part, user)
+    preflight.can_read(settings.media, user)
     if settings.signing_keys:
         preflight.keys_usable(settings.signing_keys, user)
-    for name, what in CACHES.items():
-        preflight.own_folder(f"{what} folder", getattr(settings, name), PREFIX + name.upper(), user)
+    preflight.own_caches(settings, user)
     if settings.request_log:
         log_folder = os.path.dirname(settings.request_log)
         preflight.own_folder("folder of the log of requests", log_folder, PREFIX + "REQUEST_LOG", user)
@@ -88,7 +84,7 @@ def run(
 def sizes_here(cpus: int | None = None, memory: int | None = None, **more: int | None) -> Sizes:
     """The sizes for this machine, or for the numbers given instead; `more` are the other arguments of `compute`, None for unset.
 
-    Raises ValueError, naming the value out of range.
+    Raises SizesError, naming the value out of range.
     """
     return compute(
         machine.cpus() if cpus is None else cpus,
@@ -144,15 +140,12 @@ def _supervise(command: list[str], environ: dict[str, str], folder: str, signals
     `data_bytes` is how much memory of its own each process may take; the renders get a limit of their own from Apache.
     """
     parent = os.getpid()
-    libc = ctypes.CDLL(None, use_errno=True)
     hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
     soft = data_bytes if hard == resource.RLIM_INFINITY else min(data_bytes, hard)
 
     def before_exec() -> None:
-        # If we are killed outright, the kernel stops Apache in our place. The setting survives the execs that follow.
-        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-        if os.getppid() != parent:
-            os._exit(1)
+        # If we are killed outright, the kernel stops Apache in our place.
+        end_with(parent, signal.SIGTERM)
         # The soft one only, which mod_wsgi can replace.
         resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
         # Apache's children and the clips' daemons work for a moment and then wait; a render works until its turn is over. Without

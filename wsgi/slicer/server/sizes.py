@@ -4,6 +4,8 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 
+from slicer.errors import SlicerError
+
 MIB = 1 << 20
 GIB = 1 << 30
 
@@ -33,6 +35,10 @@ _OTHERS_PLACES = 52
 
 # Of the request timeout: the rest is for finding the source, for keeping the result and for beginning to send it.
 _WORK_SHARE = Fraction(5, 6)
+
+
+class SizesError(SlicerError):
+    """No server can be sized so; the message names the value that is out of its range."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,23 +206,23 @@ def compute(
     """The sizes for `cpus` CPUs, `memory_bytes` of memory and `backlog` waiting renders.
 
     `request_timeout` is seconds, `max_requests` the requests of a daemon's life (0: no end), and `clips_memory_bytes` the limit of
-    each clips process (None: half of the memory, shared, within bounds). Raises ValueError, naming the value, when cpus or
+    each clips process (None: half of the memory, shared, within bounds). Raises SizesError, naming the value, when cpus or
     backlog is not 1..256, memory is below 256 MiB, or one of the others is out of its range.
     """
     if not 1 <= cpus <= MOST_CPUS:
-        raise ValueError(f"cpus={cpus} is not from 1 to {MOST_CPUS}")
+        raise SizesError(f"cpus={cpus} is not from 1 to {MOST_CPUS}")
     if memory_bytes < LEAST_MEMORY:
-        raise ValueError(f"memory={memory_bytes} is less than the {LEAST_MEMORY} bytes (256 MiB) that Slicer needs")
+        raise SizesError(f"memory={memory_bytes} is less than the {LEAST_MEMORY} bytes (256 MiB) that Slicer needs")
     if not 1 <= backlog <= MOST_BACKLOG:
-        raise ValueError(f"backlog={backlog} is not from 1 to {MOST_BACKLOG}")
+        raise SizesError(f"backlog={backlog} is not from 1 to {MOST_BACKLOG}")
     if not 1 <= request_timeout <= MOST_REQUEST_TIMEOUT:
-        raise ValueError(f"request-timeout={request_timeout} is not from 1 to {MOST_REQUEST_TIMEOUT} seconds")
+        raise SizesError(f"request-timeout={request_timeout} is not from 1 to {MOST_REQUEST_TIMEOUT} seconds")
     if not 0 <= max_requests <= MOST_MAX_REQUESTS:
-        raise ValueError(f"max-requests={max_requests} is not from 1 to {MOST_MAX_REQUESTS}, or 0 for no end")
+        raise SizesError(f"max-requests={max_requests} is not from 1 to {MOST_MAX_REQUESTS}, or 0 for no end")
     if clips_memory_bytes is None:
         clips_memory_bytes = min(max(memory_bytes // 2 // cpus, LEAST_CLIPS_MEMORY), MOST_CLIPS_MEMORY)
     elif clips_memory_bytes < LEAST_CLIPS_MEMORY:
-        raise ValueError(f"clips-memory={clips_memory_bytes} is less than {LEAST_CLIPS_MEMORY} bytes (192 MiB)")
+        raise SizesError(f"clips-memory={clips_memory_bytes} is less than {LEAST_CLIPS_MEMORY} bytes (192 MiB)")
     # Three threads: while one waits for the disk or a slow client's socket, another has the CPU.
     threads = 3
     # Renders share half of the memory; fewer processes where each would get too little.

@@ -10,6 +10,7 @@ from slicer.signing.signature import (
     check,
     redacted,
     signed_url,
+    split_url,
 )
 
 __all__ = [
@@ -26,4 +27,5 @@ __all__ = [
     "read_keys",
     "redacted",
     "signed_url",
+    "split_url",
 ]

@@ -8,6 +8,8 @@ import stat
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from slicer.errors import SlicerError
+
 #: Bytes of a secret: at least as many as SHA-256 gives (RFC 2104 section 3), and one block at most.
 LEAST_BYTES, MOST_BYTES = 32, 64
 #: Keys in a file: each rotation needs two.
@@ -19,7 +21,7 @@ _SECRET = re.compile(rf"(?:[0-9A-Fa-f]{{2}}){{{LEAST_BYTES},{MOST_BYTES}}}", re.
 _FORBIDDEN = 0o037
 
 
-class KeysError(ValueError):
+class KeysError(SlicerError):
     """A file of keys that cannot be used; the message is one line that says why and what to do, and holds no secret."""
 
 

@@ -10,10 +10,11 @@ import hmac
 import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote, unquote_to_bytes, urlsplit
 
-from slicer.media.timespan import TimeSpan, TimeSpanError
+from slicer.errors import SlicerError
 from slicer.signing.keys import Key, Keys
+from slicer.timespan import TimeSpan, TimeSpanError
 
 EXPIRES, KEY, SIGNATURE = "expires", "key", "signature"
 #: The options that a signature consists of.
@@ -40,20 +41,36 @@ _NOBODY = Key("", bytes(32))
 Pairs = Sequence[tuple[str, str]]
 
 
-class SignatureMissingError(ValueError):
+class SignatureError(SlicerError):
+    """Base of what `check` raises."""
+
+
+class SignatureMissingError(SignatureError):
     """There is no signature."""
 
 
-class SignatureWrongError(ValueError):
+class SignatureWrongError(SignatureError):
     """The signature is not right, or not of this; why is nobody's business."""
 
 
-class SignatureExpiredError(ValueError):
+class SignatureExpiredError(SignatureError):
     """The signature is right, and its time is over; `expires` is when that was, in seconds since 1970."""
 
     def __init__(self, expires: int) -> None:
         super().__init__(f"it expired at {expires}")
         self.expires = expires
+
+
+class UrlError(SlicerError):
+    """A text that is no URL."""
+
+
+class Url(NamedTuple):
+    """What of a URL matters for its signature."""
+
+    origin: str  #: scheme and host with its port; empty where the URL begins with its path
+    path: bytes  #: decoded
+    pairs: list[tuple[str, str]]  #: the options, decoded
 
 
 class Signature(NamedTuple):
@@ -98,6 +115,17 @@ def _quoted(text: str) -> str:
 
 def _mac(key: Key, message: str) -> str:
     return hmac.new(key.secret, message.encode(), hashlib.sha256).hexdigest()
+
+
+def split_url(text: str) -> Url:
+    """Take a URL apart, or its path and query alone. Raises UrlError."""
+    try:
+        parts = urlsplit(text)
+        path = unquote_to_bytes(parts.path)
+        pairs = parse_qsl(parts.query, keep_blank_values=True, errors="surrogateescape")
+    except ValueError as error:
+        raise UrlError(f"{text[:100]!r} is no URL: {error}") from None
+    return Url(f"{parts.scheme}://{parts.netloc}" if parts.netloc else "", path, pairs)
 
 
 def signed_url(path: bytes, pairs: Iterable[tuple[str, str]], key: Key, expires: int) -> str:

@@ -16,7 +16,6 @@ from slicer.media.protected import Permit, ProtectedError
 from slicer.media.shelf import Opened, Shelf
 from slicer.media.source import Identity, SourceMissingError, SourceTooLargeError, SourceUnavailableError
 from slicer.media.store import IndexPendingError
-from slicer.media.timespan import ALLOWED, TimeSpan, TimeSpanError
 from slicer.mp3 import (
     ENGINE_VERSION,
     SECOND,
@@ -31,6 +30,7 @@ from slicer.mp3 import (
     cut,
 )
 from slicer.settings import Settings
+from slicer.timespan import ALLOWED, TimeSpan, TimeSpanError
 from slicer.web.answer import Answer
 from slicer.web.disposition import attachment
 from slicer.web.elsewhere import elsewhere, is_sent

@@ -5,8 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal
 from urllib.parse import quote, unquote_to_bytes
 
-from slicer.jobs.order import Order
-from slicer.jobs.ordering import peaks_order, render_order
+from slicer.jobs.order import Order, peaks_order, render_order
 from slicer.jobs.work import job_limits
 from slicer.media.protected import Permit
 from slicer.render import PeaksRequest, RenderRequest

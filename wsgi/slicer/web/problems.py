@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
+from slicer.errors import SlicerError
 from slicer.web.answer import Answer
 
 #: Seconds an error may be reused by a cache, by status; 0 is no-store. Statuses not named are no-store too, 401, 403, 410 and 429 among
@@ -14,7 +15,7 @@ _PREFIX = "urn:slicer:problem:"
 
 
 @dataclass(slots=True, eq=False)
-class Problem(Exception):  # noqa: N818  (the RFC's own name)
+class Problem(SlicerError):  # noqa: N818  (the RFC's own name)
     """An answer that is an error. `kind` is the last part of its type, `members` are extra members of the JSON object."""
 
     status: int

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from slicer.media.protected import Permit
 from slicer.media.shelf import Opened, Shelf
-from slicer.media.timespan import ALLOWED
 from slicer.mp3 import (
     Mp3Error,
     SourceChangedError,
@@ -31,6 +30,7 @@ from slicer.render import (
 )
 from slicer.render.scratch import prepare
 from slicer.settings import Settings
+from slicer.timespan import ALLOWED
 from slicer.web.client import Clients
 from slicer.web.clips import take_or_problem
 from slicer.web.presence import has_gone

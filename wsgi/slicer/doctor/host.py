@@ -16,7 +16,7 @@ import urllib.request
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
-from slicer.server.doctor import Check
+from slicer.server.checks import Check
 
 ROOT, ETC, RUN, NGINX_CONF = "/opt/slicer", "/etc/slicer", "/run", "/etc/nginx/nginx.conf"
 CACHE = "/var/cache/slicer"
@@ -113,12 +113,19 @@ def unit(name: str) -> Check:
 def environment(path: str) -> dict[str, str]:
     """The variables in a file as systemd reads them; empty where it cannot be read."""
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(path, encoding="utf-8", errors="replace") as file:
             lines = [line.strip() for line in file]
     except OSError:
         return {}
     pairs = (line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
-    return {name: " ".join(shlex.split(text)) for name, text in pairs}
+    return {name: _unquoted(text) for name, text in pairs}
+
+
+def _unquoted(text: str) -> str:
+    try:
+        return " ".join(shlex.split(text))
+    except ValueError:  # a quote that does not end
+        return text
 
 
 def ready(site: str, settings: Mapping[str, str]) -> Check:
@@ -138,7 +145,7 @@ def ready(site: str, settings: Mapping[str, str]) -> Check:
             status, said = answer.status, ""
     except urllib.error.HTTPError as error:
         status, said = error.code, error.read(2000).decode(errors="replace").strip()
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # the latter of a name that is none
         reason = getattr(error, "reason", error)
         return Check(name, False, f"{url}: {reason}", f"journalctl --unit=slicer@{site} --lines=50")
     if status != 200:

@@ -3,8 +3,8 @@
 import math
 from dataclasses import dataclass
 
-from slicer.server.costs import Costs
-from slicer.server.demand import Demand
+from slicer.capacity.costs import Costs
+from slicer.capacity.demand import Demand
 from slicer.server.sizes import MIB
 
 MB = 1_000_000

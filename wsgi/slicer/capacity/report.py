@@ -3,10 +3,10 @@
 import math
 from dataclasses import asdict
 
-from slicer.server.costs import Costs
-from slicer.server.plan import WAIT_SHARE, Plan
+from slicer.capacity.costs import Costs
+from slicer.capacity.plan import WAIT_SHARE, Plan
+from slicer.capacity.workload import MB
 from slicer.server.sizes import MIB
-from slicer.server.workload import MB
 
 _Row = tuple[str, str, str]
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from slicer.cli import main
-from slicer.server import host
-from slicer.server.doctor import Check
+from slicer.cli.main import main
+from slicer.doctor import host
+from slicer.server.checks import Check
 
 Usage = namedtuple("Usage", "total used free")
 
@@ -26,6 +26,8 @@ def test_variables_are_read_as_systemd_does(tmp_path: Path) -> None:
     found = host.environment(str(path))
     assert found == {"SERVE_OPTIONS": "--host 127.0.0.1 --port 8000 --status", "SLICER_MEDIA": "/srv/two words"}
     assert host.environment(str(tmp_path / "none")) == {}
+    path.write_bytes(b'SLICER_MEDIA="/srv/x\nSLICER_HOSTS=\xff\n')
+    assert host.environment(str(path)) == {"SLICER_MEDIA": '"/srv/x', "SLICER_HOSTS": "\ufffd"}
 
 
 class _Ready(http.server.BaseHTTPRequestHandler):

@@ -4,7 +4,9 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from slicer.server.demand import MOST_MACHINES
+from slicer.capacity.demand import MOST_MACHINES
+from slicer.capacity.errors import FleetError
+from slicer.capacity.workload import MB, Workload
 from slicer.server.sizes import (
     GIB,
     LEAST_MEMORY,
@@ -15,7 +17,6 @@ from slicer.server.sizes import (
     Sizes,
     compute,
 )
-from slicer.server.workload import MB, Workload
 from slicer.settings import Settings
 
 #: What a machine has beside Slicer: the system, Nginx and what they run with.
@@ -27,10 +28,6 @@ _MOST_MEMORY_STEPS = 4096
 _HAIR = 1e-9
 
 Full = dict[str, float]
-
-
-class FleetError(ValueError):
-    """No number of machines would do; the message says why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

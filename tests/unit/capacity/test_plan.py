@@ -13,14 +13,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from slicer import cli
-from slicer.server import plan_report, preflight
-from slicer.server.costs import Costs, option, with_assumed
-from slicer.server.demand import Demand
-from slicer.server.fleet import FleetError
-from slicer.server.plan import REFUSED_SHARE, Plan, plan
+from slicer.capacity import report
+from slicer.capacity.costs import Costs, option, with_assumed
+from slicer.capacity.demand import Demand
+from slicer.capacity.errors import CostsError, FleetError
+from slicer.capacity.plan import REFUSED_SHARE, Plan, plan
+from slicer.capacity.workload import KEY_BYTES
+from slicer.cli.main import main
+from slicer.server import preflight
 from slicer.server.sizes import GIB, MIB, compute
-from slicer.server.workload import KEY_BYTES
 from slicer.settings import Settings
 
 ROOT = Path(__file__).parents[3]
@@ -102,11 +103,11 @@ def test_too_few_machines_are_said_to_be():
     # No more CPUs than Slicer can be sized for.
     assert planned(clips_per_second=400_000, machines=1, **WIDE).sizes.cpus <= 256
     lost = planned(clips_per_second=400_000, machines=2, renders_per_second=1, hours_of_audio=1, **WIDE)
-    assert "no end" not in plan_report.text(lost)
+    assert "no end" not in report.text(lost)
     none = planned(clips_per_second=4_000_000, machines=2, renders_per_second=1, hours_of_audio=1, **WIDE)
-    assert "no end" in plan_report.text(none)
+    assert "no end" in report.text(none)
     assert any(line.startswith("renders: 100%") for line in none.warnings)
-    assert plan_report.values(none)["wait"] is None
+    assert report.values(none)["wait"] is None
 
 
 def test_no_number_of_machines_would_do():
@@ -118,7 +119,7 @@ def test_no_number_of_machines_would_do():
 
 def test_sizes_are_those_of_slicer_serve():
     found = planned(clips_per_second=3000, renders_per_second=10, **WIDE)
-    given = plan_report.values(found)["set"]["options"]
+    given = report.values(found)["set"]["options"]
     memory = int(given["--memory"].removesuffix("M")) * MIB
     assert found.sizes == compute(int(given["--cpus"]), memory, int(given["--backlog"]))
     assert found.sizes.renders_processes == found.sizes.cpus
@@ -190,7 +191,7 @@ def test_short_clips_need_a_key_each():
 
 
 def test_one_that_is_away_is_counted():
-    rows = dict(row[:2] for row in plan_report._full(planned(clips_per_second=2900, machine_cpus=4, **WIDE)))
+    rows = dict(row[:2] for row in report._full(planned(clips_per_second=2900, machine_cpus=4, **WIDE)))
     assert rows["the same, one slicer away"] == "97%"
 
 
@@ -216,8 +217,8 @@ def test_whatever_is_asked_there_is_a_plan_that_suffices_or_a_sentence(demand):
     assert all(share <= demand.utilisation + 1e-6 for share in found.fleet.full.values())
     assert found.sizes.cpus <= demand.machine_cpus
     assert found.slicers >= 1 + demand.spare
-    json.dumps(plan_report.values(found), allow_nan=False)
-    assert plan_report.text(found)
+    json.dumps(report.values(found), allow_nan=False)
+    assert report.text(found)
 
 
 # --------------------------------------------------------------------------------------------------------------- costs
@@ -267,7 +268,7 @@ def test_a_benchmark_measures_anew():
     ids=lambda text: text[:20],
 )
 def test_what_is_no_measure_is_said_to_be_none(text):
-    with pytest.raises(ValueError, match=r"benchmark|measures|characters"):
+    with pytest.raises(CostsError, match=r"benchmark|measures|characters"):
         Costs().with_measured(text)
 
 
@@ -276,14 +277,14 @@ def test_a_measure_out_of_reason(median):
     text = '{"rows": [{"what": "a clip beside its bytes: CPU of the server", "unit": "ms", "median": MEDIAN}]}'
     try:
         assert 1e-6 <= Costs().with_measured(text.replace("MEDIAN", median)).clip_cpu <= 1e6
-    except ValueError as error:
+    except CostsError as error:
         assert "clip-cpu=" in str(error)
 
 
 def test_what_is_assumed_counts():
     changed = with_assumed(Costs(), [("clip-cpu", 5), ("wire", 1.5), ("clip-cpu", 6)])
     assert (changed.clip_cpu, changed.wire, changed.hit_cpu) == (6, 1.5, Costs().hit_cpu)
-    with pytest.raises(ValueError, match="there are clip-cpu"):
+    with pytest.raises(CostsError, match="there are clip-cpu"):
         with_assumed(Costs(), [("clip_cpu", 5)])
 
 
@@ -365,7 +366,7 @@ def handlers():
 )
 def test_bad_input_is_one_line(words, named, capsys, handlers):
     try:
-        assert cli.main(["plan", *words]) == 2
+        assert main(["plan", *words]) == 2
     except SystemExit as end:
         assert end.code == 2
     out, err = capsys.readouterr()

@@ -7,7 +7,9 @@ import tempfile
 
 import pytest
 
-from slicer.server import doctor
+from slicer.doctor import install
+from slicer.server import checks
+from slicer.server.checks import Check
 
 USER = "www-data" if os.geteuid() == 0 else None
 
@@ -31,17 +33,17 @@ def library(path, runpath):
 
 
 def test_this_machine_is_well():
-    found = doctor.checks(environ=os.environ)
+    found = install.checks(environ=os.environ)
     assert [check for check in found if not check.ok] == []
     lines = []
-    assert doctor.report(found, lines.append) == 0
+    assert install.report(found, lines.append) == 0
     assert len(lines) >= len(found)
 
 
 def test_a_failure_is_reported_with_its_advice():
     lines = []
-    found = [doctor.Check("a", True, "fine"), doctor.Check("b", False, "broken", "mend it")]
-    assert doctor.report(found, lines.append) == 1
+    found = [Check("a", True, "fine"), Check("b", False, "broken", "mend it")]
+    assert install.report(found, lines.append) == 1
     assert any(line.startswith("FAIL") and "broken" in line for line in lines)
     assert any("mend it" in line for line in lines)
 
@@ -55,28 +57,29 @@ def test_a_failure_is_reported_with_its_advice():
         ("/opt/pyenv/versions/3.12/lib", False),
         ("/usr/lib:/home/jo/.local/lib", False),
         ("/home/jo/slicer/.venv/lib/python3.11/config", True),
+        ("$ORIGIN/../.libs", False),
         ("", True),
     ],
 )
 def test_a_runpath_in_a_home_is_found(tmp_path, runpath, ok):
-    check = doctor.runpath(library(tmp_path / "x.so", runpath), ("/usr", "/home/jo/slicer/.venv"))
+    check = install.runpath(library(tmp_path / "x.so", runpath), ("/usr", "/home/jo/slicer/.venv"))
     assert check.ok == ok
     assert bool(check.advice) != ok
 
 
 def test_apache_and_its_modules(tmp_path):
-    assert doctor.apache(doctor.find_apache(os.environ)).ok
-    assert not doctor.apache(None).ok
-    assert "standalone" in doctor.apache(None).advice
-    assert not doctor.apache("/bin/true").ok
-    assert doctor.prefork(doctor.modules_folder()).ok
-    assert not doctor.prefork(str(tmp_path)).ok
+    assert install.apache(install.find_apache(os.environ)).ok
+    assert not install.apache(None).ok
+    assert "standalone" in install.apache(None).advice
+    assert not install.apache("/bin/true").ok
+    assert install.prefork(install.modules_folder()).ok
+    assert not install.prefork(str(tmp_path)).ok
 
 
 def test_a_second_mod_wsgi(tmp_path):
-    assert doctor.one_mod_wsgi(str(tmp_path)).ok
+    assert install.one_mod_wsgi(str(tmp_path)).ok
     (tmp_path / "mod_wsgi.so").touch()
-    check = doctor.one_mod_wsgi(str(tmp_path))
+    check = install.one_mod_wsgi(str(tmp_path))
     assert not check.ok
     assert "libapache2-mod-wsgi-py3" in check.advice
 
@@ -84,25 +87,25 @@ def test_a_second_mod_wsgi(tmp_path):
 def test_folders(folder):
     closed = os.path.join(folder, "closed")
     os.mkdir(closed, 0o000)
-    assert doctor.readable("media", folder, USER).ok
-    assert not doctor.readable("media", closed, USER).ok
+    assert checks.readable("media", folder, USER).ok
+    assert not checks.readable("media", closed, USER).ok
     missing = os.path.join(folder, "new", "index")
-    assert doctor.writable("index", missing, USER, "X").ok
+    assert checks.writable("index", missing, USER, "X").ok
     assert not os.path.exists(missing), "a check changes nothing"
-    assert not doctor.writable("index", closed, USER, "X").ok
+    assert not checks.writable("index", closed, USER, "X").ok
     os.chmod(closed, 0o755)  # so that an ordinary user can remove it
 
 
 def test_programs_and_limits(tmp_path):
-    assert doctor.program("sh", {"PATH": "/bin"}, "x") == doctor.Check("sh", True, "/bin/sh")
-    assert doctor.program("sh", {"PATH": str(tmp_path)}, "x").advice == "x"
-    assert doctor.open_files(resource.RLIM_INFINITY).ok
-    assert doctor.open_files(1024).ok
-    assert not doctor.open_files(1023).ok
+    assert install.program("sh", {"PATH": "/bin"}, "x") == Check("sh", True, "/bin/sh")
+    assert install.program("sh", {"PATH": str(tmp_path)}, "x").advice == "x"
+    assert install.open_files(resource.RLIM_INFINITY).ok
+    assert install.open_files(1024).ok
+    assert not install.open_files(1023).ok
 
 
 def test_mod_wsgi_of_this_python():
-    found = doctor.mod_wsgi_library()
+    found = install.mod_wsgi_library()
     assert found is not None
     assert f"py{sys.version_info[0]}{sys.version_info[1]}" in found
-    assert not doctor.mod_wsgi(None).ok
+    assert not install.mod_wsgi(None).ok

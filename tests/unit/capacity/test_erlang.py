@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from slicer.server import queueing
+from slicer.capacity import erlang
 
 
 def erlang_b(load: float, servers: int) -> float:
@@ -16,16 +16,16 @@ def erlang_b(load: float, servers: int) -> float:
 @pytest.mark.parametrize("used", [0.01, 0.5, 0.9, 0.99])
 def test_the_recurrence_is_the_definition(servers, used):
     lost = erlang_b(used * servers, servers)
-    assert queueing.refused(used * servers, servers, 0) == pytest.approx(lost)
-    assert queueing.waiting(used * servers, servers) == pytest.approx(lost / (1 - used * (1 - lost)))
+    assert erlang.refused(used * servers, servers, 0) == pytest.approx(lost)
+    assert erlang.waiting(used * servers, servers) == pytest.approx(lost / (1 - used * (1 - lost)))
 
 
 def test_one_server_is_busy_as_often_as_it_is_used():
-    assert queueing.waiting(0.6, 1) == pytest.approx(0.6)
+    assert erlang.waiting(0.6, 1) == pytest.approx(0.6)
 
 
 def test_a_value_of_the_printed_tables():
-    assert queueing.refused(10, 15, 0) == pytest.approx(0.0365, abs=0.00005)
+    assert erlang.refused(10, 15, 0) == pytest.approx(0.0365, abs=0.00005)
 
 
 @pytest.mark.parametrize(("servers", "used", "places"), [(1, 0.6, 4), (2, 0.9, 3), (4, 0.8, 6), (4, 1.5, 5)])
@@ -52,26 +52,26 @@ def test_a_simulation_of_the_same_queue(servers, used, places):
             waits.append(start - now)
         return refused / count, waits
 
-    assert queueing.refused(used * servers, servers, places) == pytest.approx(simulate(places)[0], rel=0.05, abs=0.001)
+    assert erlang.refused(used * servers, servers, places) == pytest.approx(simulate(places)[0], rel=0.05, abs=0.001)
     if used < 1:
         waits = sorted(simulate(math.inf)[1])
-        assert queueing.wait(used * servers, servers, 1, 0.95) == pytest.approx(waits[int(0.95 * count)], rel=0.1)
+        assert erlang.wait(used * servers, servers, 1, 0.95) == pytest.approx(waits[int(0.95 * count)], rel=0.1)
 
 
 @pytest.mark.parametrize(("load", "servers"), [(1e-9, 1), (1e-9, 256), (1e9, 1), (255.999, 256), (1e9, 256)])
 def test_nothing_overflows(load, servers):
     for places in (0, 4, 256):
-        assert 0 <= queueing.refused(load, servers, places) <= 1
+        assert 0 <= erlang.refused(load, servers, places) <= 1
     if load < servers:
-        assert 0 <= queueing.waiting(load, servers) <= 1
-        assert queueing.wait(load, servers, 1, 0.95) >= 0
+        assert 0 <= erlang.waiting(load, servers) <= 1
+        assert erlang.wait(load, servers, 1, 0.95) >= 0
 
 
 def test_more_places_refuse_fewer():
-    shares = [queueing.refused(3.9, 4, places) for places in range(50)]
+    shares = [erlang.refused(3.9, 4, places) for places in range(50)]
     assert shares == sorted(shares, reverse=True)
     assert len(set(shares)) == len(shares)
 
 
 def test_nobody_waits_where_nobody_comes():
-    assert queueing.waiting(0, 2) == queueing.refused(0, 2, 4) == queueing.wait(0, 2, 1, 0.95) == 0
+    assert erlang.waiting(0, 2) == erlang.refused(0, 2, 4) == erlang.wait(0, 2, 1, 0.95) == 0

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+from slicer.capacity.errors import CostsError
+
 #: Bytes of a file of measures that are read.
 _MOST_BYTES = 1 << 20
 
@@ -104,14 +106,14 @@ class Costs:
     )
 
     def __post_init__(self) -> None:
-        """Raise ValueError, naming the cost, unless each is from 0.000001 to 1,000,000."""
+        """Raise CostsError, naming the cost, unless each is from 0.000001 to 1,000,000."""
         for item in fields(self):
             value = getattr(self, item.name)
             if not 1e-6 <= value <= 1e6:
-                raise ValueError(f"{option(item.name)}={value:g} is not from 0.000001 to 1000000")
+                raise CostsError(f"{option(item.name)}={value:g} is not from 0.000001 to 1000000")
 
     def with_measured(self, text: str) -> "Costs":
-        """These, with what a benchmark's JSON file has of them. Raises ValueError where it is none, or has nothing of them."""
+        """These, with what a benchmark's JSON file has of them. Raises CostsError where it is none, or has nothing of them."""
         found = {}
         rows = _rows(text)
         for item in fields(self):
@@ -119,7 +121,7 @@ class Costs:
             if value is not None:
                 found[item.name] = max(value / item.metadata["divisor"], 1e-6)
         if not found:
-            raise ValueError("it holds none of the measures that slicer plan knows")
+            raise CostsError("it holds none of the measures that slicer plan knows")
         return replace(self, **found)
 
     def rows(self) -> list[tuple[str, float, str, str, str]]:
@@ -142,20 +144,20 @@ def option(name: str) -> str:
 
 
 def with_assumed(costs: Costs, assumed: Iterable[tuple[str, float]]) -> Costs:
-    """The costs with some of them said otherwise, by the names of `option`. Raises ValueError on a name that none has."""
+    """The costs with some of them said otherwise, by the names of `option`. Raises CostsError on a name that none has."""
     known = {option(item.name): item.name for item in fields(Costs)}
     given = dict(assumed)
     for name in given:
         if name not in known:
-            raise ValueError(f"--assume {name[:40]!r}: there are {', '.join(known)}")
+            raise CostsError(f"--assume {name[:40]!r}: there are {', '.join(known)}")
     return replace(costs, **{known[name]: value for name, value in given.items()})
 
 
 def _rows(text: str) -> Mapping[tuple[str, str], float]:
     if len(text) > _MOST_BYTES:
-        raise ValueError(f"it holds more than {_MOST_BYTES} characters")
+        raise CostsError(f"it holds more than {_MOST_BYTES} characters")
     try:
         rows = json.loads(text)["rows"]
         return {(str(row["what"]), str(row["unit"])): float(row["median"]) for row in rows}
     except (TypeError, KeyError, ValueError, RecursionError):
-        raise ValueError("it is not what a benchmark keeps in build/bench") from None
+        raise CostsError("it is not what a benchmark keeps in build/bench") from None

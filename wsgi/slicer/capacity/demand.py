@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from slicer.capacity.errors import DemandError
 from slicer.server.sizes import GIB, LEAST_MEMORY, MOST_CPUS
 
 
@@ -40,12 +41,12 @@ class Demand:
     cache_hours: float = _option(24, "hours for which clips and renders that were asked for are to be kept", 0.01, 8760)
 
     def __post_init__(self) -> None:
-        """Raise ValueError, naming the option and its value, where one is out of its range."""
+        """Raise DemandError, naming the option and its value, where one is out of its range."""
         for item in fields(self):
             value, low, high = getattr(self, item.name), item.metadata["low"], item.metadata["high"]
             if value is None and item.name == "machines":
                 continue
             if value is None or not low <= value <= high:
-                raise ValueError(f"--{item.name.replace('_', '-')} {value} is not from {low:.15g} to {high:.15g}")
+                raise DemandError(f"--{item.name.replace('_', '-')} {value} is not from {low:.15g} to {high:.15g}")
         if self.machines is not None and self.machines <= self.spare:
-            raise ValueError(f"--machines {self.machines} with --spare {self.spare} leaves no machine to serve")
+            raise DemandError(f"--machines {self.machines} with --spare {self.spare} leaves no machine to serve")

@@ -11,9 +11,9 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from slicer.server import express, machine, reach, sizes
+from slicer.server.checks import Check, readable, writable
 from slicer.settings import CACHES, PREFIX, is_folder_of
 
 APACHE_PATHS = ("/usr/sbin", "/usr/bin", "/sbin", "/bin")
@@ -27,16 +27,6 @@ NO_APT = "apt-get install apache2-bin apache2-dev; no apt: pip install 'slicer[s
 
 # Folders that belong to one person: Apache's run user cannot be expected to reach a library there.
 _HOMES = re.compile(r"/(?:root|home|Users)(?:/|$)|/\.?pyenv(?:/|$)|/\.")
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing looked at: whether it is well, what was seen, and what to do when it is not (else empty)."""
-
-    name: str
-    ok: bool
-    detail: str
-    advice: str = ""
 
 
 def checks(
@@ -55,7 +45,7 @@ def checks(
     found.append(one_mod_wsgi(MODULES))
     try:
         user = reach.run_user(express.RUN_USER)
-    except LookupError as error:
+    except reach.RunUserError as error:
         found.append(Check("run user", False, str(error), "adduser --system --group " + express.RUN_USER))
         user = None
     else:
@@ -143,11 +133,7 @@ def runpath(library: str, trusted: tuple[str, ...]) -> Check:
     said = _output([readelf, "-d", library])
     match = re.search(r"\((?:RUNPATH|RPATH)\).*\[(.*)\]", said)
     folders = match[1].split(":") if match else []
-    bad = [
-        folder
-        for folder in folders
-        if _HOMES.search(folder) and not any(os.path.commonpath([folder, part]) == part for part in trusted)
-    ]
+    bad = [folder for folder in folders if _HOMES.search(folder) and not _is_below(folder, trusted)]
     if bad:
         return Check(
             "RUNPATH",
@@ -157,6 +143,10 @@ def runpath(library: str, trusted: tuple[str, ...]) -> Check:
             + ("mod_wsgi-standalone" if _is_standalone() else "mod_wsgi"),
         )
     return Check("RUNPATH", True, ":".join(folders) or "none")
+
+
+def _is_below(folder: str, trusted: tuple[str, ...]) -> bool:
+    return os.path.isabs(folder) and any(os.path.commonpath([folder, part]) == part for part in trusted)
 
 
 def _is_standalone() -> bool:
@@ -183,19 +173,6 @@ def one_mod_wsgi(modules: str) -> Check:
     return Check("one mod_wsgi", True, "only the one beside Slicer")
 
 
-def readable(name: str, path: str, user: str | None) -> Check:
-    """Whether `user` (None: the caller) can read `path`, and list it if it is a folder."""
-    if not os.path.exists(path) and reach.obstacle(os.path.dirname(os.path.abspath(path)), None) is None:
-        return Check(name, False, f"{path} does not exist", "name a folder that does")
-    blocked = reach.obstacle(path, user, "rx" if os.path.isdir(path) else "r")
-    if blocked is None:
-        return Check(name, True, path)
-    who = user or "this user"
-    return Check(
-        name, False, f"{who} cannot read {path}: {blocked} keeps them out", f"move it to a folder that {who} can enter"
-    )
-
-
 def signed(media: str, environ: Mapping[str, str]) -> list[Check]:
     """Whether each folder whose files need signed URLs is one of the media; nothing where no URL needs a signature."""
     if not environ.get(f"{PREFIX}SIGNING_KEYS", "").strip():
@@ -213,26 +190,6 @@ def signed(media: str, environ: Mapping[str, str]) -> list[Check]:
             )
         ]
     return [Check("signed folders", True, ", ".join(folders))]
-
-
-def writable(name: str, path: str, user: str | None, variable: str) -> Check:
-    """Whether `user` (None: the caller) can write the folder `path`, or it will be made by `slicer serve`.
-
-    `variable` is where another one can be named.
-    """
-    if not os.path.exists(path):
-        parent = path
-        while not os.path.exists(parent):
-            parent = os.path.dirname(parent)
-        # Made by whoever starts the server, and then given to the run user.
-        if os.access(parent, os.W_OK | os.X_OK):
-            return Check(name, True, f"{path} will be made")
-        return Check(name, False, f"{path} is missing and {parent} cannot be written", f"name another in {variable}")
-    blocked = reach.obstacle(path, user, "rwx")
-    if blocked is None:
-        return Check(name, True, path)
-    who = user or "this user"
-    return Check(name, False, f"{who} cannot write {path}: {blocked} keeps them out", f"chown {who} {path}")
 
 
 def renders(modules: tuple[str, ...]) -> Check:
@@ -260,7 +217,7 @@ def _sizes() -> Check:
     """Whether sizes can be derived from this machine."""
     try:
         here = sizes.compute(machine.cpus(), machine.memory_bytes())
-    except (ValueError, OSError) as error:
+    except (sizes.SizesError, OSError) as error:
         return Check("sizes", False, str(error), "give more, or say what there is with --cpus and --memory")
     return Check(
         "sizes", True, f"{here.cpus} CPUs, {here.memory_bytes // sizes.MIB} MiB, {here.max_request_workers} workers"

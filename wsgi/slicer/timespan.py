@@ -7,6 +7,8 @@ ever rounded before it meets a sample rate.
 import re
 from typing import NamedTuple, Self
 
+from slicer.errors import SlicerError
+
 _SECOND = 1_000_000_000
 _MAX_TEXT = 80
 _MAX_DIGITS = 9
@@ -16,7 +18,7 @@ _TIME = re.compile(r"(?:(?:([0-9]{1,6}):)?([0-5][0-9]):([0-5][0-9])|([0-9]{1,9})
 ALLOWED = "t=start,end in seconds, mm:ss or hh:mm:ss, with at most 9 decimals, like t=10,20 or t=,20 or t=10 or t=npt:0:00:10,0:00:20.5"
 
 
-class TimeSpanError(ValueError):
+class TimeSpanError(SlicerError):
     """A text that is no span of time; the message says why."""
 
 

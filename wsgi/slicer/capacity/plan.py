@@ -3,12 +3,12 @@
 import math
 from dataclasses import dataclass, replace
 
-from slicer.server import queueing
-from slicer.server.costs import Costs
-from slicer.server.demand import Demand
-from slicer.server.fleet import Fleet, fleet_for, in_memory, memory_at_work
+from slicer.capacity import erlang
+from slicer.capacity.costs import Costs
+from slicer.capacity.demand import Demand
+from slicer.capacity.fleet import Fleet, fleet_for, in_memory, memory_at_work
+from slicer.capacity.workload import MB, Workload, blocks
 from slicer.server.sizes import DEFAULT_BACKLOG, MIB, MOST_BACKLOG, Sizes
-from slicer.server.workload import MB, Workload, blocks
 from slicer.settings import PREFIX, Settings
 
 #: Renders that may be refused for want of a place in the queue.
@@ -128,7 +128,7 @@ def plan(demand: Demand, costs: Costs, *, open_files: int, most_results: int) ->
     load = work.clips_load / fleet.slicers + (0 if fleet.edges else work.edges_load)
     requests = work.misses / fleet.slicers if fleet.edges else demand.clips_per_second
     cpus = fleet.sizes.cpus
-    wait = queueing.wait(load, cpus, load / requests, WAIT_SHARE) if load < cpus else math.inf
+    wait = erlang.wait(load, cpus, load / requests, WAIT_SHARE) if load < cpus else math.inf
     sizes, refused = _with_queue(work, fleet, load)
     return Plan(
         work=work,
@@ -156,7 +156,7 @@ def _with_queue(work: Workload, fleet: Fleet, ahead: float) -> tuple[Sizes, floa
     servers = sizes.renders_processes
     longest = int(min(MOST_BACKLOG, sizes.queue_timeout * servers / seconds))
     for places in range(DEFAULT_BACKLOG, max(DEFAULT_BACKLOG, longest) + 1):
-        refused = queueing.refused(load, servers, places)
+        refused = erlang.refused(load, servers, places)
         if refused <= REFUSED_SHARE:
             break
     return replace(sizes, backlog=places, renders_backlog=places), refused

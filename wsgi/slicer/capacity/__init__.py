@@ -1,0 +1,1 @@
+"""The planner: the machines that a load takes, from measured costs."""

@@ -1,0 +1,19 @@
+"""What can be wrong with a plan."""
+
+from slicer.errors import SlicerError
+
+
+class CapacityError(SlicerError):
+    """Base of what this package raises; the message names the option and its value."""
+
+
+class DemandError(CapacityError):
+    """A demand that is out of range or contradicts itself."""
+
+
+class CostsError(CapacityError):
+    """A cost that is out of range or unknown, or a file that has none."""
+
+
+class FleetError(CapacityError):
+    """No number of machines would do; the message says why."""

@@ -1,0 +1,84 @@
+"""`slicer cut`: a clip of a file, as a file."""
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+from slicer import atomic
+from slicer.cli.errors import UsageError
+from slicer.media.source import Source, SourceMissingError, open_file
+from slicer.mp3 import build_whole_index, cut
+from slicer.timespan import ALLOWED, TimeSpan, TimeSpanError
+
+_PIECE = 1 << 20
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    parser.add_argument("file", metavar="FILE")
+    parser.add_argument("--t", required=True, metavar="SPAN", help=ALLOWED.replace("%", "%%"))
+    parser.add_argument(
+        "-o", "--output", required=True, metavar="CLIP", help="the clip's file, or - for standard output"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Write the clip."""
+    try:
+        asked = TimeSpan.parse(options.t)
+    except TimeSpanError as error:
+        raise UsageError(f"--t {options.t!r}: {error} (allowed: {ALLOWED})") from None
+    with source_at(options.file) as source:
+        index = build_whole_index(source.fd)
+        span = index.locate(asked.start, asked.end)
+        minimum = -(-span.segment.header.sample_rate // 10)  # the shortest clip that every decoder trims rightly
+        clip = cut(source.fd, span, minimum=minimum)
+        pieces = _checked(source, clip.pieces(source.fd, 0, clip.length, _PIECE))
+        if options.output == "-":
+            if sys.stdout is None:
+                raise UsageError("standard output is closed")
+            for piece in pieces:
+                sys.stdout.buffer.write(piece)
+            sys.stdout.buffer.flush()
+        else:
+            if os.path.exists(options.output) and os.path.samefile(options.output, options.file):
+                raise UsageError(f"{options.output} is the source itself: name another file for the clip")
+            _write_whole(options.output, pieces)
+    return 0
+
+
+def source_at(path: str) -> Source:
+    """Open a file by its name. Raises UsageError where it is no regular file."""
+    try:
+        return open_file(path)
+    except SourceMissingError:
+        raise UsageError(f"{path} is not a regular file") from None
+
+
+def _checked(source: Source, pieces: Iterator[bytes]) -> Iterator[bytes]:
+    for piece in pieces:
+        source.check()
+        yield piece
+
+
+def _write_whole(path: str, pieces: Iterator[bytes]) -> None:
+    """Write a file so that it is there whole or not at all."""
+    if not path:
+        raise UsageError("the clip's file has no name")
+    if os.path.isdir(path):
+        raise UsageError(f"{path} is a folder")
+    if os.path.exists(path) and not os.path.isfile(path):
+        with open(path, "wb") as device:
+            device.writelines(pieces)
+        return
+    folder = os.path.dirname(os.path.abspath(path))
+    if not os.path.isdir(folder):
+        raise UsageError(f"there is no folder {folder}")
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(atomic.replacing(path))
+        except OSError as error:
+            raise UsageError(f"{folder} cannot be written: {error.strerror}") from None
+        file.writelines(pieces)

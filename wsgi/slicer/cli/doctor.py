@@ -1,0 +1,38 @@
+"""`slicer doctor`: a look at this machine, or at one that the Ansible roles set up."""
+
+import argparse
+import os
+
+from slicer.cli.errors import UsageError
+from slicer.cli.options import add_media_folder
+from slicer.doctor import install
+from slicer.settings import CACHES, PREFIX, default_dir
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    add_media_folder(parser)
+    parser.add_argument("--host", action="store_true", help="look at a machine that the Ansible roles set up (as root)")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print what was found; returns 1 where something is not well."""
+    if options.host:
+        return _look_at_host(options.folder)
+    media = options.folder or os.environ.get(f"{PREFIX}MEDIA") or None
+    folders = {
+        PREFIX + name.upper(): os.environ.get(PREFIX + name.upper()) or default_dir(name, os.environ) for name in CACHES
+    }
+    return install.report(install.checks(media=media, folders=folders, environ=os.environ))
+
+
+def _look_at_host(folder: str | None) -> int:
+    # It asks sites over HTTP, for which Python loads much.
+    from slicer.doctor import host
+
+    if folder:
+        raise UsageError("--host looks at the folders of the machine's own sites: name none")
+    found = host.checks()
+    status = install.report(found)
+    print(host.summary(found))
+    return status

@@ -1,0 +1,22 @@
+"""`slicer drain`: new daemons for a server that runs."""
+
+import argparse
+import importlib
+
+from slicer.cli.errors import UsageError
+from slicer.server.drain import drain
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    parser.add_argument("pid", type=int, metavar="PID", help="the process number of `slicer serve`")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Replace the daemons, unless the application cannot be loaded here: then the old ones are better."""
+    try:
+        importlib.import_module("slicer.web.app")
+    except Exception as error:
+        raise UsageError(f"the application cannot be loaded, so nothing is replaced: {error!r}") from None
+    print(f"{drain(options.pid)} daemons replaced")
+    return 0

@@ -1,0 +1,140 @@
+"""`slicer index`: the index of every file in a folder, before it is asked for."""
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from itertools import islice
+from multiprocessing import get_context
+
+from tqdm import tqdm
+
+from slicer.cli.errors import UsageError
+from slicer.cli.options import settings_of
+from slicer.media.library import Library
+from slicer.media.source import Source, SourceMissingError
+from slicer.media.store import IndexPendingError, IndexStore
+from slicer.mp3 import Mp3Error, UnsupportedMp3Error
+from slicer.server import express, machine, preflight, privileges, reach
+from slicer.settings import Settings
+
+_BATCH = 64
+_TRY_SECONDS, _TRIES = 3600, 24
+#: Of each file: its path, what is wrong with it, and whether its index is new.
+_Found = list[tuple[bytes, str, bool]]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    parser.add_argument("folder", metavar="FOLDER")
+    parser.add_argument("--jobs", type=int, metavar="N", help="files at a time (default: one per CPU)")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Index all files; returns 1 where some cannot be."""
+    settings = settings_of(options.folder)
+    jobs = machine.cpus() if options.jobs is None else options.jobs
+    if not 1 <= jobs <= 256:
+        raise UsageError(f"--jobs {jobs} is not a number from 1 to 256")
+    user = reach.run_user(express.RUN_USER)
+    preflight.can_read(settings.media, user)
+    preflight.own_caches(settings, user, ("index_dir",))
+    # Whatever the files hold is read by who serves them, never by root.
+    privileges.become(user)
+    store = _store(settings)
+    store.prepare()
+    gone = store.prune(settings.media)
+    paths = [entry.path for entry in Library(settings.media).list()]
+    made = refused = 0
+    # A thread of its own would be handed the signals that `_interrupts_held` keeps from this one.
+    tqdm.monitor_interval = 0
+    # Spawned, not forked: a fork of a process with threads is not safe, and Python will not do it by default either.
+    with (
+        ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool,
+        tqdm(total=len(paths), unit=" files", disable=not sys.stderr.isatty(), file=sys.stderr) as bar,
+    ):
+        try:
+            for found in _map_bounded(pool, settings, paths, jobs):
+                for path, complaint, is_new in found:
+                    bar.update()
+                    made += is_new
+                    if complaint:
+                        refused += 1
+                        tqdm.write(f"{os.fsdecode(path)}: {complaint}", file=sys.stderr)
+        except BrokenExecutor:
+            raise UsageError("a process that indexed was killed; run it again to go on") from None
+    print(
+        f"{made} indexed, {len(paths) - made - refused} were indexed before, {refused} cannot be, {gone} of files that are gone removed"
+    )
+    return 1 if refused else 0
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Hold Ctrl-C back. Processes that are started meanwhile never get it: the one that started them ends them, after the files at hand."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
+def _map_bounded(pool: ProcessPoolExecutor, settings: Settings, paths: list[bytes], jobs: int) -> Iterator[_Found]:
+    """Index in batches, a few in flight at a time: memory stays the same for any number of files."""
+    batches = iter([paths[start : start + _BATCH] for start in range(0, len(paths), _BATCH)])
+    # A process starts when there is work for it.
+    with _interrupts_held():
+        waiting: set[Future[_Found]] = {
+            pool.submit(_index_batch, settings, batch) for batch in islice(batches, 2 * jobs)
+        }
+    while waiting:
+        done = next(as_completed(waiting))
+        waiting.discard(done)
+        with _interrupts_held():
+            waiting |= {pool.submit(_index_batch, settings, batch) for batch in islice(batches, 1)}
+        yield done.result()
+
+
+def _index_batch(settings: Settings, paths: list[bytes]) -> _Found:
+    library, store = Library(settings.media), _store(settings)
+    found: _Found = []
+    for path in paths:
+        try:
+            with library.open(path) as source:
+                if source.identity.size > settings.max_source_bytes:
+                    found.append((path, f"it is larger than {settings.max_source_bytes} bytes", False))
+                    continue
+                known = store.is_indexed(source)
+                if not known:
+                    _index_to_the_end(store, source)
+                    # The store answers without a place to write; here writing is all that is wanted.
+                    if not store.is_indexed(source):
+                        found.append((path, "its index cannot be stored", False))
+                        continue
+            found.append((path, "", not known))
+        except SourceMissingError:
+            found.append((path, "it is gone or cannot be read", False))
+        except Mp3Error as error:
+            found.append((path, str(error), False))
+        except OSError as error:
+            found.append((path, error.strerror or str(error), False))
+    return found
+
+
+def _index_to_the_end(store: IndexStore, source: Source) -> None:
+    """Index a file however long that takes, within a day. Raises UnsupportedMp3Error after that."""
+    for _ in range(_TRIES):
+        try:
+            store.get(source)
+            return
+        except IndexPendingError:
+            continue  # with what was walked, where that could be stored
+    raise UnsupportedMp3Error("it could not be read to its end within a day")
+
+
+def _store(settings: Settings) -> IndexStore:
+    # Nobody waits for an answer here, so a try may take long.
+    return IndexStore(settings.index_dir, seconds=_TRY_SECONDS)

@@ -1,0 +1,20 @@
+"""`slicer info`: a description of a file."""
+
+import argparse
+import json
+
+from slicer.cli.cut import source_at
+from slicer.media.describe import describe
+from slicer.mp3 import build_whole_index
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    parser.add_argument("file", metavar="FILE")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the description as JSON."""
+    with source_at(options.file) as source:
+        print(json.dumps(describe(build_whole_index(source.fd)), indent=2))
+    return 0

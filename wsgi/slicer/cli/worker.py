@@ -1,0 +1,54 @@
+"""`slicer worker`: work on jobs, in the foreground."""
+
+import argparse
+
+from slicer.cli import values
+from slicer.cli.errors import UsageError
+from slicer.cli.jobs import job_commands, missing_packages
+from slicer.cli.options import add_media_folder, settings_of
+from slicer.jobs.order import LANES
+from slicer.server import express, machine, preflight, privileges, reach
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    add_media_folder(parser)
+    for lane in LANES:
+        parser.add_argument(
+            f"--{lane}",
+            type=values.processes,
+            metavar="N",
+            help=f"processes for {lane} jobs (default: the CPUs there are)",
+        )
+    parser.add_argument(
+        "--grace",
+        type=int,
+        default=30,
+        metavar="S",
+        help="seconds in which jobs may finish when it is told to stop (default: %(default)s)",
+    )
+    # What it starts itself with.
+    parser.add_argument("--lane", choices=LANES, help=argparse.SUPPRESS)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Work until a signal ends it; returns the exit status."""
+    commands = job_commands()
+    cpus = machine.cpus()
+    given = {lane: getattr(options, lane) for lane in LANES}
+    processes = {lane: cpus if number is None else number for lane, number in given.items()}
+    if not any(processes.values()):
+        raise UsageError("there would be no process to work")
+    settings = settings_of(options.folder)
+    if options.lane is not None:
+        return int(commands.work_in_lane(settings, options.lane, processes[options.lane]))
+    user = reach.run_user(express.RUN_USER)
+    # What a server and its workers keep is for both to write.
+    preflight.can_read(settings.media, user)
+    preflight.own_caches(settings, user)
+    # From here on nothing is root's: it reads what Redis holds, and starts those who read files.
+    privileges.become(user)
+    try:
+        return int(commands.work(settings, processes=processes, grace=options.grace))
+    except ImportError as error:
+        raise missing_packages(error) from None

@@ -1,0 +1,59 @@
+"""Checks of folders and files that the start of a server and the doctor share. Each looks, and changes nothing."""
+
+import os
+import stat
+from dataclasses import dataclass
+
+from slicer.server import reach
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing looked at: whether it is well, what was seen, and what to do when it is not (else empty)."""
+
+    name: str
+    ok: bool
+    detail: str
+    advice: str = ""
+
+
+def readable(name: str, path: str, user: str | None) -> Check:
+    """Whether `user` (None: the caller) can read `path`, and list it if it is a folder."""
+    if not os.path.exists(path) and reach.obstacle(os.path.dirname(os.path.abspath(path)), None) is None:
+        return Check(name, False, f"{path} does not exist", "name a folder that does")
+    blocked = reach.obstacle(path, user, "rx" if os.path.isdir(path) else "r")
+    if blocked is None:
+        return Check(name, True, path)
+    who = user or "this user"
+    mode = stat.filemode(os.stat(blocked).st_mode) if os.path.exists(blocked) else "missing"
+    return Check(
+        name,
+        False,
+        f"{who} cannot read {path}: {blocked} is {mode}",
+        f"move it to a folder that {who} can enter, such as one in /srv",
+    )
+
+
+def writable(name: str, path: str, user: str | None, variable: str) -> Check:
+    """Whether `user` (None: the caller) can write the folder `path`, or it will be made by `slicer serve`.
+
+    `variable` is where another one can be named.
+    """
+    if not os.path.exists(path):
+        parent = path
+        while not os.path.exists(parent):
+            parent = os.path.dirname(parent)
+        # Made by whoever starts the server, and then given to the run user.
+        if os.access(parent, os.W_OK | os.X_OK):
+            return Check(name, True, f"{path} will be made")
+        return Check(name, False, f"{path} is missing and {parent} cannot be written", f"name another in {variable}")
+    blocked = reach.obstacle(path, user, "rwx")
+    if blocked is None:
+        return Check(name, True, path)
+    who = user or "this user"
+    return Check(
+        name,
+        False,
+        f"{who} cannot write {path}: {blocked} keeps them out",
+        f"chown {who} {path}, or name another in {variable}",
+    )
