@@ -132,6 +132,45 @@ def test_frames_that_are_lost_are_not_noise(data: bytes, tmp_path: Path) -> None
         assert not cuts.check(path, spans)
 
 
+@pytest.mark.parametrize(
+    "kind",
+    ["mpeg1-44-stereo-cbr128", "mpeg1-44-mono-cbr32", "mpeg1-48-crc-cbr128", "mpeg2-22-joint-cbr64"],
+)
+def test_frames_that_are_lost_behind_the_first_ones(kind: str, stream: Callable[[str], str], tmp_path: Path) -> None:
+    """A frame reaches back to before the source: decoders mute it, also those that count all bytes in front, used or not."""
+    content = Path(stream(kind)).read_bytes()
+    offsets = streams.frames(content)
+    tried = 0
+    for kept in (1, 2, 3):
+        first, last = offsets[1], offsets[1 + kept]
+        there = sum(len(area(content, offset)) for offset in offsets[1 : 1 + kept])
+        number = next((n for n in range(20, 400) if back(content, offsets[n]) > there), None)
+        if number is None:
+            continue
+        tried += 1
+        path = tmp_path / f"kept{kept}.mp3"
+        path.write_bytes(content[first:last] + content[offsets[number] : offsets[number + 40]])
+        frame = index_of(str(path)).segments[0].header.samples
+        begins = (0, 1, 528, 529, 600, frame, frame + 600, 2 * frame, 3 * frame, 4 * frame)
+        assert not cuts.check(path, [(begin, begin + 4 * frame) for begin in begins]), kept
+    assert tried
+
+
+def area(data: bytes, offset: int) -> bytes:
+    """The main data area of a frame."""
+    head = streams.header(data, offset)
+    assert head is not None
+    return data[offset + 4 + 2 * head.crc + structure.side_length(head) : offset + head.size]
+
+
+def back(data: bytes, offset: int) -> int:
+    """How far back the main data of a frame begins (main_data_begin)."""
+    head = streams.header(data, offset)
+    assert head is not None
+    side = offset + 4 + 2 * head.crc
+    return int.from_bytes(data[side : side + 2], "big") >> (7 if head.version == "1" else 8)
+
+
 # ---------------------------------------------------------------------------- tags whose count is not the frames
 
 

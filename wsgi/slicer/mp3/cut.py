@@ -127,8 +127,8 @@ def cut(fd: int, span: Span, *, minimum: int = 1) -> Clip:
 
 
 #: Where the frames of a clip are, and what a cut has to know of the first of them: the file ranges of all; the main data in front of the
-#: first that it reaches back to, as far as the source has it; how many bytes of that a decoder has, None where it is all that is asked
-#: for; of its header the second byte, the sample rate's bits of the third, and the fourth; whether ffmpeg sees that its successor is of
+#: first that it reaches back to, as far as the source has it; how many bytes of that a decoder has, None where no frame lacks any; of its
+#: header the second byte, the sample rate's bits of the third, and the fourth; whether ffmpeg sees that its successor is of
 #: one stream with it.
 _Start = tuple[tuple[tuple[int, int], ...], bytes, int | None, tuple[int, int, int], bool]
 
@@ -154,6 +154,8 @@ def _start(fd: int, segment: Segment, begin: int, stop: int) -> _Start:
         reservoir = reservoir[-back:]
     else:
         reservoir = b""
+    if held is None and begin < segment.reach and _may_lack(segment, run, window, places, begin, stop):
+        held = _MUCH
     end = run.first + run.frames
     if begin + 1 < end:
         place += segment.lengths[third]
@@ -165,6 +167,31 @@ def _start(fd: int, segment: Segment, begin: int, stop: int) -> _Start:
     start = base + places[-1]
     ranges = ((start, _offset(fd, segment, run, stop)),) if stop <= end else _ranges(fd, segment, begin, stop, start)
     return ranges, reservoir, held, (second, third & 0x0C, fourth & _ALIKE), not differs
+
+
+def _may_lack(segment: Segment, run: Run, window: bytes, places: list[int], begin: int, stop: int) -> bool:
+    """Whether, of the first frames of a segment, one behind `begin` may reach back to before all of them: frames are missing between.
+
+    The first of `places` is where the first frame of the run is. Says yes where the window does not tell.
+    """
+    if run.first:
+        return True
+    header = segment.header
+    most, plain, mpeg1 = header.max_main_data_begin, 4 + header.side_info_length, header.version == 3
+    place, there = places[0], 0
+    for number in range(min(stop, run.frames)):
+        if place + 8 > len(window):
+            return True
+        side = place + (4 if window[place + 1] & 1 else 6)
+        back = window[side] << 1 | window[side + 1] >> 7 if mpeg1 else window[side]
+        if back > there and number > begin:
+            return True
+        length = segment.lengths[window[place + 2]]
+        there += length - plain - (side - place - 4)
+        if there >= most:
+            return False
+        place += length
+    return stop > run.frames
 
 
 def _is_continued(segment: Segment, window: bytes, places: list[int], back: int) -> bool:
@@ -256,42 +283,54 @@ def _ranges(fd: int, segment: Segment, begin: int, stop: int, offset: int) -> tu
 
 
 class _Muted(NamedTuple):
-    """The beginning of a clip whose first frames reach back to bytes that the source does not have."""
+    """The beginning of a clip some of whose first frames reach back to bytes that the source does not have."""
 
-    copies: bytes  #: of those frames, saying nothing
+    copies: bytes  #: of the frames up to the last of those, which say nothing
     frames: int  #: how many they are
     ranges: tuple[tuple[int, int], ...]  #: file ranges of the frames behind them
 
 
 def _mute(fd: int, segment: Segment, begin: int, stop: int, there: int, held: int) -> _Muted:
-    """Copy the frames from `begin` on that reach back further than a decoder of the source can, which had `held` bytes before the first.
+    """Copy the first frames of a clip, without what they say where they reach back further than a decoder of the source can.
 
-    Decoders mute them. A copy has no side information, which decodes to silence, and keeps the main data, which the frames behind it
-    need. In the clip there are `there` bytes of main data in front of the first.
+    It had `held` bytes before the frame `begin`, and in the clip there are `there` bytes of main data in front of that. Those are the
+    frames from `begin` on that lack bytes, and later ones that reach back to before the source. A copy of them has no side information,
+    which decodes to silence, and keeps the main data, which the frames behind it need.
     """
     header = segment.header
-    mpeg1 = header.version == 3
+    mpeg1, most = header.version == 3, header.max_main_data_begin
+    # Bytes of main data in front of a frame in the source; decoders look back no further than `most`.
+    number, before = (0, 0) if begin < segment.reach else (begin, most)
     copies: list[bytes] = []
-    number = begin
-    while number < stop:
+    muted, lacks = 0, True
+    while number < stop and (lacks or before < most):
         run = segment.runs[bisect_right(segment.starts, number) - 1]
-        offset = _offset(fd, segment, run, number)
-        raw = os.pread(fd, MAX_FRAME_LENGTH, offset)
+        raw = os.pread(fd, MAX_FRAME_LENGTH, _offset(fd, segment, run, number))
         if len(raw) < header.main_data_offset + 2:
             raise IndexError
         frame = raw[: segment.lengths[raw[2]]]
         side = 4 if frame[1] & 1 else 6
-        back = frame[side] << 1 | frame[side + 1] >> 7 if mpeg1 else frame[side]
-        if back <= held:
-            return _Muted(b"".join(copies), len(copies), _ranges(fd, segment, number, stop, offset))
-        held = _held(segment, frame, 0, len(frame), held)
-        # All that is there is asked for, or ffmpeg would forget it.
-        asked = ((there << 7).to_bytes(2, "big") if mpeg1 else bytes((there,))).ljust(header.side_info_length, b"\0")
         body = frame[side + header.side_info_length :]
-        copies.append(frame[:4] + (_frame_crc(frame[2:4] + asked) if side == 6 else b"") + asked + body)
-        there = min(header.max_main_data_begin, there + len(body))
+        if number >= begin:
+            back = frame[side] << 1 | frame[side + 1] >> 7 if mpeg1 else frame[side]
+            lacks = back > held and (lacks or back > before)
+            held = _held(segment, frame, 0, len(frame), held)
+            if lacks:
+                # All that is there is asked for, or ffmpeg would forget it.
+                asked = (there << 7).to_bytes(2, "big") if mpeg1 else bytes((there,))
+                asked = asked.ljust(header.side_info_length, b"\0")
+                frame = frame[:4] + (_frame_crc(frame[2:4] + asked) if side == 6 else b"") + asked + body
+                muted = number + 1 - begin
+            copies.append(frame)
+            there = min(most, there + len(body))
+        before += len(body)
         number += 1
-    return _Muted(b"".join(copies), len(copies), ())
+    begin += muted
+    if begin == stop:
+        return _Muted(b"".join(copies[:muted]), muted, ())
+    run = segment.runs[bisect_right(segment.starts, begin) - 1]
+    ranges = _ranges(fd, segment, begin, stop, _offset(fd, segment, run, begin))
+    return _Muted(b"".join(copies[:muted]), muted, ranges)
 
 
 def _frame_crc(data: bytes) -> bytes:
