@@ -306,6 +306,63 @@ def test_frames_too_few_to_follow_are_named(data: bytes, write: Write) -> None:
     assert damage(write(data[: offsets[200]] + hole + data[offsets[200] :]))["dropped_frames"] == 0
 
 
+@pytest.mark.parametrize(
+    "kind", ["mpeg1-44-stereo-cbr128", "mpeg1-48-crc-cbr128", "mpeg2-22-joint-cbr64", "mpeg25-11-mono-cbr40"]
+)
+def test_frames_alone_in_a_hole_are_named(kind: str, stream: Callable[[str], str], write: Write) -> None:
+    content = Path(stream(kind)).read_bytes()
+    offsets = streams.frames(content)
+    one, hole = content[offsets[50] : offsets[51]], b"lost" * 100
+    front, behind = content[: offsets[200]], content[offsets[200] :]
+    assert damage(write(front + hole + behind))["dropped_frames"] == 0
+    assert damage(write(front + hole + one + hole + behind))["dropped_frames"] == 1
+    found = damage(write(front + hole + one + hole + one + hole + behind + hole + one + hole))
+    assert (found["gaps"], found["gap_bytes"], found["dropped_frames"]) == (1, 1200 + 2 * len(one), 3)
+    assert damage(write(front + hole + one[:-1]))["dropped_frames"] == 0
+
+
+def test_a_frame_of_another_kind_alone_is_named_beside_a_run(data: bytes, write: Write) -> None:
+    offsets = streams.frames(data)
+    changed = bytearray(data)
+    changed[offsets[200] + 3] |= 0xC0
+    found = damage(write(bytes(changed)))
+    assert (found["gaps"], found["gap_bytes"], found["dropped_frames"]) == (1, offsets[201] - offsets[200], 1)
+    mono = bytes(changed[offsets[200] : offsets[201]])
+    for hole in (b"lost" + mono, mono + b"lost"):
+        assert damage(write(data[: offsets[200]] + hole + data[offsets[200] :]))["dropped_frames"] == 1
+    assert damage(write(data[: offsets[200]] + b"lost" + mono + b"lost" + data[offsets[200] :]))["dropped_frames"] == 0
+
+
+#: Fields of the first granule's side information in MPEG-1 with two channels: their first bit, and how many bits they have.
+LENGTH, BIG_VALUES, SWITCHED, BLOCK_TYPE = (20, 12), (32, 9), (53, 1), (54, 2)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{BIG_VALUES: 289}, {SWITCHED: 1, BLOCK_TYPE: 0}, {LENGTH: 4095, (79, 12): 4095}],
+    ids=["big-values", "block-type", "length"],
+)
+def test_what_only_begins_like_a_frame_is_not_named(
+    fields: dict[tuple[int, int], int], data: bytes, write: Write
+) -> None:
+    """Its side information says what no encoder says: more values than there are, a window of type 0, more bits than there are."""
+    offsets = streams.frames(data)
+    frame = data[offsets[50] : offsets[51]]
+    side = int.from_bytes(frame[4:36], "big")
+    for (first, size), value in fields.items():
+        shift = 256 - first - size
+        side = side & ~((1 << size) - 1 << shift) | value << shift
+    for made, count in ((frame, 1), (frame[:4] + side.to_bytes(32, "big") + frame[36:], 0)):
+        hole = b"lost" * 30 + made + b"lost" * 30
+        assert damage(write(data[: offsets[200]] + hole + data[offsets[200] :]))["dropped_frames"] == count
+
+
+def test_noise_in_a_hole_is_no_frame(data: bytes, write: Write) -> None:
+    offsets = streams.frames(data)
+    noise = random.Random(3).randbytes(120_000)
+    assert damage(write(data[: offsets[200]] + noise + data[offsets[200] :]))["dropped_frames"] == 0
+
+
 def test_a_stretch_of_layer_ii_is_named(data: bytes, stream_folder: str, write: Write) -> None:
     other = streams.layer2(streams.source(44_100, 2, stream_folder, 20))
     whole = streams.header(other)
