@@ -397,6 +397,20 @@ def test_two_frames_are_audio_and_too_short(audio: bytes, write: Write) -> None:
             cut(fd, Span(segment, 0, segment.samples), minimum=SHORT)
 
 
+@pytest.mark.parametrize("whole", [1, 2, 3, 4])
+@pytest.mark.parametrize("rest", [0, 4, 30])
+def test_a_few_frames_up_to_the_end_are_audio(whole: int, rest: int, audio: bytes, write: Write) -> None:
+    """Behind a hole mpg123 plays them, also where the file ends within another frame."""
+    offsets = streams.frames(audio)
+    path = write(audio[: offsets[100]] + b"lost" * 10 + audio[offsets[110] : offsets[110 + whole] + rest])
+    (segment,) = index_of(path).segments
+    assert segment.frames == 100 + whole
+    assert damage(path)["unread_bytes"] == rest
+    player = decoders.Mpg123(gapless=False)
+    assert len(player(path)) >= 2 * 1152 * segment.frames
+    player.close()
+
+
 @pytest.mark.parametrize(
     "content",
     [
