@@ -5,6 +5,7 @@ Where they do not, a clip may be silent there, and must not be louder than what 
 
 import operator
 import random
+import signal
 import tempfile
 import time
 import traceback
@@ -13,9 +14,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from operator import sub
 from pathlib import Path
+from threading import Event
 from typing import Self
 
 from fuzz.structure import side_length, stream
@@ -109,29 +111,61 @@ def run(first: int, count: int, *, cuts: int = CUTS) -> Report:
     return report
 
 
-def spread(first: int, count: int, *, processes: int, seconds: float = float("inf")) -> Report:
-    """Cut the streams `first` to `first + count - 1` in several processes, or as many of them as `seconds` suffice for."""
-    report = Report()
+def spread(
+    first: int, count: int, *, processes: int, seconds: float = float("inf"), report: Report | None = None
+) -> Report:
+    """Cut the streams `first` to `first + count - 1` in several processes, or as many of them as `seconds` suffice for.
+
+    `report` gets what is found as soon as it is. What interrupts this ends the processes, which leave nothing behind.
+    """
+    report = Report() if report is None else report
     end = time.monotonic() + seconds
     starts = iter(range(first, first + count, TOGETHER))
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_begin) as pool:
 
         def begin() -> set[Future[Report]]:
             start = next(starts, None) if time.monotonic() < end else None
             if start is None:
                 return set()
-            return {pool.submit(run, start, min(TOGETHER, first + count - start))}
+            return {pool.submit(_task, start, min(TOGETHER, first + count - start))}
 
         running: set[Future[Report]] = set()
-        for _ in range(2 * processes):
-            running |= begin()
-        while running:
-            done, running = wait(running, return_when=FIRST_COMPLETED)
-            for each in done:
-                report.outcomes += each.result().outcomes
-                report.findings |= each.result().findings
+        try:
+            for _ in range(2 * processes):
                 running |= begin()
+            while running:
+                done, running = wait(running, return_when=FIRST_COMPLETED)
+                for each in done:
+                    report.outcomes += each.result().outcomes
+                    report.findings |= each.result().findings
+                    running |= begin()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in active_children():
+                process.terminate()
+            raise
     return report
+
+
+#: Set in a process that is to end: what it is given until it does is not begun.
+_ENDING = Event()
+
+
+def _begin() -> None:
+    """Begin a process of `spread`: on SIGTERM it ends whatever it does, and removes its files."""
+    signal.signal(signal.SIGTERM, _end)
+    # A terminal tells all processes; the first of them ends the others.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _end(number: int, _: object) -> None:
+    if not _ENDING.is_set():
+        _ENDING.set()
+        raise SystemExit(128 + number)
+
+
+def _task(first: int, count: int) -> Report:
+    return Report() if _ENDING.is_set() else run(first, count)
 
 
 def _together(
