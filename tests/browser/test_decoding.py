@@ -5,21 +5,14 @@ Chromium computes in floats, so the samples are the same, bit for bit. Firefox g
 frame, so they may differ by one step.
 """
 
-import base64
-import http.server
-import json
 import operator
 import pathlib
 import shutil
-import subprocess
-import tempfile
-import threading
-from array import array
 
 import pytest
 
 from support import streams
-from support.browser import FIREFOX
+from support.browser_decoders import in_chromium, in_firefox
 from support.cutting import index_of, samples, span_of
 from support.server import folder, serving
 
@@ -37,18 +30,6 @@ SPANS = ("3.00001,5.20003", "0,1.5", "18.25,20")
 #: One step of 16 bits (and a hundredth, as Firefox divides what is above zero by 32767), and what decoders may differ by in floats.
 STEP = 1.01 / 32768
 FLOATS = 4e-6
-_DECODE = """async (url, rate, channels) => {
-    const answer = await fetch(url);
-    const data = await answer.arrayBuffer();
-    const context = new OfflineAudioContext(channels, 1, rate);
-    const decoded = await context.decodeAudioData(data);
-    const all = new Float32Array(decoded.length * decoded.numberOfChannels);
-    for (let channel = 0; channel < decoded.numberOfChannels; channel += 1) {
-        const values = decoded.getChannelData(channel);
-        for (let at = 0; at < decoded.length; at += 1) all[at * decoded.numberOfChannels + channel] = values[at];
-    }
-    return all;
-}"""
 
 
 def of_source(path, text):
@@ -94,23 +75,11 @@ def test_chromium_decodes_the_very_samples_of_the_span(visit, sources, kind):
     page = visit()
     page.route("**/source", lambda route: route.fulfill(path=sources[kind], content_type="audio/mpeg"))
 
-    def decoded(url, rate, channels):
-        found = page.evaluate(
-            f"""async ([url, rate, channels]) => {{
-                const bytes = new Uint8Array((await ({_DECODE})(url, rate, channels)).buffer);
-                let text = '';
-                for (let at = 0; at < bytes.length; at += 8192) text += String.fromCharCode(...bytes.subarray(at, at + 8192));
-                return btoa(text);
-            }}""",
-            [url, rate, channels],
-        )
-        return array("f", base64.b64decode(found))
-
     for text in SPANS:
         expected, span, rate, channels = of_source(sources[kind], text)
-        clip = decoded(f"/clips/{kind}.mp3?t={text}", rate, channels)
+        clip = in_chromium(page, f"/clips/{kind}.mp3?t={text}", rate, channels)
         assert len(clip) == len(expected), text
-        assert clip == samples(decoded("/source", rate, channels), span), text
+        assert clip == samples(in_chromium(page, "/source", rate, channels), span), text
         assert furthest(clip, expected) < FLOATS, text
 
 
@@ -124,77 +93,9 @@ def test_firefox_decodes_the_samples_of_the_span(server, sources):
         for (kind, text), (_, _, rate, channels) in zip(wanted, expected, strict=True)
         for url in (f"{server.url}/clips/{kind}.mp3?t={text}", f"/source/{kind}")
     ]
-    reports = [array("f", report) for report in firefox_reports(asked, sources)]
+    reports = in_firefox(asked, sources)
     assert len(reports) == 2 * len(wanted)
     for name, (decoded, span, *_), clip, source in zip(wanted, expected, reports[::2], reports[1::2], strict=True):
         assert len(clip) == len(decoded), name
         assert furthest(clip, samples(source, span)) <= STEP, name
         assert furthest(clip, decoded) <= 2 * STEP, name
-
-
-def firefox_reports(asked, sources, seconds=150):
-    """What decodeAudioData makes of each of some URLs in Firefox: interleaved 32-bit floats, as bytes."""
-    page = f"""<!doctype html><meta charset="utf-8"><script type="module">
-        const decode = {_DECODE};
-        for (const [at, each] of {json.dumps(asked)}.entries()) {{
-            try {{ await fetch('/' + at, {{ method: 'POST', body: await decode(...each) }}); }}
-            catch (error) {{ await fetch('/error', {{ method: 'POST', body: String(error) }}); }}
-        }}
-        await fetch('/done', {{ method: 'POST' }});
-    </script>""".encode()
-    reports, done, errors = {}, threading.Event(), []
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            kind = self.path.removeprefix("/source/")
-            body = page if self.path == "/" else pathlib.Path(sources[kind]).read_bytes() if kind in sources else b""
-            self.send_response(200 if body else 404)
-            self.send_header("Content-Type", "text/html; charset=utf-8" if self.path == "/" else "audio/mpeg")
-            self.end_headers()
-            self.wfile.write(body)
-
-        def do_POST(self):
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            if self.path == "/done":
-                done.set()
-            elif self.path == "/error":
-                errors.append(body.decode())
-            else:
-                reports[int(self.path[1:])] = body
-            self.send_response(204)
-            self.end_headers()
-
-        def log_message(self, *_):
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listener, tempfile.TemporaryDirectory() as home:
-        threading.Thread(target=listener.serve_forever, daemon=True).start()
-        with open(f"{home}/user.js", "w", encoding="utf-8") as settings:
-            # No first-run page, and nothing that asks the network.
-            settings.write(
-                'user_pref("browser.shell.checkDefaultBrowser", false);\nuser_pref("datareporting.policy.dataSubmissionEnabled", false);\n'
-                'user_pref("toolkit.telemetry.enabled", false);\nuser_pref("app.normandy.enabled", false);\n'
-                'user_pref("network.captive-portal-service.enabled", false);\nuser_pref("network.connectivity-service.enabled", false);\n'
-                'user_pref("services.settings.server", "http://127.0.0.1:9");\nuser_pref("browser.safebrowsing.update.enabled", false);\n'
-            )
-        with open(f"{home}/log", "w+", encoding="utf-8") as log:
-            process = subprocess.Popen(
-                [FIREFOX, "--headless", "--no-remote", "--profile", home, f"http://127.0.0.1:{listener.server_port}/"],
-                env={"HOME": home, "PATH": "/usr/bin:/bin", "MOZ_HEADLESS": "1"},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
-            try:
-                finished = done.wait(seconds)
-            finally:
-                process.terminate()
-                try:
-                    process.wait(20)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    process.wait(20)
-                listener.shutdown()
-            log.seek(0)
-            assert finished and not errors, (errors, log.read()[-2000:])
-    return [reports[at] for at in sorted(reports)]
