@@ -88,9 +88,9 @@ class Source:
         return str(Path(self.reference).with_suffix(".ahead.mp3")) if self.ahead else self.reference
 
     def cut(self, spans: Iterable[Span]) -> None:
-        """Write a clip of each span."""
+        """Write a clip of each span, beside those that there are."""
         with opened(self.path) as fd:
-            for count, span in enumerate(spans):
+            for count, span in enumerate(spans, len(self.clips)):
                 clip = Path(self.path).with_suffix(f".{count}.mp3")
                 clip.write_bytes(cut(fd, span).read(fd))
                 self.clips.append((span, str(clip)))
