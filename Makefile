@@ -10,8 +10,10 @@ MEDIA ?=
 PROVIDER ?= docker
 # 1: benchmarks take minutes, and say less.
 QUICK ?=
-# How long `make soak` (30) and, for each kind of input, `make fuzz` (10) take; of how many files a round of fuzzing is instead.
+# How long `make soak` (30) and, for each kind of input, `make fuzz` (10) take. What `make fuzz` tries: files, cuts, parsers, api, or
+# several of them (all), and of how many files, streams to cut, or inputs of each parser a round is instead.
 MINUTES ?=
+KIND ?=
 COUNT ?=
 # 1: the virtual environment runs this checkout's files, for development: no build after each change.
 EDITABLE ?=
@@ -107,8 +109,8 @@ sbom: $(STAMPS)/test ## write a bill of materials of what a server runs into dis
 audit: $(STAMPS)/audit ## ask PyPI for known vulnerabilities of everything in the locks (docs/security.md)
 	@scripts/audit $(VENV)/audit/bin/pip-audit
 
-fuzz: $(SLICER) $(STAMPS)/test $(STAMPS)/deploy ## fuzz files, cuts, parsers and the API for MINUTES=10 each, or COUNT=1000000 files alone
-	PYTHONPATH=tests $(PYTHON) -m fuzz $(if $(COUNT),files --count $(COUNT),--minutes $(or $(MINUTES),10))
+fuzz: $(SLICER) $(STAMPS)/test $(STAMPS)/deploy ## fuzz KIND="files cuts parsers api" for MINUTES=10 each, or COUNT=1000000 (KIND=files)
+	PYTHONPATH=tests $(PYTHON) -m fuzz $(KIND) $(if $(COUNT),--count $(COUNT),--minutes $(or $(MINUTES),10))
 
 sample: $(SAMPLE)
 

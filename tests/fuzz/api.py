@@ -105,14 +105,23 @@ def stack() -> Iterator[Stack]:
         shutil.rmtree(media, ignore_errors=True)
 
 
-def run(url: str, examples: int, number: int, *, seconds: float = float("inf"), only: str = "") -> Report:
+def run(
+    url: str,
+    examples: int,
+    number: int,
+    *,
+    seconds: float = float("inf"),
+    only: str = "",
+    report: Report | None = None,
+) -> Report:
     """Ask every operation `examples` times with valid and with invalid requests, `number` deciding which.
 
-    After `seconds` no other operation is begun. `only` is the beginning of the paths that are asked.
+    After `seconds` no other operation is begun. `only` is the beginning of the paths that are asked. `report` gets what is found as
+    soon as it is.
     """
     schema = schemathesis.openapi.from_url(f"{url}/openapi.json")
     schema.config.update(base_url=url)
-    report = Report()
+    report = Report() if report is None else report
     jobs = [_job(url, text) for text in ("/renders/show.ogg?t=0,0.5", "/peaks/show.json")]
     end = time.monotonic() + seconds
     with requests.Session() as session:

@@ -5,6 +5,7 @@ Where they do not, a clip may be silent there, and must not be louder than what 
 
 import operator
 import random
+import signal
 import tempfile
 import time
 import traceback
@@ -13,12 +14,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from operator import sub
 from pathlib import Path
+from threading import Event
 from typing import Self
 
-from fuzz.structure import stream
+from fuzz.structure import side_length, stream
 from slicer.mp3 import Index, Mp3Error, Segment, Span, cut
 from support import decoders, streams
 from support.cutting import index_of, opened
@@ -55,6 +57,7 @@ class Source:
     index: Index
     segment: Segment
     reference: str  #: the path of the frames of its segment, without anything else
+    ahead: int  #: frames that say nothing, in front of those in what ffmpeg is given
     whole: list["array[float]"] = field(default_factory=list)  #: as it is, in ffmpeg and mpg123
     plain: list["array[float]"] = field(default_factory=list)  #: the reference, nothing trimmed
     clips: list[tuple[Span, str]] = field(default_factory=list)
@@ -67,14 +70,27 @@ class Source:
         data = path.read_bytes()
         index = index_of(str(path))
         segment = choose(index.segments)
+        frames = b"".join(data[run.anchors[0] : run.end] for run in segment.runs)
         reference = path.with_suffix(".frames.mp3")
-        reference.write_bytes(b"".join(data[run.anchors[0] : run.end] for run in segment.runs))
-        return cls(number, str(path), index, segment, str(reference))
+        reference.write_bytes(frames)
+        source = cls(number, str(path), index, segment, str(reference), int(_differ(frames)))
+        if source.ahead:
+            Path(source.ffmpeg_reference).write_bytes(_spent(frames) + frames)
+        return source
+
+    @property
+    def ffmpeg_reference(self) -> str:
+        """The reference as ffmpeg takes it.
+
+        It takes the first frame for junk where the next one differs in the bits that it compares. Then it has not heard that frame,
+        and mutes what reaches back to it. A frame in front that agrees with the first and says nothing lets it hear all of them.
+        """
+        return str(Path(self.reference).with_suffix(".ahead.mp3")) if self.ahead else self.reference
 
     def cut(self, spans: Iterable[Span]) -> None:
-        """Write a clip of each span."""
+        """Write a clip of each span, beside those that there are."""
         with opened(self.path) as fd:
-            for count, span in enumerate(spans):
+            for count, span in enumerate(spans, len(self.clips)):
                 clip = Path(self.path).with_suffix(f".{count}.mp3")
                 clip.write_bytes(cut(fd, span).read(fd))
                 self.clips.append((span, str(clip)))
@@ -95,29 +111,61 @@ def run(first: int, count: int, *, cuts: int = CUTS) -> Report:
     return report
 
 
-def spread(first: int, count: int, *, processes: int, seconds: float = float("inf")) -> Report:
-    """Cut the streams `first` to `first + count - 1` in several processes, or as many of them as `seconds` suffice for."""
-    report = Report()
+def spread(
+    first: int, count: int, *, processes: int, seconds: float = float("inf"), report: Report | None = None
+) -> Report:
+    """Cut the streams `first` to `first + count - 1` in several processes, or as many of them as `seconds` suffice for.
+
+    `report` gets what is found as soon as it is. What interrupts this ends the processes, which leave nothing behind.
+    """
+    report = Report() if report is None else report
     end = time.monotonic() + seconds
     starts = iter(range(first, first + count, TOGETHER))
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_begin) as pool:
 
         def begin() -> set[Future[Report]]:
             start = next(starts, None) if time.monotonic() < end else None
             if start is None:
                 return set()
-            return {pool.submit(run, start, min(TOGETHER, first + count - start))}
+            return {pool.submit(_task, start, min(TOGETHER, first + count - start))}
 
         running: set[Future[Report]] = set()
-        for _ in range(2 * processes):
-            running |= begin()
-        while running:
-            done, running = wait(running, return_when=FIRST_COMPLETED)
-            for each in done:
-                report.outcomes += each.result().outcomes
-                report.findings |= each.result().findings
+        try:
+            for _ in range(2 * processes):
                 running |= begin()
+            while running:
+                done, running = wait(running, return_when=FIRST_COMPLETED)
+                for each in done:
+                    report.outcomes += each.result().outcomes
+                    report.findings |= each.result().findings
+                    running |= begin()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in active_children():
+                process.terminate()
+            raise
     return report
+
+
+#: Set in a process that is to end: what it is given until it does is not begun.
+_ENDING = Event()
+
+
+def _begin() -> None:
+    """Begin a process of `spread`: on SIGTERM it ends whatever it does, and removes its files."""
+    signal.signal(signal.SIGTERM, _end)
+    # A terminal tells all processes; the first of them ends the others.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _end(number: int, _: object) -> None:
+    if not _ENDING.is_set():
+        _ENDING.set()
+        raise SystemExit(128 + number)
+
+
+def _task(first: int, count: int) -> Report:
+    return Report() if _ENDING.is_set() else run(first, count)
 
 
 def _together(
@@ -137,7 +185,7 @@ def _together(
             report.findings[number] = traceback.format_exc()
     for source, samples in zip(sources, decoders.ffmpeg([each.path for each in sources]), strict=True):
         source.whole = [samples, players[0](source.path)]
-    plain = decoders.ffmpeg([each.reference for each in sources], gapless=False)
+    plain = decoders.ffmpeg([each.ffmpeg_reference for each in sources], gapless=False)
     for source, samples in zip(sources, plain, strict=True):
         source.plain = [samples, players[1](source.reference)]
     heard = iter(decoders.ffmpeg([path for each in sources for _, path in each.clips]))
@@ -181,7 +229,7 @@ def check(path: Path, spans: Iterable[tuple[int, int]]) -> list[str]:
     players = decoders.Mpg123(), decoders.Mpg123(gapless=False)
     try:
         source.whole = [*decoders.ffmpeg([source.path]), players[0](source.path)]
-        source.plain = [*decoders.ffmpeg([source.reference], gapless=False), players[1](source.reference)]
+        source.plain = [*decoders.ffmpeg([source.ffmpeg_reference], gapless=False), players[1](source.reference)]
         wanted = Wanted(source)
         heard = decoders.ffmpeg([clip for _, clip in source.clips])
         found = [
@@ -204,15 +252,12 @@ class Wanted:
         frame = segment.header.samples * self.channels
         total = segment.frames * frame
         ffmpeg, mpg123 = source.plain
-        differ = _differ(Path(source.reference).read_bytes())
-        if differ and len(ffmpeg) == total - frame:
-            # The first two frames differ: ffmpeg takes the first for junk.
-            ffmpeg = array("f", [float("nan")]) * frame + ffmpeg
+        ffmpeg = ffmpeg[source.ahead * frame :]
         self.whole = ffmpeg, mpg123
         if not len(ffmpeg) == len(mpg123) == total:
             self.whole = ()
         # Behind junk in front, and where the first frames differ, decoders begin at other places than Slicer by its rule (docs/engine.md).
-        in_front = source.index.damage.leading_bytes or differ
+        in_front = source.index.damage.leading_bytes or source.ahead
         plain = len(source.index.segments) == 1 and not source.index.gaps and not in_front
         if plain and not (info and info.frames is not None and info.frames < segment.frames):
             lengths = {len(each) for each in source.whole}
@@ -247,12 +292,7 @@ class Wanted:
                 if not _near(parts[1], truth[1]):
                     return "wrong", f"{where}: mpg123, granule {group}"
             else:
-                around = [
-                    value
-                    for each in self.whole
-                    for value in each[max(0, low - 2 * step) : high + 2 * step]
-                    if value == value
-                ]
+                around = [value for each in self.whole for value in each[max(0, low - 2 * step) : high + 2 * step]]
                 loudest = max(map(abs, around), default=0.0)
                 if max(max(map(abs, part), default=0.0) for part in parts) > LOUDER * loudest + 1e-3:
                     return "wrong", f"{where}: noise in granule {group}"
@@ -263,6 +303,21 @@ def _differ(data: bytes) -> bool:
     """Whether the first two frames differ in bits that ffmpeg compares."""
     head = streams.header(data)
     return head is not None and len(data) > head.size + 3 and bool((data[3] ^ data[head.size + 3]) & 0xCF)
+
+
+def _spent(data: bytes) -> bytes:
+    """A frame like the first of `data` that decodes to silence and leaves nothing in the reservoir: all its main data is used.
+
+    Its one granule with data has the length of all of it, and no values. Bits of 1 are zeros in the code that ends a granule
+    (table A of ISO 11172-3, annex B), of which there are more than enough.
+    """
+    raw = bytes((0xFF, data[1] | 1, 0x10 | data[2] & 0x0C, data[3] & 0xCF))
+    head = streams.header(raw)
+    assert head is not None
+    side = side_length(head)
+    body = head.size - 4 - side
+    first = (18 if head.channels == 1 else 20) if head.version == "1" else (9 if head.channels == 1 else 10)
+    return raw + (8 * body << side * 8 - first - 12).to_bytes(side, "big") + b"\xff" * body
 
 
 def _agree(one: "array[float]", other: "array[float]") -> bool:

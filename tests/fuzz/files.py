@@ -46,10 +46,15 @@ class Report:
         return self.outcomes.total() + len(self.findings)
 
 
-def run(first: int, count: int, *, processes: int, seconds: float = float("inf")) -> Report:
-    """Examine the files `first` to `first + count - 1`, or as many of them as `seconds` suffice for."""
+def run(
+    first: int, count: int, *, processes: int, seconds: float = float("inf"), report: Report | None = None
+) -> Report:
+    """Examine the files `first` to `first + count - 1`, or as many of them as `seconds` suffice for.
+
+    `report` gets what is found as soon as it is. Where this is interrupted, the processes end with this one.
+    """
     context = multiprocessing.get_context(METHOD)
-    report = Report()
+    report = Report() if report is None else report
     workers = []
     end = time.monotonic() + seconds
     for number in range(processes):
@@ -93,6 +98,8 @@ def _add(report: Report, message: tuple[Counter[str], dict[int, str], tuple[floa
 def _work(numbers: tuple[int, int, int], seconds: float, current: Any, sender: Connection) -> None:
     """What one process does: every file of its numbers, a message for each batch."""
     end = time.monotonic() + seconds
+    # A terminal tells all processes; the first of them ends the others.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     seeds()
     signal.signal(signal.SIGPROF, _overdue)
     # What is given back later would make room beyond the limit.
@@ -121,7 +128,7 @@ def _work(numbers: tuple[int, int, int], seconds: float, current: Any, sender: C
         finally:
             signal.setitimer(signal.ITIMER_PROF, 0)
         slowest = max(slowest, (time.process_time() - began, number))
-        if done % _BATCH == 0:
+        if done % _BATCH == 0 or findings:
             sender.send((outcomes, findings, slowest, _status("VmRSS") - resident))
             outcomes, findings = Counter(), {}
     gc.collect()

@@ -108,7 +108,7 @@ def repack(rng: random.Random, made: Stream) -> None:
         head = streams.header(frame)
         assert head is not None
         limit = 511 if head.version == "1" else 255
-        side = _side(head)
+        side = side_length(head)
         begin = max(done, slots - limit) + (rng.randrange(4) if rng.random() < loose else 0)
         begin = min(begin, slots)
         protected = crc and number >= until
@@ -143,7 +143,8 @@ def repack(rng: random.Random, made: Stream) -> None:
         place += length
 
 
-def _side(head: streams.Header) -> int:
+def side_length(head: streams.Header) -> int:
+    """Bytes of a frame's side information (clause 2.4.1.7)."""
     mono = head.channels == 1
     return (17 if mono else 32) if head.version == "1" else (9 if mono else 17)
 
@@ -156,7 +157,7 @@ def _main_data(frames: list[bytes]) -> list[bytes] | None:
         head = streams.header(frame)
         assert head is not None
         at = 4 + (2 if head.crc else 0)
-        side = _side(head)
+        side = side_length(head)
         bits = int.from_bytes(frame[at : at + side], "big")
         width = side * 8
         mpeg1, mono = head.version == "1", head.channels == 1

@@ -5,7 +5,7 @@ from array import array
 import pytest
 
 from fuzz import cuts, structure
-from support import streams
+from support import decoders, streams
 
 STREAMS, CUTS = 48, 6
 
@@ -64,9 +64,30 @@ def test_decoders_that_disagree_are_told_apart():
     assert cuts._apart(quiet, quiet, 1) == set()
 
 
-@pytest.mark.parametrize("number", [5037, 5044])
+@pytest.mark.parametrize("bits", [0x04, 0x48])
+@pytest.mark.parametrize("begin", [0, 5])
+def test_ffmpeg_hears_the_first_of_frames_that_differ(bits, begin, tmp_path):
+    """What it makes of a source is what it makes of all frames: it takes the first for junk, and mutes what reaches back to it."""
+    made = structure.parse((structure.CORPUS / "mpeg1-44-stereo-cbr128.mp3").read_bytes())
+    frames = made.frames[begin:]
+    (tmp_path / "alike.mp3").write_bytes(b"".join(frames))
+    frames[0] = frames[0][:3] + bytes((frames[0][3] ^ bits,)) + frames[0][4:]
+    (tmp_path / "source.mp3").write_bytes(b"".join(frames))
+    source = cuts.Source.of(tmp_path / "source.mp3")
+    alike, heard = decoders.ffmpeg([str(tmp_path / "alike.mp3"), source.ffmpeg_reference], gapless=False)
+    values = 1152 * 2
+    assert source.ahead
+    assert not any(heard[:values])
+    assert heard[values:] == alike
+
+
+@pytest.mark.parametrize("number", [5037, 5044, 1883063742104828, 1883063742111024])
 def test_streams_that_were_wrong_once(number):
-    """Frames joined where nothing fits, which both decoders mute, each for a reason of its own; muted frames that have a CRC."""
+    """Frames joined where nothing fits, which both decoders mute, each for a reason of its own; muted frames that have a CRC.
+
+    First frames that differ, with main data that only one decoder plays; frames lost behind the first, so that the next reaches back to
+    before the file.
+    """
     report = cuts.run(number, 1)
     assert not report.findings
     assert report.cuts

@@ -84,7 +84,9 @@ def test_a_killed_apache_is_back_in_seconds(fleet, site, edge, sources, measure,
     if len(fleet.slicers) > 1:
         assert load.failed_but([killed]) == []
     else:
-        assert {(result.outcome, result.retry_after) for result in load.failed_but([killed])} <= {("503", True)}
+        # On a busy machine, requests that came first wait longer in the queue than they may while daemons load the application.
+        failed = {(result.outcome, result.retry_after) for result in load.failed_but([killed])}
+        assert failed <= {("503", True), ("504", True)}
         assert all(result.ended < killed[1] + BACK for result in load.failed)
 
 

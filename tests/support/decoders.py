@@ -58,9 +58,12 @@ def memory() -> str | None:
 
 
 class Mpg123:
-    """One libmpg123 decoder, for one file after another. Raises OSError where the library is missing."""
+    """One libmpg123 decoder, for one file after another. Raises OSError where the library is missing.
 
-    def __init__(self, *, gapless: bool = True) -> None:
+    Its samples are 32-bit floats, or 16-bit numbers without `floats`, and `gapless` trims as tags say.
+    """
+
+    def __init__(self, *, gapless: bool = True, floats: bool = True) -> None:
         name = ctypes.util.find_library("mpg123") or "libmpg123.so.0"
         self._library = library = ctypes.CDLL(name)
         library.mpg123_new.restype = ctypes.c_void_p
@@ -79,14 +82,15 @@ class Mpg123:
         self._handle = library.mpg123_new(None, None)
         if not self._handle:
             raise OSError("no decoder of libmpg123")
-        library.mpg123_param(self._handle, _ADD_FLAGS, _QUIET | _FORCE_FLOAT, 0.0)
+        library.mpg123_param(self._handle, _ADD_FLAGS, _QUIET | (_FORCE_FLOAT if floats else 0), 0.0)
         if not gapless:
             library.mpg123_param(self._handle, _REMOVE_FLAGS, _GAPLESS, 0.0)
         self._buffer = (ctypes.c_float * _FLOATS)()
+        self._type = "f" if floats else "h"
 
     def __call__(self, path: str) -> "array[float]":
         """Decode a file up to its end, or to where the decoder gives up."""
-        samples = array("f")
+        samples: array[float] = array(self._type)
         done = ctypes.c_size_t()
         if self._library.mpg123_open(self._handle, path.encode()) != _OK:
             return samples

@@ -132,6 +132,45 @@ def test_frames_that_are_lost_are_not_noise(data: bytes, tmp_path: Path) -> None
         assert not cuts.check(path, spans)
 
 
+@pytest.mark.parametrize(
+    "kind",
+    ["mpeg1-44-stereo-cbr128", "mpeg1-44-mono-cbr32", "mpeg1-48-crc-cbr128", "mpeg2-22-joint-cbr64"],
+)
+def test_frames_that_are_lost_behind_the_first_ones(kind: str, stream: Callable[[str], str], tmp_path: Path) -> None:
+    """A frame reaches back to before the source: decoders mute it, also those that count all bytes in front, used or not."""
+    content = Path(stream(kind)).read_bytes()
+    offsets = streams.frames(content)
+    tried = 0
+    for kept in (1, 2, 3):
+        first, last = offsets[1], offsets[1 + kept]
+        there = sum(len(area(content, offset)) for offset in offsets[1 : 1 + kept])
+        number = next((n for n in range(20, 400) if back(content, offsets[n]) > there), None)
+        if number is None:
+            continue
+        tried += 1
+        path = tmp_path / f"kept{kept}.mp3"
+        path.write_bytes(content[first:last] + content[offsets[number] : offsets[number + 40]])
+        frame = index_of(str(path)).segments[0].header.samples
+        begins = (0, 1, 528, 529, 600, frame, frame + 600, 2 * frame, 3 * frame, 4 * frame)
+        assert not cuts.check(path, [(begin, begin + 4 * frame) for begin in begins]), kept
+    assert tried
+
+
+def area(data: bytes, offset: int) -> bytes:
+    """The main data area of a frame."""
+    head = streams.header(data, offset)
+    assert head is not None
+    return data[offset + 4 + 2 * head.crc + structure.side_length(head) : offset + head.size]
+
+
+def back(data: bytes, offset: int) -> int:
+    """How far back the main data of a frame begins (main_data_begin)."""
+    head = streams.header(data, offset)
+    assert head is not None
+    side = offset + 4 + 2 * head.crc
+    return int.from_bytes(data[side : side + 2], "big") >> (7 if head.version == "1" else 8)
+
+
 # ---------------------------------------------------------------------------- tags whose count is not the frames
 
 
@@ -267,6 +306,63 @@ def test_frames_too_few_to_follow_are_named(data: bytes, write: Write) -> None:
     assert damage(write(data[: offsets[200]] + hole + data[offsets[200] :]))["dropped_frames"] == 0
 
 
+@pytest.mark.parametrize(
+    "kind", ["mpeg1-44-stereo-cbr128", "mpeg1-48-crc-cbr128", "mpeg2-22-joint-cbr64", "mpeg25-11-mono-cbr40"]
+)
+def test_frames_alone_in_a_hole_are_named(kind: str, stream: Callable[[str], str], write: Write) -> None:
+    content = Path(stream(kind)).read_bytes()
+    offsets = streams.frames(content)
+    one, hole = content[offsets[50] : offsets[51]], b"lost" * 100
+    front, behind = content[: offsets[200]], content[offsets[200] :]
+    assert damage(write(front + hole + behind))["dropped_frames"] == 0
+    assert damage(write(front + hole + one + hole + behind))["dropped_frames"] == 1
+    found = damage(write(front + hole + one + hole + one + hole + behind + hole + one + hole))
+    assert (found["gaps"], found["gap_bytes"], found["dropped_frames"]) == (1, 1200 + 2 * len(one), 3)
+    assert damage(write(front + hole + one[:-1]))["dropped_frames"] == 0
+
+
+def test_a_frame_of_another_kind_alone_is_named_beside_a_run(data: bytes, write: Write) -> None:
+    offsets = streams.frames(data)
+    changed = bytearray(data)
+    changed[offsets[200] + 3] |= 0xC0
+    found = damage(write(bytes(changed)))
+    assert (found["gaps"], found["gap_bytes"], found["dropped_frames"]) == (1, offsets[201] - offsets[200], 1)
+    mono = bytes(changed[offsets[200] : offsets[201]])
+    for hole in (b"lost" + mono, mono + b"lost"):
+        assert damage(write(data[: offsets[200]] + hole + data[offsets[200] :]))["dropped_frames"] == 1
+    assert damage(write(data[: offsets[200]] + b"lost" + mono + b"lost" + data[offsets[200] :]))["dropped_frames"] == 0
+
+
+#: Fields of the first granule's side information in MPEG-1 with two channels: their first bit, and how many bits they have.
+LENGTH, BIG_VALUES, SWITCHED, BLOCK_TYPE = (20, 12), (32, 9), (53, 1), (54, 2)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{BIG_VALUES: 289}, {SWITCHED: 1, BLOCK_TYPE: 0}, {LENGTH: 4095, (79, 12): 4095}],
+    ids=["big-values", "block-type", "length"],
+)
+def test_what_only_begins_like_a_frame_is_not_named(
+    fields: dict[tuple[int, int], int], data: bytes, write: Write
+) -> None:
+    """Its side information says what no encoder says: more values than there are, a window of type 0, more bits than there are."""
+    offsets = streams.frames(data)
+    frame = data[offsets[50] : offsets[51]]
+    side = int.from_bytes(frame[4:36], "big")
+    for (first, size), value in fields.items():
+        shift = 256 - first - size
+        side = side & ~((1 << size) - 1 << shift) | value << shift
+    for made, count in ((frame, 1), (frame[:4] + side.to_bytes(32, "big") + frame[36:], 0)):
+        hole = b"lost" * 30 + made + b"lost" * 30
+        assert damage(write(data[: offsets[200]] + hole + data[offsets[200] :]))["dropped_frames"] == count
+
+
+def test_noise_in_a_hole_is_no_frame(data: bytes, write: Write) -> None:
+    offsets = streams.frames(data)
+    noise = random.Random(3).randbytes(120_000)
+    assert damage(write(data[: offsets[200]] + noise + data[offsets[200] :]))["dropped_frames"] == 0
+
+
 def test_a_stretch_of_layer_ii_is_named(data: bytes, stream_folder: str, write: Write) -> None:
     other = streams.layer2(streams.source(44_100, 2, stream_folder, 20))
     whole = streams.header(other)
@@ -299,6 +395,20 @@ def test_two_frames_are_audio_and_too_short(audio: bytes, write: Write) -> None:
         assert segment.frames == 2
         with opened(path) as fd, pytest.raises(SpanTooShortError, match="shortest"):
             cut(fd, Span(segment, 0, segment.samples), minimum=SHORT)
+
+
+@pytest.mark.parametrize("whole", [1, 2, 3, 4])
+@pytest.mark.parametrize("rest", [0, 4, 30])
+def test_a_few_frames_up_to_the_end_are_audio(whole: int, rest: int, audio: bytes, write: Write) -> None:
+    """Behind a hole mpg123 plays them, also where the file ends within another frame."""
+    offsets = streams.frames(audio)
+    path = write(audio[: offsets[100]] + b"lost" * 10 + audio[offsets[110] : offsets[110 + whole] + rest])
+    (segment,) = index_of(path).segments
+    assert segment.frames == 100 + whole
+    assert damage(path)["unread_bytes"] == rest
+    player = decoders.Mpg123(gapless=False)
+    assert len(player(path)) >= 2 * 1152 * segment.frames
+    player.close()
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """What holds for every input, tried on many: nothing fails oddly, and independent parsers agree."""
 
 import os
+import random
 import struct
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from slicer.mp3 import Mp3Error, build_whole_index, cut
 from slicer.mp3.crc16 import crc16
+from slicer.mp3.cut import _LAYOUTS, _SUMS
 from slicer.mp3.header import FrameHeader
 from slicer.mp3.infotag import InfoTag, build, parse, plan
 from support import streams
@@ -120,3 +122,15 @@ def test_damaged_files_are_cut_or_refused(cbr: str, tmp_path: Path, data: st.Dat
         assert index_of(str(path)) == index
     finally:
         os.close(fd)
+
+
+@pytest.mark.parametrize("key", _LAYOUTS)
+def test_all_lengths_of_a_frame_are_added_up_at_once(key: int) -> None:
+    front, granules = _LAYOUTS[key]
+    shift, low, mask, divisor = _SUMS[key]
+    rng = random.Random(key)
+    bits = front + (9 if key > 1152 else 8)
+    for side in (0, (1 << bits) - 1, *(rng.getrandbits(bits) for _ in range(200))):
+        lengths = [side >> each & 0xFFF for shifts in granules for each in shifts]
+        assert (side >> low & mask) % divisor == sum(lengths)
+        assert side >> shift == side >> front

@@ -14,7 +14,7 @@ from slicer.mp3.index import Anchors
 from slicer.mp3.infotag import InfoTag, plan
 
 #: Changes with the form of these bytes or the meaning of what is in them; files of another version are made anew.
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 #: Bytes of an anchor.
 _WIDE = 8
 _MAGIC = b"slicer index %d\n" % FORMAT_VERSION

@@ -42,7 +42,20 @@ _LAYOUTS = {
 }
 #: Nine characters of which the first four make ffmpeg and the browsers honour delay and padding.
 _ENCODER = b"LAME clip"
-_FLAT = {key: (front, tuple(chain.from_iterable(granules))) for key, (front, granules) in _LAYOUTS.items()}
+
+
+def _sums(key: int) -> tuple[int, int, int, int]:
+    """For a key of `_LAYOUTS`: the shift of `main_data_begin`, and a shift, a mask and a divisor that add up all lengths at once.
+
+    The lengths are as many bits apart as a granule has, and 2 ** 59 leaves 1 when divided by 2 ** 59 - 1.
+    """
+    front, granules = _LAYOUTS[key]
+    shifts = list(chain.from_iterable(granules))
+    low = min(shifts)
+    return front, low, sum(0xFFF << shift - low for shift in shifts), (1 << (59 if key > 1152 else 63)) - 1
+
+
+_SUMS = {key: _sums(key) for key in _LAYOUTS}
 
 
 class Clip(NamedTuple):
@@ -127,8 +140,8 @@ def cut(fd: int, span: Span, *, minimum: int = 1) -> Clip:
 
 
 #: Where the frames of a clip are, and what a cut has to know of the first of them: the file ranges of all; the main data in front of the
-#: first that it reaches back to, as far as the source has it; how many bytes of that a decoder has, None where it is all that is asked
-#: for; of its header the second byte, the sample rate's bits of the third, and the fourth; whether ffmpeg sees that its successor is of
+#: first that it reaches back to, as far as the source has it; how many bytes of that a decoder has, None where no frame lacks any; of its
+#: header the second byte, the sample rate's bits of the third, and the fourth; whether ffmpeg sees that its successor is of
 #: one stream with it.
 _Start = tuple[tuple[tuple[int, int], ...], bytes, int | None, tuple[int, int, int], bool]
 
@@ -154,6 +167,8 @@ def _start(fd: int, segment: Segment, begin: int, stop: int) -> _Start:
         reservoir = reservoir[-back:]
     else:
         reservoir = b""
+    if held is None and begin < segment.reach and _may_lack(segment, run, window, places, begin, stop):
+        held = _MUCH
     end = run.first + run.frames
     if begin + 1 < end:
         place += segment.lengths[third]
@@ -167,6 +182,31 @@ def _start(fd: int, segment: Segment, begin: int, stop: int) -> _Start:
     return ranges, reservoir, held, (second, third & 0x0C, fourth & _ALIKE), not differs
 
 
+def _may_lack(segment: Segment, run: Run, window: bytes, places: list[int], begin: int, stop: int) -> bool:
+    """Whether, of the first frames of a segment, one behind `begin` may reach back to before all of them: frames are missing between.
+
+    The first of `places` is where the first frame of the run is. Says yes where the window does not tell.
+    """
+    if run.first:
+        return True
+    header = segment.header
+    most, plain, mpeg1 = header.max_main_data_begin, 4 + header.side_info_length, header.version == 3
+    place, there = places[0], 0
+    for number in range(min(stop, run.frames)):
+        if place + 8 > len(window):
+            return True
+        side = place + (4 if window[place + 1] & 1 else 6)
+        back = window[side] << 1 | window[side + 1] >> 7 if mpeg1 else window[side]
+        if back > there and number > begin:
+            return True
+        length = segment.lengths[window[place + 2]]
+        there += length - plain - (side - place - 4)
+        if there >= most:
+            return False
+        place += length
+    return stop > run.frames
+
+
 def _is_continued(segment: Segment, window: bytes, places: list[int], back: int) -> bool:
     """Whether the main data of the last frame at `places` begins where that of the others ended, or behind.
 
@@ -174,17 +214,14 @@ def _is_continued(segment: Segment, window: bytes, places: list[int], back: int)
     """
     header = segment.header
     length = header.side_info_length
-    front, shifts = _FLAT[header.samples + length]
+    front, low, mask, divisor = _SUMS[header.samples + length]
     end = places[-1]
     for place in places[-2::-1]:
         side = place + (4 if window[place + 1] & 1 else 6)
         bits = int.from_bytes(window[side : side + length], "big")
-        used = 7
-        for shift in shifts:
-            used += bits >> shift & 0xFFF
         body = end - side - length
         begin = bits >> front
-        if back > begin + body - (used >> 3):
+        if back > begin + body - ((bits >> low & mask) % divisor + 7 >> 3):
             return False
         if back <= body:
             return True
@@ -256,42 +293,54 @@ def _ranges(fd: int, segment: Segment, begin: int, stop: int, offset: int) -> tu
 
 
 class _Muted(NamedTuple):
-    """The beginning of a clip whose first frames reach back to bytes that the source does not have."""
+    """The beginning of a clip some of whose first frames reach back to bytes that the source does not have."""
 
-    copies: bytes  #: of those frames, saying nothing
+    copies: bytes  #: of the frames up to the last of those, which say nothing
     frames: int  #: how many they are
     ranges: tuple[tuple[int, int], ...]  #: file ranges of the frames behind them
 
 
 def _mute(fd: int, segment: Segment, begin: int, stop: int, there: int, held: int) -> _Muted:
-    """Copy the frames from `begin` on that reach back further than a decoder of the source can, which had `held` bytes before the first.
+    """Copy the first frames of a clip, without what they say where they reach back further than a decoder of the source can.
 
-    Decoders mute them. A copy has no side information, which decodes to silence, and keeps the main data, which the frames behind it
-    need. In the clip there are `there` bytes of main data in front of the first.
+    It had `held` bytes before the frame `begin`, and in the clip there are `there` bytes of main data in front of that. Those are the
+    frames from `begin` on that lack bytes, and later ones that reach back to before the source. A copy of them has no side information,
+    which decodes to silence, and keeps the main data, which the frames behind it need.
     """
     header = segment.header
-    mpeg1 = header.version == 3
+    mpeg1, most = header.version == 3, header.max_main_data_begin
+    # Bytes of main data in front of a frame in the source; decoders look back no further than `most`.
+    number, before = (0, 0) if begin < segment.reach else (begin, most)
     copies: list[bytes] = []
-    number = begin
-    while number < stop:
+    muted, lacks = 0, True
+    while number < stop and (lacks or before < most):
         run = segment.runs[bisect_right(segment.starts, number) - 1]
-        offset = _offset(fd, segment, run, number)
-        raw = os.pread(fd, MAX_FRAME_LENGTH, offset)
+        raw = os.pread(fd, MAX_FRAME_LENGTH, _offset(fd, segment, run, number))
         if len(raw) < header.main_data_offset + 2:
             raise IndexError
         frame = raw[: segment.lengths[raw[2]]]
         side = 4 if frame[1] & 1 else 6
-        back = frame[side] << 1 | frame[side + 1] >> 7 if mpeg1 else frame[side]
-        if back <= held:
-            return _Muted(b"".join(copies), len(copies), _ranges(fd, segment, number, stop, offset))
-        held = _held(segment, frame, 0, len(frame), held)
-        # All that is there is asked for, or ffmpeg would forget it.
-        asked = ((there << 7).to_bytes(2, "big") if mpeg1 else bytes((there,))).ljust(header.side_info_length, b"\0")
         body = frame[side + header.side_info_length :]
-        copies.append(frame[:4] + (_frame_crc(frame[2:4] + asked) if side == 6 else b"") + asked + body)
-        there = min(header.max_main_data_begin, there + len(body))
+        if number >= begin:
+            back = frame[side] << 1 | frame[side + 1] >> 7 if mpeg1 else frame[side]
+            lacks = back > held and (lacks or back > before)
+            held = _held(segment, frame, 0, len(frame), held)
+            if lacks:
+                # All that is there is asked for, or ffmpeg would forget it.
+                asked = (there << 7).to_bytes(2, "big") if mpeg1 else bytes((there,))
+                asked = asked.ljust(header.side_info_length, b"\0")
+                frame = frame[:4] + (_frame_crc(frame[2:4] + asked) if side == 6 else b"") + asked + body
+                muted = number + 1 - begin
+            copies.append(frame)
+            there = min(most, there + len(body))
+        before += len(body)
         number += 1
-    return _Muted(b"".join(copies), len(copies), ())
+    begin += muted
+    if begin == stop:
+        return _Muted(b"".join(copies[:muted]), muted, ())
+    run = segment.runs[bisect_right(segment.starts, begin) - 1]
+    ranges = _ranges(fd, segment, begin, stop, _offset(fd, segment, run, begin))
+    return _Muted(b"".join(copies[:muted]), muted, ranges)
 
 
 def _frame_crc(data: bytes) -> bytes:
@@ -316,9 +365,10 @@ def _follow(fd: int, segment: Segment, run: Run, first: int, last: int) -> tuple
     base = run.anchors[anchor]
     bound = run.anchors[following] if following < len(run.anchors) else run.end
     window = os.pread(fd, bound + 4 - base, base)
-    place = 0
+    place = 2  # of the third byte of a header, which tells the frame's length
     for _ in range(anchor * ANCHOR_FRAMES, first):
-        place += lengths[window[place + 2]]
+        place += lengths[window[place]]
+    place -= 2
     places = [place]
     for _ in range(first, last):
         place += lengths[window[place + 2]]
@@ -328,12 +378,21 @@ def _follow(fd: int, segment: Segment, run: Run, first: int, last: int) -> tuple
 
 def _offset(fd: int, segment: Segment, run: Run, frame: int) -> int:
     """File offset of a frame of a run, or behind its last one."""
-    if frame == run.first + run.frames:
+    frame -= run.first
+    if frame == run.frames:
         return run.end
-    if (frame - run.first) % ANCHOR_FRAMES == 0:
-        return run.anchors[(frame - run.first) // ANCHOR_FRAMES]
-    base, _, places = _follow(fd, segment, run, frame, frame)
-    return base + places[0]
+    anchor, behind = divmod(frame, ANCHOR_FRAMES)
+    base: int = run.anchors[anchor]
+    if not behind:
+        return base
+    # As `_follow`, without what only it needs: this is half of the frames that a cut steps over.
+    bound = run.anchors[anchor + 1] if anchor + 1 < len(run.anchors) else run.end
+    window = os.pread(fd, bound - base, base)
+    lengths = segment.lengths
+    place = 2
+    for _ in range(behind):
+        place += lengths[window[place]]
+    return base + place - 2
 
 
 def _main_data(segment: Segment, window: bytes, places: list[int], missing: int) -> bytes:

@@ -38,8 +38,8 @@ from slicer.mp3.walk import (
 SECOND = 1_000_000_000
 #: How many samples of how many bytes, spread over a file, say that a larger one is the same file, grown.
 _SAMPLES, _SAMPLE = 256, 128
-#: Bytes below which a hole holds no two frames.
-_SMALLEST_HOLE = 48
+#: Bytes below which a hole holds no frame.
+_SMALLEST_HOLE = 24
 
 
 class Anchors(Protocol):
@@ -96,7 +96,7 @@ class Damage(NamedTuple):
     """What there is beside frames that are cut, tags and gaps."""
 
     leading_bytes: int  #: before the first frame, tags not counted
-    dropped_frames: int  #: frames of Layer III between or around the others, too few in a row to be followed
+    dropped_frames: int  #: frames of Layer III between or around the others, alone or too few in a row to be followed
     other_layer_bytes: int  #: bytes there of MPEG audio of Layer I or II
 
 
@@ -225,11 +225,12 @@ def _damage(
         return Damage(before, 0, 0)
     runs = [run for segment in segments for run in segment.runs]
     holes = [*leading, *((a.end, b.anchors[0]) for a, b in pairwise(runs)), (runs[-1].end, end)]
-    seen = survey.survey(fd, [(low, high) for low, high in holes if high - low >= _SMALLEST_HOLE])
+    kinds = {segment.header.kind for segment in segments}
+    seen = survey.survey(fd, [(low, high) for low, high in holes if high - low >= _SMALLEST_HOLE], kinds)
     frames = sum(run.frames for run in runs)
     if seen.changes > MAX_SEGMENTS or (seen.changes > 1 and seen.dropped_frames > frames):
         raise diagnose.changing()
-    return Damage(before, seen.dropped_frames, seen.other_layer_bytes)
+    return Damage(before, seen.dropped_frames + seen.single_frames, seen.other_layer_bytes)
 
 
 def has_grown(fd: int, index: Index) -> bool:

@@ -75,7 +75,7 @@ def find_frame(
 ) -> tuple[int, FrameHeader] | None:
     """The first frame at or after `start`, looking at no more than `bound` bytes; None if there is none.
 
-    It is one if it begins a row of `confirm` frames of one kind, or of fewer up to the end.
+    It is one if it begins a row of `confirm` frames of one kind, or of fewer up to the end, the last of which may be cut short.
 
     `false_syncs` is a list of one number, how many false places may still be met; UnsupportedMp3Error when it is used up.
     """
@@ -108,8 +108,8 @@ def _is_confirmed(fd: int, position: int, header: FrameHeader, end: int, confirm
             return False
         place += following.length
         if position + place > end:
-            # The last frame is cut short: two whole ones before it are enough, or one where few are.
-            return count >= min(2, confirm - 1)
+            # The last frame is cut short: a whole one before it is enough, as it is for decoders.
+            return count > 0
     return True
 
 
