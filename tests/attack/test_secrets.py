@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from slicer.render import child
+from slicer.render.audio import ffmpeg
 from slicer.signing import redacted
 from slicer.web.memory import make_place
 from support.edge import ROOT, Edge, Tap, site
@@ -108,7 +108,7 @@ def test_what_is_said_of_too_little_memory_has_none(caplog: pytest.LogCaptureFix
 def test_ffmpeg_gets_no_variable_with_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLICER_JOBS_BROKER", f"redis://:{PASSWORD}@127.0.0.1/0")
     monkeypatch.setenv("ANY_OTHER_TOKEN", PASSWORD)
-    found = child._environment()
+    found = ffmpeg._environment()
     assert PASSWORD not in str(found)
     assert found["PATH"] == os.environ["PATH"]
 

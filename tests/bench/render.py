@@ -17,7 +17,7 @@ from report import Report
 
 from slicer.mp3 import Index, build_whole_index
 from slicer.render import FORMATS, Limits, PeaksRequest, RenderRequest, peaks, render
-from slicer.render.encode import QUALITY
+from slicer.render.audio.encode import QUALITY
 
 ROUNDS = 5
 START, LENGTH = 3000, 10

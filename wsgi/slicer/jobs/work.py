@@ -11,11 +11,11 @@ from slicer.media.source import Source, SourceTooLargeError
 from slicer.media.store import IndexStore
 from slicer.mp3 import Index, SourceChangedError
 from slicer.render import Limits, PeaksRequest, PeaksTimeoutError, RenderRequest, Results, Version, peaks, render
-from slicer.render.digest import etag_of
+from slicer.render.audio.progress import Progress
+from slicer.render.audio.scratch import prepare
 from slicer.render.limits import Deadline
-from slicer.render.progress import Progress
 from slicer.render.results import Facts
-from slicer.render.scratch import prepare
+from slicer.render.version import etag_of
 from slicer.settings import Settings
 
 #: Seconds of work on a waveform between two reports, to begin with; and reports between two times that what is done is kept.

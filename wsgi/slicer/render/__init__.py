@@ -1,5 +1,6 @@
 """Renders: spans decoded, changed and encoded; and waveforms. Works on lossless cuts only, never on a whole file in memory."""
 
+from slicer.render.audio.render import Rendered, render
 from slicer.render.errors import (
     LimitError,
     OptionError,
@@ -15,7 +16,6 @@ from slicer.render.formats import FORMATS, Format
 from slicer.render.limits import Limits
 from slicer.render.peaks import Peaks, PeaksRequest, PeaksTimeoutError, peaks
 from slicer.render.plan import Estimate, Plan, plan
-from slicer.render.rendering import Rendered, render
 from slicer.render.request import RENDER_VERSION, RenderRequest
 from slicer.render.results import Results, Stored
 from slicer.render.version import Version

@@ -14,11 +14,11 @@ from typing import Literal, Self
 
 from slicer.media.timespan import TimeSpan
 from slicer.mp3 import Index, SpanTooShortError
-from slicer.render.decode import SpanPcm
+from slicer.render.audio.decode import SpanPcm
+from slicer.render.audio.samples import WIDTH, audioop
 from slicer.render.errors import OptionError, TooLargeError, WorkTimeoutError
 from slicer.render.limits import Deadline, Limits
 from slicer.render.request import key_of, parse_span
-from slicer.render.segment import WIDTH, audioop
 from slicer.render.version import Version
 
 #: Pixels where nobody says.

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from slicer.mp3 import Index, Span, SpanTooShortError
+from slicer.render.audio.filters import frames_after, nearest
+from slicer.render.audio.pcm import BLOCK_FRAMES
+from slicer.render.audio.samples import WIDTH
 from slicer.render.errors import OptionError, TooLargeError, TooLongError
-from slicer.render.filters import frames_after, nearest
 from slicer.render.limits import Limits
-from slicer.render.pcm import BLOCK_FRAMES
 from slicer.render.request import RenderRequest, plain
-from slicer.render.segment import WIDTH
 
 #: Bytes that a render takes besides its blocks: the decoder, the encoder, buffers.
 _MEMORY_AT_REST = 8 << 20

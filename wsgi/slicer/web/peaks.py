@@ -8,7 +8,7 @@ from slicer.media.protected import Permit
 from slicer.media.shelf import Opened
 from slicer.mp3 import SECOND
 from slicer.render import PeaksRequest, PeaksTimeoutError, Version, peaks
-from slicer.render.digest import etag_of
+from slicer.render.version import etag_of
 from slicer.web.answer import Answer
 from slicer.web.elsewhere import elsewhere, is_sent
 from slicer.web.kept import Finished, InMemory, answer_of

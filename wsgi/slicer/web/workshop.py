@@ -29,7 +29,7 @@ from slicer.render import (
     UnreadableError,
     WorkTimeoutError,
 )
-from slicer.render.scratch import prepare
+from slicer.render.audio.scratch import prepare
 from slicer.settings import Settings
 from slicer.web.client import Clients
 from slicer.web.clips import take_or_problem

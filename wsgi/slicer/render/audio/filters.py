@@ -3,11 +3,11 @@
 import os
 from fractions import Fraction
 
-from slicer.render import child
+from slicer.render.audio import ffmpeg
+from slicer.render.audio.pcm import FilePcm, Pcm
+from slicer.render.audio.scratch import Scratch, place_of
 from slicer.render.errors import ToolError
 from slicer.render.limits import Deadline
-from slicer.render.pcm import FilePcm, Pcm
-from slicer.render.scratch import Scratch, place_of
 
 
 def nearest(value: Fraction) -> int:
@@ -26,10 +26,10 @@ def filtered(pcm: Pcm, chain: list[str], rate: int, frames: int, scratch: Scratc
     Raises ToolError, WorkTimeoutError, OSError where there is no place for the file.
     """
     output = scratch.file()
-    command = ["-af", ",".join([*chain, exactly(frames)]), "-f", child.SAMPLES, "-ar", str(rate), place_of(output)]
+    command = ["-af", ",".join([*chain, exactly(frames)]), "-f", ffmpeg.SAMPLES, "-ar", str(rate), place_of(output)]
     made = FilePcm(output, rate, pcm.channels, frames)
-    command = [*child.raw_input(pcm), "-filter_threads", "1", "-ac", str(pcm.channels), *command]
-    child.ffmpeg(command, pcm.blocks(), deadline=deadline, files=(output,), largest=frames * made.frame_bytes)
+    command = [*ffmpeg.raw_input(pcm), "-filter_threads", "1", "-ac", str(pcm.channels), *command]
+    ffmpeg.run(command, pcm.blocks(), deadline=deadline, files=(output,), largest=frames * made.frame_bytes)
     if os.fstat(output.fileno()).st_size != frames * made.frame_bytes:
         raise ToolError("ffmpeg made another number of samples than it was told")
     return made

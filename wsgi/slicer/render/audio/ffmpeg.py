@@ -15,9 +15,9 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
+from slicer.render.audio.pcm import Pcm
 from slicer.render.errors import TooLargeError, ToolError, ToolMissingError
 from slicer.render.limits import Deadline
-from slicer.render.pcm import Pcm
 
 #: Bytes of what ffmpeg says that are kept: the end of it.
 _KEEP = 1 << 14
@@ -34,7 +34,7 @@ def raw_input(pcm: Pcm) -> list[str]:
     return ["-f", SAMPLES, "-ar", str(pcm.rate), "-ac", str(pcm.channels), "-i", "pipe:0"]
 
 
-def ffmpeg(
+def run(
     arguments: list[str],
     blocks: Iterable[bytes],
     *,

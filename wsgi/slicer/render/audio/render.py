@@ -12,18 +12,18 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 from slicer.mp3 import Index, Span
-from slicer.render.decode import SpanPcm
-from slicer.render.effects import ChannelsPcm, FadePcm, GainPcm, JoinedPcm
-from slicer.render.encode import encode
-from slicer.render.filters import faster, nearest
-from slicer.render.level import normalized
+from slicer.render.audio.decode import SpanPcm
+from slicer.render.audio.effects import ChannelsPcm, FadePcm, GainPcm, JoinedPcm
+from slicer.render.audio.encode import encode
+from slicer.render.audio.filters import faster, nearest
+from slicer.render.audio.level import normalized
+from slicer.render.audio.pcm import Pcm
+from slicer.render.audio.progress import Progress, ToldPcm
+from slicer.render.audio.scratch import Scratch, nameless_file
+from slicer.render.audio.silence import without_silence
 from slicer.render.limits import Deadline, Limits
-from slicer.render.pcm import Pcm
 from slicer.render.plan import Plan, check_crossfade, check_fades, output_frames, plan
-from slicer.render.progress import Progress, ToldPcm
 from slicer.render.request import RenderRequest
-from slicer.render.scratch import Scratch, nameless_file
-from slicer.render.silence import without_silence
 
 #: Bytes of a result that are in memory at a time.
 PIECE = 1 << 18

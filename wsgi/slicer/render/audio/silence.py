@@ -2,10 +2,10 @@
 
 from fractions import Fraction
 
+from slicer.render.audio.pcm import PartPcm, Pcm
+from slicer.render.audio.samples import FULL_SCALE, WIDTH, audioop
 from slicer.render.errors import OptionError
-from slicer.render.pcm import PartPcm, Pcm
 from slicer.render.request import ALLOWED_VALUES, plain
-from slicer.render.segment import FULL_SCALE, WIDTH, audioop
 
 #: Windows in a second: silence is judged by the root mean square of 10 ms, all channels together.
 WINDOWS = 100

@@ -15,15 +15,16 @@ from pathlib import Path
 
 import pytest
 
-from slicer.render import Limits, RenderRequest, TooLargeError, ToolError, WorkTimeoutError, child, plan, render
+from slicer.render import Limits, RenderRequest, TooLargeError, ToolError, WorkTimeoutError, plan, render
+from slicer.render.audio import ffmpeg
+from slicer.render.audio.scratch import nameless_file, place_of
 from slicer.render.limits import Deadline
-from slicer.render.scratch import nameless_file, place_of
 from support import streams
 from support.cutting import index_of, opened
 from unit.render.sounds import LIMITS, make
 
 ENDLESS = ["-re", "-f", "lavfi", "-i", "anullsrc", "-f", "null", "-"]
-WSGI = str(Path(__file__).parents[3] / "wsgi")
+WSGI = str(Path(__file__).parents[4] / "wsgi")
 
 
 def children() -> set[int]:
@@ -65,14 +66,14 @@ def endless() -> Iterator[bytes]:
 def test_a_deadline_ends_it_at_once() -> None:
     began = time.monotonic()
     with pytest.raises(WorkTimeoutError, match=r"longer than 0\.5 s"):
-        child.ffmpeg(ENDLESS, (), deadline=Deadline(0.5))
+        ffmpeg.run(ENDLESS, (), deadline=Deadline(0.5))
     assert time.monotonic() - began < 20
 
 
 def test_a_deadline_ends_a_child_that_does_not_read() -> None:
     began = time.monotonic()
     with pytest.raises(WorkTimeoutError):
-        child.ffmpeg(ENDLESS, endless(), deadline=Deadline(0.5))
+        ffmpeg.run(ENDLESS, endless(), deadline=Deadline(0.5))
     assert time.monotonic() - began < 20
 
 
@@ -82,7 +83,7 @@ def test_an_error_among_the_blocks_ends_it() -> None:
         raise RuntimeError("a block")
 
     with pytest.raises(RuntimeError, match="a block"):
-        child.ffmpeg(ENDLESS, broken(), deadline=Deadline(60))
+        ffmpeg.run(ENDLESS, broken(), deadline=Deadline(60))
 
 
 class Aborted(BaseException):
@@ -202,24 +203,24 @@ def test_an_output_is_watched_while_it_grows() -> None:
     with nameless_file() as output:
         command = ["-f", "lavfi", "-i", "anoisesrc", "-f", "s16le", place_of(output)]
         with pytest.raises(TooLargeError):
-            child.ffmpeg(command, (), deadline=Deadline(30), files=(output,), largest=100_000)
+            ffmpeg.run(command, (), deadline=Deadline(30), files=(output,), largest=100_000)
 
 
 def test_what_ffmpeg_says_is_told_and_bounded() -> None:
     with pytest.raises(ToolError, match="nosuchcodec"):
-        child.ffmpeg(
+        ffmpeg.run(
             ["-f", "s16le", "-ar", "8000", "-i", "pipe:0", "-c:a", "nosuchcodec", "-f", "wav", "-"],
             (),
             deadline=Deadline(30),
         )
     command = ["-f", "lavfi", "-i", "anoisesrc=d=100", "-af", "ametadata=print,ebur128", "-f", "null", "-"]
-    assert 1000 < len(child.ffmpeg(command, (), deadline=Deadline(60), level="info")) <= 1 << 14
+    assert 1000 < len(ffmpeg.run(command, (), deadline=Deadline(60), level="info")) <= 1 << 14
 
 
 def test_a_child_may_stop_listening_early() -> None:
     blocks = (bytes(1 << 16) for _ in range(100))
     command = ["-f", "s16le", "-ar", "8000", "-i", "pipe:0", "-t", "1", "-f", "null", "-"]
-    assert child.ffmpeg(command, blocks, deadline=Deadline(30)) == ""
+    assert ffmpeg.run(command, blocks, deadline=Deadline(30)) == ""
 
 
 def test_without_ffmpeg_it_says_so(cbr: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 import miniaudio
 
 from slicer.mp3 import Span, cut
-from slicer.render import child
+from slicer.render.audio import ffmpeg
+from slicer.render.audio.pcm import BLOCK_FRAMES, Pcm
+from slicer.render.audio.scratch import nameless_file, place_of
 from slicer.render.errors import ToolError, ToolMissingError, UnreadableError
 from slicer.render.limits import Deadline
-from slicer.render.pcm import BLOCK_FRAMES, Pcm
-from slicer.render.scratch import nameless_file, place_of
 
 
 class SpanPcm(Pcm):
@@ -56,10 +56,10 @@ class SpanPcm(Pcm):
         with nameless_file() as source, nameless_file() as output:
             source.write(data)
             source.flush()
-            form = ["-f", child.SAMPLES, "-ar", str(self.rate), "-ac", str(self.channels)]
+            form = ["-f", ffmpeg.SAMPLES, "-ar", str(self.rate), "-ac", str(self.channels)]
             command = ["-f", "mp3", "-i", place_of(source), "-threads", "1", *form, place_of(output)]
             try:
-                child.ffmpeg(command, (), deadline=self._deadline, files=(source, output), level="fatal")
+                ffmpeg.run(command, (), deadline=self._deadline, files=(source, output), level="fatal")
             except ToolMissingError:
                 raise
             except ToolError:

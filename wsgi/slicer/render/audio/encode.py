@@ -12,15 +12,15 @@ import lameenc
 
 from slicer.mp3 import infotag
 from slicer.mp3.header import FrameHeader
-from slicer.render import child
+from slicer.render.audio import ffmpeg
+from slicer.render.audio.filters import exactly
+from slicer.render.audio.pcm import Pcm
+from slicer.render.audio.samples import WIDTH
+from slicer.render.audio.scratch import place_of
 from slicer.render.errors import TooLargeError, ToolError
-from slicer.render.filters import exactly
 from slicer.render.formats import Format
 from slicer.render.limits import Deadline
-from slicer.render.pcm import Pcm
 from slicer.render.plan import WAV_HEADER_BYTES, output_frames
-from slicer.render.scratch import place_of
-from slicer.render.segment import WIDTH
 
 #: LAME's measure of care, 0 the most and 9 the least: what LAME itself and ffmpeg take where nobody says.
 QUALITY = 5
@@ -144,14 +144,14 @@ def _tag_frame(header: FrameHeader, samples: int, front: int, length: int) -> by
 
 def _with_ffmpeg(pcm: Pcm, form: Format, bitrate: int, output: BinaryIO, largest: int, deadline: Deadline) -> None:
     rate = form.output_rate(pcm.rate)
-    command = [*child.raw_input(pcm), *_ALWAYS, *_FFMPEG[form.name]]
+    command = [*ffmpeg.raw_input(pcm), *_ALWAYS, *_FFMPEG[form.name]]
     if rate != pcm.rate:
         command += ["-af", f"aresample={rate},{exactly(output_frames(pcm.frames, pcm.rate, rate))}"]
     if bitrate:
         command += ["-b:a", f"{bitrate}k"]
     if form.name == "m4a":
         command += ["-movie_timescale", str(rate)]
-    child.ffmpeg([*command, place_of(output)], pcm.blocks(), deadline=deadline, files=(output,), largest=largest)
+    ffmpeg.run([*command, place_of(output)], pcm.blocks(), deadline=deadline, files=(output,), largest=largest)
     size = os.fstat(output.fileno()).st_size
     if size > largest:
         raise _too_large(largest)

@@ -4,15 +4,15 @@ import math
 import re
 from fractions import Fraction
 
-from slicer.render import child
-from slicer.render.effects import GainPcm
+from slicer.render.audio import ffmpeg
+from slicer.render.audio.effects import GainPcm
+from slicer.render.audio.filters import filtered
+from slicer.render.audio.pcm import Pcm
+from slicer.render.audio.samples import FULL_SCALE, WIDTH, audioop
+from slicer.render.audio.scratch import Scratch
 from slicer.render.errors import OptionError, ToolError
-from slicer.render.filters import filtered
 from slicer.render.limits import Deadline
-from slicer.render.pcm import Pcm
 from slicer.render.request import Normalize, plain
-from slicer.render.scratch import Scratch
-from slicer.render.segment import FULL_SCALE, WIDTH, audioop
 
 #: Where a limiter keeps the samples when a loudness cannot be reached without, in dB of full scale.
 CEILING = -1.0
@@ -59,8 +59,8 @@ def peak(pcm: Pcm) -> float:
 
 def loudness(pcm: Pcm, deadline: Deadline) -> float:
     """Integrated loudness by ffmpeg's ebur128, in LUFS with one decimal. Raises ToolError, WorkTimeoutError."""
-    command = [*child.raw_input(pcm), "-filter_threads", "1", "-af", "ebur128=framelog=verbose", "-f", "null", "-"]
-    said = child.ffmpeg(command, pcm.blocks(), deadline=deadline, level="info")
+    command = [*ffmpeg.raw_input(pcm), "-filter_threads", "1", "-af", "ebur128=framelog=verbose", "-f", "null", "-"]
+    said = ffmpeg.run(command, pcm.blocks(), deadline=deadline, level="info")
     found = _INTEGRATED.findall(said)
     if not found:
         raise ToolError("ffmpeg named no loudness")

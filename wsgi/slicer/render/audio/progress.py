@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from slicer.render.pcm import Pcm
+from slicer.render.audio.pcm import Pcm
 
 #: Is given the part that is done, from 0 to 1. It is called in the thread of the work, about once for each block.
 Progress = Callable[[float], None]

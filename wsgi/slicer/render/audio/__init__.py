@@ -1,0 +1,1 @@
+"""What needs pydub, miniaudio, lameenc or ffmpeg: from a decoded span to an encoded file."""
