@@ -16,7 +16,7 @@ import yaml
 
 from slicer.render.audio import ffmpeg
 from slicer.signing import redacted
-from slicer.web.memory import make_place
+from slicer.web.process import make_place
 from support.edge import ROOT, Edge, Tap, site
 from support.jobs import PASSWORD, Broker
 from support.server import Server, folder, serving, until

@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from slicer.web.answer import Answer
 from slicer.web.problems import MAX_AGE
+from slicer.web.response import Response
 from slicer.web.stale import allow_stale
 from support.edge import Answer as Answered
 from support.edge import Edge, Tap, edge_of, site
@@ -131,7 +131,7 @@ def test_what_a_slicer_says_to_the_edge_alone_reaches_no_client(
     ],
 )
 def test_only_what_is_good_and_public_may_be_sent_late(status: int, caching: str, said: str) -> None:
-    answer = Answer(status, [("Cache-Control", caching)], ())
+    answer = Response(status, [("Cache-Control", caching)], ())
     allow_stale({}, answer)
     assert answer.headers == [("Cache-Control", caching)]
     allow_stale({"HTTP_X_SLICER_CACHE": "stale"}, answer)

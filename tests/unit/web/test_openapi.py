@@ -14,7 +14,7 @@ import slicer.web
 from slicer.render import formats, request
 from slicer.settings import Settings
 from slicer.signing import NAMES
-from slicer.web import app, documents, page
+from slicer.web import app, documents, studio_files
 from slicer.web.cors import Cors
 from slicer.web.problems import MAX_AGE, cache_control
 
@@ -219,9 +219,9 @@ def test_the_page_has_how_long_every_answer_may_be_kept():
     ages["/openapi.json"] = documents._OPENAPI_MAX_AGE
     for of, seconds in ages.items():
         assert rows[f"`{of}`"] == cache_control(seconds)
-    assert rows["`/`"] == page.PAGE_CACHING
+    assert rows["`/`"] == studio_files.PAGE_CACHING
     (files,) = [value for of, value in rows.items() if of.startswith("`/studio`")]
-    assert files == page.FILE_CACHING
+    assert files == studio_files.FILE_CACHING
     (clips,) = [value for of, value in rows.items() if of.startswith("clips")]
     assert clips == cache_control(settings.clip_max_age)
 

@@ -16,21 +16,21 @@ from slicer.media.library import Library
 from slicer.media.shelf import Shelf
 from slicer.media.store import IndexStore
 from slicer.settings import Settings
-from slicer.web.answer import Answer
+from slicer.web.access import Asked, Gate, finish
 from slicer.web.clips import Clips
 from slicer.web.cors import Cors
 from slicer.web.documents import Documents
-from slicer.web.extra import Extra, process_group, process_threads
-from slicer.web.gate import Asked, Gate, finish
+from slicer.web.extras import Extra, process_group, process_threads
 from slicer.web.hosts import Hosts
 from slicer.web.ledger import Ledger, Record, Watched
-from slicer.web.memory import make_place
 from slicer.web.metrics import Metrics
 from slicer.web.options import parse_options
-from slicer.web.page import Page
 from slicer.web.prefer import preferred
 from slicer.web.problems import Problem, busy, not_found, overstayed
+from slicer.web.process import make_place
+from slicer.web.response import Response
 from slicer.web.stale import allow_stale
+from slicer.web.studio_files import Page
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -119,27 +119,27 @@ class Slicer:
         routes = self.url_map.bind("")
         self._match = lru_cache(maxsize=256)(lambda path, method: routes.match(path, method)[0])
 
-    def on_page(self, environ: "WSGIEnvironment") -> Answer:
+    def on_page(self, environ: "WSGIEnvironment") -> Response:
         """The studio."""
         return self._page.index(environ)
 
-    def on_studio(self, environ: "WSGIEnvironment") -> Answer:
+    def on_studio(self, environ: "WSGIEnvironment") -> Response:
         """A file of the studio."""
         return self._page.file(environ, _path_behind(environ, "/studio/"))
 
-    def on_clips(self, environ: "WSGIEnvironment") -> Answer:
+    def on_clips(self, environ: "WSGIEnvironment") -> Response:
         """The lossless cut of a span."""
         path = _path_behind(environ, "/clips/")
         asked = self._gate.ask(("/clips/", path), environ.get("QUERY_STRING", ""), _CLIP_OPTIONS, environ=environ)
         return self._clips.answer(environ, path, dict(asked.pairs), asked.permit)
 
-    def on_renders(self, environ: "WSGIEnvironment") -> Answer:
+    def on_renders(self, environ: "WSGIEnvironment") -> Response:
         """A span decoded, changed and encoded."""
         path = _path_behind(environ, "/renders/")
         asked = self._ask_render(path, environ.get("QUERY_STRING", ""), environ)
         return self._as_job(environ, "render", path, asked) or self._extra.renders.answer(environ, path, *asked)
 
-    def on_peaks(self, environ: "WSGIEnvironment") -> Answer:
+    def on_peaks(self, environ: "WSGIEnvironment") -> Response:
         """A waveform."""
         path = _path_behind(environ, "/peaks/")
         asked = self._ask_peaks(path, environ.get("QUERY_STRING", ""), environ)
@@ -153,7 +153,7 @@ class Slicer:
         """The options of a waveform at a path that is allowed. Raises Problem."""
         return self._gate.ask(("/peaks/", path), query, _PEAKS_OPTIONS, environ=environ)
 
-    def _as_job(self, environ: "WSGIEnvironment", kind: "Kind", path: bytes, asked: Asked) -> Answer | None:
+    def _as_job(self, environ: "WSGIEnvironment", kind: "Kind", path: bytes, asked: Asked) -> Response | None:
         """The answer to a client that prefers not to wait here, where there are jobs; else None."""
         wanted = preferred(environ)
         if not wanted or environ["REQUEST_METHOD"] != "GET":
@@ -161,11 +161,11 @@ class Slicer:
         jobs = self._extra.jobs
         return None if jobs is None else jobs.instead(environ, kind, path, asked, wanted)
 
-    def on_jobs(self, environ: "WSGIEnvironment") -> Answer:
+    def on_jobs(self, environ: "WSGIEnvironment") -> Response:
         """Asks for work that takes long."""
         return self._jobs().post(environ)
 
-    def on_job(self, environ: "WSGIEnvironment") -> Answer:
+    def on_job(self, environ: "WSGIEnvironment") -> Response:
         """A job as it is, or its end."""
         jobs, name = self._jobs(), _job_of(environ)
         if environ["REQUEST_METHOD"] == "DELETE":
@@ -173,11 +173,11 @@ class Slicer:
             return jobs.cancel(environ, name, options.get("token", ""))
         return jobs.state(environ, name)
 
-    def on_job_wait(self, environ: "WSGIEnvironment") -> Answer:
+    def on_job_wait(self, environ: "WSGIEnvironment") -> Response:
         """A job once it has ended."""
         return self._jobs().wait(environ, _job_of(environ))
 
-    def on_job_events(self, environ: "WSGIEnvironment") -> Answer:
+    def on_job_events(self, environ: "WSGIEnvironment") -> Response:
         """A job's states, one after another."""
         return self._jobs().events(environ, _job_of(environ))
 
@@ -191,35 +191,35 @@ class Slicer:
             )
         return jobs
 
-    def on_info(self, environ: "WSGIEnvironment") -> Answer:
+    def on_info(self, environ: "WSGIEnvironment") -> Response:
         """What is known of a source."""
         path = _path_behind(environ, "/info/")
         asked = self._gate.ask(("/info/", path), environ.get("QUERY_STRING", ""), _NO_OPTIONS, environ=environ)
         return self._documents.info(environ, path, asked.permit)
 
-    def on_library(self, environ: "WSGIEnvironment") -> Answer:
+    def on_library(self, environ: "WSGIEnvironment") -> Response:
         """What can be cut, paged."""
         if not self._lists:
             raise Problem(403, "not-listed", "this server gives nobody a list of what it has")
         return self._documents.library(environ, parse_options(environ.get("QUERY_STRING", ""), _LIBRARY_OPTIONS))
 
-    def on_healthz(self, environ: "WSGIEnvironment") -> Answer:
+    def on_healthz(self, environ: "WSGIEnvironment") -> Response:
         """Alive."""
         return self._documents.healthz(environ)
 
-    def on_readyz(self, environ: "WSGIEnvironment") -> Answer:
+    def on_readyz(self, environ: "WSGIEnvironment") -> Response:
         """Able to serve."""
         return self._documents.readyz(environ)
 
-    def on_metrics(self, environ: "WSGIEnvironment") -> Answer:
+    def on_metrics(self, environ: "WSGIEnvironment") -> Response:
         """The numbers of the server."""
         return self._metrics.answer(environ)
 
-    def on_openapi(self, environ: "WSGIEnvironment") -> Answer:
+    def on_openapi(self, environ: "WSGIEnvironment") -> Response:
         """The API's description."""
         return self._documents.openapi(environ)
 
-    def dispatch(self, environ: "WSGIEnvironment", record: Record) -> Answer:
+    def dispatch(self, environ: "WSGIEnvironment", record: Record) -> Response:
         """The answer to a request, whatever happens."""
         problem: Problem | None = None
         try:
@@ -236,9 +236,9 @@ class Slicer:
                     f"{method[:20]} is not possible here, only {' and '.join(methods[:-1])}",
                     headers=(("Allow", allow),),
                 )
-            answer: Answer
+            answer: Response
             if method == "OPTIONS":
-                answer = Answer(
+                answer = Response(
                     204, [("Allow", allow), ("Cache-Control", "no-store"), *self._cors.preflight(allow)], ()
                 )
             else:

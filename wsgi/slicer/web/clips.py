@@ -31,13 +31,13 @@ from slicer.mp3 import (
     cut,
 )
 from slicer.settings import Settings
-from slicer.web.answer import Answer
+from slicer.web.access import unsigned
 from slicer.web.disposition import attachment
-from slicer.web.elsewhere import elsewhere, is_sent
-from slicer.web.gate import unsigned
-from slicer.web.memory import make_place
 from slicer.web.outcome import outcome_of
 from slicer.web.problems import Problem, busy, cache_control, not_found
+from slicer.web.process import make_place
+from slicer.web.proxy import elsewhere, is_sent
+from slicer.web.response import Response
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -62,7 +62,7 @@ class Clips:
         self._max_age = settings.clip_max_age
         self._cache_control = cache_control(settings.clip_max_age)
 
-    def answer(self, environ: "WSGIEnvironment", path: bytes, options: dict[str, str], permit: Permit) -> Answer:
+    def answer(self, environ: "WSGIEnvironment", path: bytes, options: dict[str, str], permit: Permit) -> Response:
         """The clip that `options` ask of the source at `path`. Raises Problem."""
         asked = parse_span(options)
         if is_sent(environ, _query(asked)):
@@ -75,7 +75,7 @@ class Clips:
 
     def _current(
         self, environ: "WSGIEnvironment", path: bytes, options: dict[str, str], asked: TimeSpan, permit: Permit
-    ) -> Answer:
+    ) -> Response:
         """The answer from the file that is there now. Raises Problem."""
         for _ in range(_TRIES):
             opened = take_or_problem(self._shelf, path, permit)
@@ -93,7 +93,7 @@ class Clips:
 
     def _cut(
         self, environ: "WSGIEnvironment", path: bytes, options: dict[str, str], asked: TimeSpan, opened: Opened
-    ) -> Answer:
+    ) -> Response:
         """The answer from an open source. Raises Problem, and SourceChangedError if the source is not the current one."""
         identity = opened.source.identity
         span = self._locate(opened.index, asked, options.get("t", ""))
@@ -111,7 +111,7 @@ class Clips:
         ]
         if outcome.status == 304:
             opened.check_current()
-            return Answer(304, headers, ())
+            return Response(304, headers, ())
         headers.append(("Content-Length", str(outcome.stop - outcome.start)))
         rate = span.segment.header.sample_rate
         headers.append(
@@ -122,7 +122,7 @@ class Clips:
         disposition = _disposition(path, options, asked)
         if disposition is not None:
             headers.append(("Content-Disposition", disposition))
-        return Answer(outcome.status, headers, self._body(environ, opened, clip, outcome.start, outcome.stop, path))
+        return Response(outcome.status, headers, self._body(environ, opened, clip, outcome.start, outcome.stop, path))
 
     def _body(
         self, environ: "WSGIEnvironment", opened: Opened, clip: Clip, start: int, stop: int, path: bytes

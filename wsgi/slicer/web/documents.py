@@ -18,10 +18,10 @@ from slicer.media.protected import Permit
 from slicer.media.shelf import Opened, Shelf
 from slicer.media.store import IndexStore
 from slicer.mp3 import SECOND, SourceChangedError
-from slicer.web.answer import Answer
 from slicer.web.clips import problems_of_media, take_or_problem
 from slicer.web.conditional import evaluate
 from slicer.web.problems import Problem, busy, cache_control
+from slicer.web.response import Response
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -54,7 +54,7 @@ class Documents:
         self._aside = aside
         self._openapi = _openapi()
 
-    def info(self, environ: "WSGIEnvironment", path: bytes, permit: Permit) -> Answer:
+    def info(self, environ: "WSGIEnvironment", path: bytes, permit: Permit) -> Response:
         """What is known of the source at `path`. Raises Problem."""
         with problems_of_media():
             opened = self._aside.run(path, lambda: self._current(path, permit))
@@ -71,7 +71,7 @@ class Documents:
             opened = take_or_problem(self._shelf, path, permit)
         return opened
 
-    def library(self, environ: "WSGIEnvironment", options: dict[str, str]) -> Answer:
+    def library(self, environ: "WSGIEnvironment", options: dict[str, str]) -> Response:
         """A page of sources in byte order of their paths. Raises Problem."""
         prefix, after = (options.get(name, "") for name in ("prefix", "after"))
         for name, text in (("prefix", prefix), ("after", after)):
@@ -98,11 +98,11 @@ class Documents:
             )
         return _json(environ, {"sources": sources, "next": following}, _LIBRARY_MAX_AGE)
 
-    def healthz(self, environ: "WSGIEnvironment") -> Answer:
+    def healthz(self, environ: "WSGIEnvironment") -> Response:
         """Alive: a thread of this process answers."""
         return _json(environ, {"status": "alive", "version": slicer.__version__}, 0)
 
-    def readyz(self, environ: "WSGIEnvironment") -> Answer:
+    def readyz(self, environ: "WSGIEnvironment") -> Response:
         """Able to serve: the media folder can be read and indexes can be kept. 503 with what is missing otherwise."""
         try:
             media = self._aside.run(b"", self._library.is_readable)
@@ -115,12 +115,12 @@ class Documents:
             raise problem
         return _json(environ, {"status": "ready", "checks": checks}, 0)
 
-    def openapi(self, environ: "WSGIEnvironment") -> Answer:
+    def openapi(self, environ: "WSGIEnvironment") -> Response:
         """The OpenAPI 3.1 description of this server."""
         return _json(environ, self._openapi, _OPENAPI_MAX_AGE)
 
 
-def _json(environ: "WSGIEnvironment", document: dict[str, Any], max_age: int, modified: int | None = None) -> Answer:
+def _json(environ: "WSGIEnvironment", document: dict[str, Any], max_age: int, modified: int | None = None) -> Response:
     """An answer of JSON with an ETag of its own bytes."""
     data = json.dumps(document, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
     etag = f'"{hashlib.blake2b(data, digest_size=12).hexdigest()}"'
@@ -131,12 +131,12 @@ def _json(environ: "WSGIEnvironment", document: dict[str, Any], max_age: int, mo
     plain = {name: value for name, value in environ.items() if name != "HTTP_RANGE"}
     outcome = evaluate(plain, etag=etag, modified=modified or 0, length=len(data))
     if outcome.status == 304:
-        return Answer(304, headers, ())
+        return Response(304, headers, ())
     if outcome.status == 412:
         raise Problem(
             412, "precondition-failed", "the document is not the one that If-Match or If-Unmodified-Since names"
         )
-    return Answer(200, [*headers, ("Content-Length", str(len(data)))], [data])
+    return Response(200, [*headers, ("Content-Length", str(len(data)))], [data])
 
 
 def _limit(text: str) -> int:

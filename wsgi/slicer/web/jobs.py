@@ -12,13 +12,13 @@ from slicer.jobs import FINAL, Job, JobsBusyError, JobsDownError, JobsShareError
 from slicer.jobs.desk import Desk
 from slicer.jobs.store import Figures
 from slicer.settings import Settings
-from slicer.web.answer import Answer
+from slicer.web.access import Asked
 from slicer.web.client import Clients
-from slicer.web.gate import Asked
 from slicer.web.ledger import Ledger
 from slicer.web.orders import Kind, Orders
 from slicer.web.prefer import Preferred
 from slicer.web.problems import Problem, busy
+from slicer.web.response import Response
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -42,7 +42,7 @@ class Jobs:
         self._clients = Clients(settings)
         self._from = float(settings.job_from_seconds)
 
-    def post(self, environ: "WSGIEnvironment") -> Answer:
+    def post(self, environ: "WSGIEnvironment") -> Response:
         """Ask for what the body names: 202 with the job, or 303 where it is there already. Raises Problem."""
         document = _body(environ)
         if not isinstance(document, dict) or set(document) != {"request"}:
@@ -56,7 +56,7 @@ class Jobs:
 
     def instead(
         self, environ: "WSGIEnvironment", kind: Kind, path: bytes, asked: Asked, preferred: Preferred
-    ) -> Answer | None:
+    ) -> Response | None:
         """The answer to a render or waveform whose client prefers not to wait here; None where it is to be made, or sent, at once.
 
         Raises Problem.
@@ -80,14 +80,14 @@ class Jobs:
             return _answer(job, 303, [("Location", f"/jobs/{job.id}/wait"), preferred.applied])
         return _accepted(job, token, preferred._replace(wait=None) if preferred.respond_async else None)
 
-    def state(self, environ: "WSGIEnvironment", name: str) -> Answer:
+    def state(self, environ: "WSGIEnvironment", name: str) -> Response:
         """A job as it is now; 303 to the result where that is there. Raises Problem."""
         job = self._found(name)
         if job.state is State.DONE:
             return _see_other(job)
         return _answer(job, 200)
 
-    def cancel(self, environ: "WSGIEnvironment", name: str, token: str) -> Answer:
+    def cancel(self, environ: "WSGIEnvironment", name: str, token: str) -> Response:
         """Have nobody work on a job any more for the client that has the token; it goes on for others. Raises Problem."""
         with _problems():
             # An empty one is the operator's.
@@ -99,12 +99,12 @@ class Jobs:
             raise Problem(409, "job-ended", f"the job has ended already: it is {job.state}", {"state": job.state.value})
         return _answer(job, 200)
 
-    def wait(self, environ: "WSGIEnvironment", name: str) -> Answer:
+    def wait(self, environ: "WSGIEnvironment", name: str) -> Response:
         """A job once it has ended, where a proxy can hold the client; else as it is now. Raises Problem."""
         job = self._found(name)
         return _held(environ, job, "wait") or _answer(job, 200)
 
-    def events(self, environ: "WSGIEnvironment", name: str) -> Answer:
+    def events(self, environ: "WSGIEnvironment", name: str) -> Response:
         """A job's states as server-sent events: those to come, where a proxy can hold the client, else the one now. Raises Problem."""
         job = self._found(name)
         held = _held(environ, job, "events")
@@ -117,7 +117,7 @@ class Jobs:
             ("Content-Length", str(len(data))),
             ("Cache-Control", "no-store"),
         ]
-        return Answer(200, headers, [data])
+        return Response(200, headers, [data])
 
     def _ask(self, environ: "WSGIEnvironment", order: Order, token: str) -> Job:
         asks = partial(
@@ -152,7 +152,7 @@ class Jobs:
         return job
 
 
-def _accepted(job: Job, token: str, preferred: Preferred | None = None) -> Answer:
+def _accepted(job: Job, token: str, preferred: Preferred | None = None) -> Response:
     """202, with what this client alone may cancel the job by."""
     headers = [("Location", f"/jobs/{job.id}")]
     if preferred is not None:
@@ -160,13 +160,13 @@ def _accepted(job: Job, token: str, preferred: Preferred | None = None) -> Answe
     return _answer(job, 202, headers, {"cancel": f"/jobs/{job.id}?token={token}"})
 
 
-def _see_other(job: Job) -> Answer:
+def _see_other(job: Job) -> Response:
     return _answer(job, 303, [("Location", job.order.url)])
 
 
 def _answer(
     job: Job, status: int, headers: list[tuple[str, str]] | None = None, more: dict[str, str] | None = None
-) -> Answer:
+) -> Response:
     data = job.encoded(more)
     found = [
         ("Content-Type", "application/json"),
@@ -176,10 +176,10 @@ def _answer(
     ]
     if job.state not in FINAL:
         found.append(("Retry-After", str(_RETRY_SECONDS)))
-    return Answer(status, found, [data])
+    return Response(status, found, [data])
 
 
-def _held(environ: "WSGIEnvironment", job: Job, way: str) -> Answer | None:
+def _held(environ: "WSGIEnvironment", job: Job, way: str) -> Response | None:
     """Where the proxy is to hold the client; None where it cannot, or there is nothing to wait for."""
     if job.state in FINAL or not environ.get(_HOLD_FIELD) or environ["REQUEST_METHOD"] != "GET":
         return None
@@ -188,7 +188,7 @@ def _held(environ: "WSGIEnvironment", job: Job, way: str) -> Answer | None:
         ("Cache-Control", "no-store"),
         ("X-Accel-Redirect", f"/.held/{way}/{job.channel}"),
     ]
-    return Answer(200, headers, ())
+    return Response(200, headers, ())
 
 
 def _unknown() -> Problem:

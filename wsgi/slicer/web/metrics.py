@@ -21,10 +21,10 @@ from slicer.counts.metrics import (
 )
 from slicer.counts.text import CONTENT_TYPE, text_of
 from slicer.settings import Settings
-from slicer.web.answer import Answer
-from slicer.web.extra import Extra
+from slicer.web.extras import Extra
 from slicer.web.hosts import Hosts
 from slicer.web.problems import busy, not_found
+from slicer.web.response import Response
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -43,7 +43,7 @@ class Metrics:
         self._extra = extra
         self._hosts = Hosts(settings)
 
-    def answer(self, environ: "WSGIEnvironment") -> Answer:
+    def answer(self, environ: "WSGIEnvironment") -> Response:
         """All numbers. Raises Problem: 404 for whom they are not meant, 503 where they cannot be added up now."""
         if not self._may_read(environ.get("REMOTE_ADDR", "")) or not self._hosts.is_own(environ):
             raise not_found()
@@ -62,7 +62,7 @@ class Metrics:
             ("Content-Length", str(len(data))),
             ("Cache-Control", "no-store"),
         ]
-        return Answer(200, headers, [data])
+        return Response(200, headers, [data])
 
     def _may_read(self, address: str) -> bool:
         try:

@@ -11,9 +11,9 @@ from slicer.jobs.work import job_limits
 from slicer.media.protected import Permit
 from slicer.render import PeaksRequest, RenderRequest
 from slicer.settings import Settings
-from slicer.web.gate import Asked
-from slicer.web.peaks import OTHER_NAMES
+from slicer.web.access import Asked
 from slicer.web.problems import Problem
+from slicer.web.waveforms import OTHER_NAMES
 from slicer.web.workshop import Workshop, problems_of_work, split_suffix
 
 Kind = Literal["render", "peaks"]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
-from slicer.web.answer import Answer
+from slicer.web.response import Response
 
 #: Seconds an error may be reused by a cache, by status; 0 is no-store. Statuses not named are no-store too, 401, 403, 410 and 429 among
 #: them: these depend on the client or on the moment, and a cache would give them to others.
@@ -23,7 +23,7 @@ class Problem(Exception):  # noqa: N818  (the RFC's own name)
     members: dict[str, Any] = field(default_factory=dict)
     headers: tuple[tuple[str, str], ...] = ()
 
-    def answer(self) -> Answer:
+    def answer(self) -> Response:
         """The answer to send: JSON, its length, and how long it may be kept."""
         phrase = HTTPStatus(self.status).phrase
         body = {
@@ -34,7 +34,7 @@ class Problem(Exception):  # noqa: N818  (the RFC's own name)
             **self.members,
         }
         data = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
-        return Answer(
+        return Response(
             self.status,
             [
                 ("Content-Type", "application/problem+json"),

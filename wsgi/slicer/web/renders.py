@@ -9,11 +9,11 @@ from slicer.media.shelf import Opened
 from slicer.mp3 import SECOND
 from slicer.render import RenderRequest, Version, render
 from slicer.render.version import etag_of
-from slicer.web.answer import Answer
 from slicer.web.disposition import attachment
-from slicer.web.elsewhere import elsewhere, is_sent
-from slicer.web.kept import Finished, answer_of
 from slicer.web.problems import cache_control
+from slicer.web.proxy import elsewhere, is_sent
+from slicer.web.respond import Finished, answer_of
+from slicer.web.response import Response
 from slicer.web.workshop import Workshop, problems_of_work, split_suffix
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class Renders:
     def __init__(self, workshop: Workshop) -> None:
         self._workshop = workshop
 
-    def answer(self, environ: "WSGIEnvironment", path: bytes, pairs: list[tuple[str, str]], permit: Permit) -> Answer:
+    def answer(self, environ: "WSGIEnvironment", path: bytes, pairs: list[tuple[str, str]], permit: Permit) -> Response:
         """The render that the options in `pairs` ask for, of the source that `path` names with a format's name. Raises Problem."""
         began = time.monotonic()
         stem, form = split_suffix(path)

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from slicer.web.answer import Answer
+from slicer.web.response import Response
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -13,7 +13,7 @@ _FIELD, _WORD = "HTTP_X_SLICER_CACHE", "stale"
 _DIRECTIVE = ", stale-while-revalidate=31536000"
 
 
-def allow_stale(environ: "WSGIEnvironment", answer: Answer) -> None:
+def allow_stale(environ: "WSGIEnvironment", answer: Response) -> None:
     """Say of an answer that any client may have that it is better old than late, to a proxy that asks; never of an error."""
     if environ.get(_FIELD) != _WORD or answer.status >= 400:
         return

@@ -33,9 +33,9 @@ from slicer.render.audio.scratch import prepare
 from slicer.settings import Settings
 from slicer.web.client import Clients
 from slicer.web.clips import take_or_problem
-from slicer.web.presence import has_gone
+from slicer.web.connection import has_gone
 from slicer.web.problems import Problem, busy, overstayed
-from slicer.web.share import Shares
+from slicer.web.quota import Shares
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment

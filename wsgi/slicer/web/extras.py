@@ -13,8 +13,8 @@ from slicer.web.problems import Problem
 if TYPE_CHECKING:
     from slicer.web.jobs import Jobs
     from slicer.web.orders import Parsers
-    from slicer.web.peaks import Waveforms
     from slicer.web.renders import Renders
+    from slicer.web.waveforms import Waveforms
     from slicer.web.workshop import Workshop
 
 _LOG = logging.getLogger("slicer")
@@ -83,8 +83,8 @@ class Extra:
     def _load(self) -> _Loaded:
         with self._lock:
             if self._loaded is None:
-                from slicer.web.peaks import Waveforms
                 from slicer.web.renders import Renders
+                from slicer.web.waveforms import Waveforms
                 from slicer.web.workshop import Workshop
 
                 workshop = Workshop(self._settings, self._shelf, self._ledger.note, process_count())

@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from slicer.web.answer import Answer
-from slicer.web.gate import is_behind_check, is_signed, place
+from slicer.web.access import is_behind_check, is_signed, place
+from slicer.web.response import Response
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -28,7 +28,7 @@ def is_sent(environ: "WSGIEnvironment", query: str) -> bool:
 
 def elsewhere(
     environ: "WSGIEnvironment", path: bytes, query: str, max_age: int, disposition: str | None = None
-) -> Answer:
+) -> Response:
     """The answer that names the one URL, by its path and its query. It may be reused for `max_age` seconds.
 
     What is said here about a field goes for what the proxy then sends, so nothing is said of its type and reuse.
@@ -45,4 +45,4 @@ def elsewhere(
     ]
     if disposition is not None:
         headers.append(("Content-Disposition", disposition))
-    return Answer(200, headers, ())
+    return Response(200, headers, ())

@@ -5,18 +5,18 @@ from pathlib import Path
 
 import pytest
 
-import slicer.web
-from slicer.web import page
+import slicer
+from slicer.web import studio_files
 from slicer.web.problems import Problem
 
-STUDIO = Path(slicer.web.__file__).parent / "studio"
+STUDIO = Path(slicer.__file__).parent / "studio"
 #: Files that the page cannot do without, but for what the build fetches.
 MODULES = sorted(path.name for path in STUDIO.glob("*.js"))
 
 
 @pytest.fixture(scope="module")
 def served():
-    return page.Page()
+    return studio_files.Page()
 
 
 def environ(**more):
@@ -104,18 +104,18 @@ def test_another_file_makes_another_sum(served, tmp_path, monkeypatch):
     (web / "studio").mkdir(parents=True)
     for path in STUDIO.glob("*.*"):
         (web / "studio" / path.name).write_bytes(path.read_bytes())
-    monkeypatch.setattr(page.resources, "files", lambda _: web)
-    one = page.Page()
+    monkeypatch.setattr(studio_files.resources, "files", lambda _: web)
+    one = studio_files.Page()
     (web / "studio" / "times.js").write_bytes(b"/** */")
-    other = page.Page()
+    other = studio_files.Page()
     assert len({served.sum, one.sum, other.sum}) == 3
     # Without what the build fetches there is a page all the same.
     assert "/studio/" in index(one)
 
 
 def test_the_policy_lets_nothing_run_that_is_not_a_file_of_this_server():
-    rules = dict(rule.split(" ", 1) for rule in page.POLICY.split("; "))
-    assert rules.pop("style-src") == f"'self' '{page.WAVEFORM_STYLE}'"
+    rules = dict(rule.split(" ", 1) for rule in studio_files.POLICY.split("; "))
+    assert rules.pop("style-src") == f"'self' '{studio_files.WAVEFORM_STYLE}'"
     own = {name for name, value in rules.items() if value == "'self'"}
     assert own == {"script-src", "img-src", "media-src", "connect-src"}
     assert {name for name, value in rules.items() if value == "'none'"} == set(rules) - own

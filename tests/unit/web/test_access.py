@@ -8,8 +8,8 @@ import pytest
 
 from slicer.settings import Settings, SettingsError
 from slicer.signing import KeysError, add_key, read_keys, signed_url
+from slicer.web.access import Gate
 from slicer.web.app import create_app
-from slicer.web.gate import Gate
 from slicer.web.problems import Problem
 
 

@@ -17,9 +17,9 @@ from slicer.signing import (
     read_keys,
     signed_url,
 )
-from slicer.web.answer import Answer
 from slicer.web.options import parse_pairs
 from slicer.web.problems import Problem
+from slicer.web.response import Response
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -132,7 +132,7 @@ def place(environ: "WSGIEnvironment", path: bytes, query: str, url: str, max_age
     return f"{_SIGNED}/{min(max_age, passed.left)}/{expires}/{key.name}/{mac}{url}"
 
 
-def finish(environ: "WSGIEnvironment", answer: Answer) -> None:
+def finish(environ: "WSGIEnvironment", answer: Response) -> None:
     """Let no cache but the client's own keep what was signed for, and that one no longer than the signature is right."""
     if not is_signed(environ):
         return

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 _LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 
 
-class Answer:
+class Response:
     """What is sent. Every body has a Content-Length among its headers: a reply cut short must never look whole."""
 
     __slots__ = ("body", "headers", "status")

@@ -10,9 +10,9 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 from typing import TYPE_CHECKING, NamedTuple
 
-from slicer.web.answer import Answer
 from slicer.web.outcome import outcome_of
 from slicer.web.problems import not_found
+from slicer.web.response import Response
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -61,7 +61,7 @@ class Page:
     """Answers for the page and its files. One object for all threads; nothing in it changes."""
 
     def __init__(self) -> None:
-        files = dict(_read(resources.files("slicer.web").joinpath("studio")))
+        files = dict(_read(resources.files("slicer").joinpath("studio")))
         digest = hashlib.blake2b(digest_size=8)
         for name, data in sorted(files.items()):
             digest.update(b"%d %s\n%b" % (len(data), name.encode(), data))
@@ -70,11 +70,11 @@ class Page:
         self._index = _file(_INDEX, files.pop(_INDEX).replace(_SUM, self.sum.encode()))
         self._files = {f"{self.sum}/{name}": _file(name, data) for name, data in files.items()}
 
-    def index(self, environ: "WSGIEnvironment") -> Answer:
+    def index(self, environ: "WSGIEnvironment") -> Response:
         """The page. Raises Problem."""
         return _answer(environ, self._index, PAGE_CACHING, [("Content-Security-Policy", POLICY)])
 
-    def file(self, environ: "WSGIEnvironment", path: bytes) -> Answer:
+    def file(self, environ: "WSGIEnvironment", path: bytes) -> Response:
         """One of the page's files, by its path behind /studio/: only what was read at start can be named. Raises Problem."""
         found = self._files.get(path.decode("latin-1"))
         if found is None:
@@ -96,7 +96,7 @@ def _file(name: str, data: bytes) -> File:
     return File(data, _TYPES[name.rpartition(".")[2]], etag)
 
 
-def _answer(environ: "WSGIEnvironment", file: File, caching: str, headers: list[tuple[str, str]]) -> Answer:
+def _answer(environ: "WSGIEnvironment", file: File, caching: str, headers: list[tuple[str, str]]) -> Response:
     headers = [
         ("Content-Type", file.content_type),
         ("Cache-Control", caching),
@@ -107,5 +107,5 @@ def _answer(environ: "WSGIEnvironment", file: File, caching: str, headers: list[
     plain = {name: value for name, value in environ.items() if name not in _IGNORED}
     outcome = outcome_of(plain, etag=file.etag, modified=0, length=len(file.data), what="file")
     if outcome.status == 304:
-        return Answer(304, headers, ())
-    return Answer(200, [*headers, ("Content-Length", str(len(file.data)))], [file.data])
+        return Response(304, headers, ())
+    return Response(200, [*headers, ("Content-Length", str(len(file.data)))], [file.data])

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from werkzeug.http import http_date
 
-from slicer.web.answer import Answer
 from slicer.web.outcome import outcome_of
+from slicer.web.response import Response
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -61,7 +61,7 @@ def answer_of(
     modified: int,
     what: str,
     disposition: str | None = None,
-) -> Answer:
+) -> Response:
     """The answer to a GET or HEAD of a result called `what`, which is closed with it.
 
     `etag` is strong and in quotes, `modified` whole seconds since 1970; `headers` are those of any answer but a problem, without these
@@ -75,10 +75,10 @@ def answer_of(
     headers = [*headers, ("Accept-Ranges", "bytes"), ("ETag", etag), ("Last-Modified", http_date(modified))]
     if outcome.status == 304:
         finished.close()
-        return Answer(304, headers, ())
+        return Response(304, headers, ())
     headers.append(("Content-Length", str(outcome.stop - outcome.start)))
     if outcome.status == 206:
         headers.append(("Content-Range", f"bytes {outcome.start}-{outcome.stop - 1}/{finished.length}"))
     if disposition is not None:
         headers.append(("Content-Disposition", disposition))
-    return Answer(outcome.status, headers, _Body(finished, outcome.start, outcome.stop))
+    return Response(outcome.status, headers, _Body(finished, outcome.start, outcome.stop))
