@@ -9,14 +9,14 @@ from contextlib import contextmanager
 import pytest
 from redis import Redis
 
+from slicer.failures import Failure
 from slicer.jobs import JobsBusyError, JobsShareError, JobsTokenError, Order, State
 from slicer.jobs.desk import open_store
-from slicer.jobs.failure import Failure
 from slicer.jobs.lanes import LONG, SHORT
 from slicer.jobs.store import JobStore
 from slicer.settings import Settings
 from slicer.web.app import Slicer, create_app
-from slicer.web.client import Clients
+from slicer.web.request import Clients
 from support import streams
 from support.jobs import Broker, broker_of
 from support.server import folder

@@ -16,7 +16,7 @@ import yaml
 
 from slicer.render.audio import ffmpeg
 from slicer.signing import redacted
-from slicer.web.process import make_place
+from slicer.web.process import make_room
 from support.edge import ROOT, Edge, Tap, site
 from support.jobs import PASSWORD, Broker
 from support.server import Server, folder, serving, until
@@ -97,7 +97,7 @@ def test_targets_without_one_are_logged_as_they_are() -> None:
 
 
 def test_what_is_said_of_too_little_memory_has_none(caplog: pytest.LogCaptureFixture) -> None:
-    make_place({"REQUEST_URI": f"/clips/a.mp3?t=1,2&%73ignature={MAC}", "PATH_INFO": "/clips/a.mp3"})
+    make_room({"REQUEST_URI": f"/clips/a.mp3?t=1,2&%73ignature={MAC}", "PATH_INFO": "/clips/a.mp3"})
     assert "out of memory: /clips/a.mp3" in caplog.text
     assert MAC not in caplog.text
 

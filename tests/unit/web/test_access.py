@@ -8,9 +8,11 @@ import pytest
 
 from slicer.settings import Settings, SettingsError
 from slicer.signing import KeysError, add_key, read_keys, signed_url
-from slicer.web.access import Gate
+from slicer.web.access import Access
 from slicer.web.app import create_app
 from slicer.web.problems import Problem
+from slicer.web.request import Request
+from support.requests import request_of
 
 
 @pytest.fixture
@@ -25,8 +27,8 @@ def environ(tmp_path: Path) -> dict[str, str]:
     return {"SLICER_MEDIA": str(tmp_path / "media"), "SLICER_SIGNING_KEYS": keys, **made}
 
 
-def gate(environ: dict[str, str], signed: str = "/members") -> Gate:
-    return Gate(Settings.from_environ(environ | {"SLICER_SIGNED": signed}))
+def access(environ: dict[str, str], signed: str = "/members") -> Access:
+    return Access(Settings.from_environ(environ | {"SLICER_SIGNED": signed}))
 
 
 def signed(environ: dict[str, str], url: str, seconds: int = 60) -> str:
@@ -55,14 +57,14 @@ def signed(environ: dict[str, str], url: str, seconds: int = 60) -> str:
 )
 def test_folders_are_whole_names_however_they_are_spelled(environ, path, covered) -> None:
     for spelled in ("/members", "members", " /members/ , /elsewhere"):
-        assert gate(environ, spelled).protected.names(path) is covered
+        assert access(environ, spelled).protected.names(path) is covered
 
 
 def test_all_is_covered_by_the_top_and_nothing_without_keys(environ) -> None:
     for path in (b"", b"a.mp3", b"members/b.mp3"):
-        assert gate(environ, "/").protected.names(path)
-        assert Gate(Settings.from_environ(environ)).protected.names(path)
-        assert not gate(environ | {"SLICER_SIGNING_KEYS": ""}, "/").protected.names(path)
+        assert access(environ, "/").protected.names(path)
+        assert Access(Settings.from_environ(environ)).protected.names(path)
+        assert not access(environ | {"SLICER_SIGNING_KEYS": ""}, "/").protected.names(path)
 
 
 @pytest.mark.parametrize(
@@ -71,30 +73,33 @@ def test_all_is_covered_by_the_top_and_nothing_without_keys(environ) -> None:
 def test_folders_that_are_none_stop_the_start(environ, signed: str) -> None:
     os.symlink("/usr", os.path.join(environ["SLICER_MEDIA"], "out"))
     with pytest.raises(SettingsError, match="SLICER_SIGNED"):
-        gate(environ, signed)
+        access(environ, signed)
 
 
 def test_keys_that_cannot_be_used_stop_the_start(environ) -> None:
     os.chmod(environ["SLICER_SIGNING_KEYS"], 0o644)
     with pytest.raises(KeysError):
-        gate(environ)
+        access(environ)
 
 
 def test_a_job_needs_the_signature_of_what_it_makes(environ) -> None:
     """A job's body holds a URL: its path and query come here without a request."""
-    door = gate(environ)
     url = signed(environ, "/renders/members/b.opus?t=0,10")
     query = url.partition("?")[2]
-    allowed = frozenset({"t"})
-    assert door.ask(("/renders/", b"members/b.opus"), query, allowed, allowed).pairs == [("t", "0,10")]
+
+    def passed(path: str, asked: str) -> Request:
+        return application._inner(request_of(), f"/renders/{path}", asked)
+
+    application = create_app(Settings.from_environ(environ | {"SLICER_SIGNED": "/members"}))
+    assert passed("members/b.opus", query).options == [("t", "0,10")]
     for path, asked, status in (
-        (b"members/b.opus", "t=0,10", 403),
-        (b"members/b.opus", query.replace("0,10", "0,11"), 403),
-        (b"members/deep/c.opus", query, 403),
-        (b"members/b.opus", signed(environ, "/renders/members/b.opus?t=0,10", -1).partition("?")[2], 410),
+        ("members/b.opus", "t=0,10", 403),
+        ("members/b.opus", query.replace("0,10", "0,11"), 403),
+        ("members/deep/c.opus", query, 403),
+        ("members/b.opus", signed(environ, "/renders/members/b.opus?t=0,10", -1).partition("?")[2], 410),
     ):
         with pytest.raises(Problem) as error:
-            door.ask(("/renders/", path), asked, allowed, allowed)
+            passed(path, asked)
         assert error.value.status == status
 
 

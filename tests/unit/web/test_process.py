@@ -7,12 +7,12 @@ import pytest
 
 SCRIPT = """
 import os, resource, signal, sys
-from slicer.web.process import make_place
+from slicer.web.process import make_room
 
 soft, hard = int(sys.argv[1]) << 20, int(sys.argv[2]) << 20 if sys.argv[2] != "-1" else -1
 resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
 signal.signal(signal.SIGUSR1, lambda *_: print("asked to go"))
-make_place({"PATH_INFO": "/x", "mod_wsgi.process_group": sys.argv[3]})
+make_room({"PATH_INFO": "/x", "mod_wsgi.process_group": sys.argv[3]})
 print(resource.getrlimit(resource.RLIMIT_DATA)[0] - soft >> 20)
 """
 

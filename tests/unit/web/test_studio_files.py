@@ -8,6 +8,7 @@ import pytest
 import slicer
 from slicer.web import studio_files
 from slicer.web.problems import Problem
+from support.requests import request_of
 
 STUDIO = Path(slicer.__file__).parent / "studio"
 #: Files that the page cannot do without, but for what the build fetches.
@@ -16,11 +17,13 @@ MODULES = sorted(path.name for path in STUDIO.glob("*.js"))
 
 @pytest.fixture(scope="module")
 def served():
-    return studio_files.Page()
+    return studio_files.StudioFiles()
 
 
-def environ(**more):
-    return {"REQUEST_METHOD": "GET", **more}
+def file(served, path, **fields):
+    request = request_of(**fields)
+    request.path = path.encode()
+    return served.file(request)
 
 
 def body(answer):
@@ -28,7 +31,7 @@ def body(answer):
 
 
 def index(served):
-    return body(served.index(environ())).decode()
+    return body(served.page(request_of())).decode()
 
 
 def test_the_page_names_its_files_and_they_are_there(served):
@@ -36,10 +39,10 @@ def test_the_page_names_its_files_and_they_are_there(served):
     assert "@sum@" not in index(served)
     assert len(names) == len(set(names)) + 1  # the icon is shown, too
     for name in names:
-        answer = served.file(environ(), name.encode())
+        answer = file(served, name)
         headers = dict(answer.headers)
         assert answer.status == 200
-        assert headers["Cache-Control"] == "public, max-age=31536000, immutable"
+        assert answer.caching.directives() == "public, max-age=31536000, immutable"
         assert headers["Content-Length"] == str(len(body(answer)))
         assert headers["Content-Type"].startswith(
             {"js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}[name.rpartition(".")[2]]
@@ -62,7 +65,7 @@ def test_a_module_says_what_it_is_for_and_imports_from_beside_it(path):
 
 
 def test_the_licence_of_what_is_not_ours_is_beside_it(served):
-    licence = body(served.file(environ(), f"{served.sum}/vendor/wavesurfer.LICENSE.txt".encode()))
+    licence = body(file(served, f"{served.sum}/vendor/wavesurfer.LICENSE.txt"))
     assert licence.startswith(b"BSD 3-Clause License")
 
 
@@ -82,21 +85,21 @@ def test_the_licence_of_what_is_not_ours_is_beside_it(served):
 )
 def test_nothing_else_can_be_named(served, path):
     with pytest.raises(Problem) as raised:
-        served.file(environ(), path.format(sum=served.sum).encode())
+        file(served, path.format(sum=served.sum))
     assert raised.value.status == 404
 
 
 def test_the_page_is_asked_for_anew_and_told_to_be_the_same(served):
-    answer = served.index(environ())
+    answer = served.page(request_of())
     headers = dict(answer.headers)
-    assert headers["Cache-Control"] == "no-cache"
-    again = served.index(environ(HTTP_IF_NONE_MATCH=headers["ETag"]))
+    assert answer.caching.directives() == "no-cache"
+    again = served.page(request_of(HTTP_IF_NONE_MATCH=headers["ETag"]))
     assert (again.status, body(again)) == (304, b"")
     assert dict(again.headers)["Content-Security-Policy"] == headers["Content-Security-Policy"]
     # It has no date: one that a client makes up decides nothing.
-    assert served.index(environ(HTTP_IF_MODIFIED_SINCE="Fri, 01 Jan 2100 00:00:00 GMT")).status == 200
+    assert served.page(request_of(HTTP_IF_MODIFIED_SINCE="Fri, 01 Jan 2100 00:00:00 GMT")).status == 200
     with pytest.raises(Problem):
-        served.index(environ(HTTP_IF_MATCH='"other"'))
+        served.page(request_of(HTTP_IF_MATCH='"other"'))
 
 
 def test_another_file_makes_another_sum(served, tmp_path, monkeypatch):
@@ -105,9 +108,9 @@ def test_another_file_makes_another_sum(served, tmp_path, monkeypatch):
     for path in STUDIO.glob("*.*"):
         (web / "studio" / path.name).write_bytes(path.read_bytes())
     monkeypatch.setattr(studio_files.resources, "files", lambda _: web)
-    one = studio_files.Page()
+    one = studio_files.StudioFiles()
     (web / "studio" / "times.js").write_bytes(b"/** */")
-    other = studio_files.Page()
+    other = studio_files.StudioFiles()
     assert len({served.sum, one.sum, other.sum}) == 3
     # Without what the build fetches there is a page all the same.
     assert "/studio/" in index(one)

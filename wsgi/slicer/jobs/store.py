@@ -11,9 +11,9 @@ from redis import Redis, RedisError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from slicer.failures import LOST, MISTAKE, Failure
 from slicer.jobs import transitions
 from slicer.jobs.errors import JobsBusyError, JobsDownError, JobsShareError, JobsTokenError
-from slicer.jobs.failure import LOST, MISTAKE, Failure
 from slicer.jobs.job import FINAL, Job, State
 from slicer.jobs.lanes import LANES
 from slicer.jobs.order import ID, Order

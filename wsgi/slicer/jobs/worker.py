@@ -17,10 +17,10 @@ from celery.exceptions import SoftTimeLimitExceeded
 from celery.signals import setup_logging, worker_process_init
 
 from slicer.counts.log import LineLog, moment
+from slicer.failures import OVERSTAYED, Failure, failure_of
 from slicer.jobs.celery_app import make_app, queue_name
 from slicer.jobs.desk import open_store
 from slicer.jobs.errors import JobsDownError
-from slicer.jobs.failure import OVERSTAYED, Failure, failure_of
 from slicer.jobs.store import JobStore
 from slicer.jobs.transport import TASK
 from slicer.jobs.watch import UnwantedError, Watch

@@ -4,12 +4,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from slicer.mp3 import Index, Span, SpanTooShortError
-from slicer.render.audio.filters import frames_after, nearest
-from slicer.render.audio.pcm import BLOCK_FRAMES
-from slicer.render.audio.samples import WIDTH
 from slicer.render.errors import OptionError, TooLargeError, TooLongError
+from slicer.render.frames import BLOCK_FRAMES, WIDTH, frames_after, nearest
 from slicer.render.limits import Limits
-from slicer.render.request import RenderRequest, plain
+from slicer.render.options import plain
+from slicer.render.request import RenderRequest
 
 #: Bytes that a render takes besides its blocks: the decoder, the encoder, buffers.
 _MEMORY_AT_REST = 8 << 20
@@ -112,7 +111,7 @@ def check_crossfade(request: RenderRequest, lengths: list[int], overlap: int) ->
 
 def check_fades(request: RenderRequest, frames: int, rate: int) -> None:
     """Whether the fades fit into so many frames. Raises OptionError."""
-    if nearest(request.fade_in * rate) + nearest(request.fade_out * rate) > frames:
+    if sum(nearest(seconds * rate) for seconds in request.fade) > frames:
         raise OptionError(
             "fade",
             f"the fades are longer than the result, which has {frames / rate:.3f} s",

@@ -1,10 +1,11 @@
-"""Who may have what: the check of signatures, and where a proxy finds what it keeps behind that check."""
+"""Access: the hosts that this server answers to, and the check of signatures. It reads no options."""
 
+import ipaddress
+import socket
 import time
-from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import parse_qsl
+from collections.abc import Mapping
 
-from slicer.media.protected import SIGNED, UNSIGNED, Permit, Protected
+from slicer.media.protected import Protected
 from slicer.settings import Settings
 from slicer.signing import (
     NAMES,
@@ -15,40 +16,15 @@ from slicer.signing import (
     SignatureWrongError,
     check,
     read_keys,
-    signed_url,
 )
-from slicer.web.options import parse_pairs
 from slicer.web.problems import Problem
-from slicer.web.response import Response
+from slicer.web.request import Pairs, Passed, Request
 
-if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIEnvironment
-
-#: With this a proxy says that it asks about each request, and keeps what it is sent to where nobody gets without.
-_CHECKS_FIELD = "HTTP_X_SLICER_CHECKS"
-#: With this it says, from there, by which signature it asks.
+#: With this a proxy that keeps things behind its own check says by which signature it asks.
 _FILL_FIELD = "HTTP_X_SLICER_SIGNATURE"
-#: Where it keeps, by whether a signature was asked for.
-_SIGNED, _OPEN = "/.signed", "/.open"
-_PASSED = "slicer.passed"
 
 
-class _Passed(NamedTuple):
-    """What is known of a request that was let through."""
-
-    signature: Signature | None  #: None where none is needed
-    left: int  #: seconds for which it is right
-    filling: bool  #: whether a proxy asks, to keep it behind its own check
-
-
-class Asked(NamedTuple):
-    """A query that was let through."""
-
-    pairs: list[tuple[str, str]]  #: its options, without the signature
-    permit: Permit  #: for the source at the path that it came with
-
-
-class Gate:
+class Access:
     """One object for all threads. Without keys everybody may have everything."""
 
     def __init__(self, settings: Settings) -> None:
@@ -57,36 +33,25 @@ class Gate:
         #: What is for requests with a signature alone.
         self.protected = Protected(settings.media, settings.signed_folders if self._keys is not None else ())
 
-    def ask(
-        self,
-        url: tuple[str, bytes],
-        query: str,
-        allowed: frozenset[str],
-        repeatable: frozenset[str] = frozenset(),
-        environ: "WSGIEnvironment | None" = None,
-    ) -> Asked:
-        """A query whose signature is right, where the path's names say that one is needed.
+    def authorise(self, request: Request) -> None:
+        """Note in a request what it was passed for, where its path's names say that it needs a signature, and that is right.
 
-        `url` is what comes before the media path (/clips/) and that. Raises Problem, as `parse_pairs` does, 403 and 410.
+        Raises Problem 403 and 410.
         """
-        pairs = parse_pairs(query, allowed | NAMES, repeatable)
         signature = None
-        prefix, path = url
-        field = environ.get(_FILL_FIELD, "") if environ else ""
-        if self._keys is not None and self.protected.names(path):
-            asked = [*pairs, *_fill(field)] if field else pairs
-            signature = _checked(prefix.encode() + path, asked, self._keys)
-        if environ is not None:
-            left = signature.expires - int(time.time()) if signature else 0
-            environ[_PASSED] = _Passed(signature, max(0, left), bool(field))
-        return Asked([pair for pair in pairs if pair[0] not in NAMES], SIGNED if signature is not None else UNSIGNED)
+        field = request.fields.get(_FILL_FIELD, "")
+        if self._keys is not None and self.protected.names(request.path):
+            pairs = request.options + request.credentials + (_fill(field) if field else [])
+            signature = _checked(request.prefix.encode() + request.path, pairs, self._keys)
+        left = max(0, signature.expires - int(time.time())) if signature else 0
+        request.passed = Passed(signature, left, bool(field))
 
 
-def _checked(path: bytes, pairs: list[tuple[str, str]], keys: Keys) -> Signature:
+def _checked(path: bytes, pairs: Pairs, keys: Keys) -> Signature:
     try:
         return check(path, pairs, keys, time.time())
     except SignatureMissingError:
-        raise unsigned() from None
+        raise Problem(403, "signature-missing", "this is only for who has a signed URL of it") from None
     except SignatureWrongError:
         raise Problem(403, "signature-wrong", "the signature is not one of this URL by a key of this server") from None
     except SignatureExpiredError as error:
@@ -98,45 +63,50 @@ def _checked(path: bytes, pairs: list[tuple[str, str]], keys: Keys) -> Signature
         ) from None
 
 
-def unsigned() -> Problem:
-    """403 for what needs a signature, and for a name of it by which nobody signs."""
-    return Problem(403, "signature-missing", "this is only for who has a signed URL of it")
-
-
-def _fill(field: str) -> list[tuple[str, str]]:
+def _fill(field: str) -> Pairs:
     """The options of a signature in a proxy's own header: their values, with spaces between, in order of their names."""
     return list(zip(sorted(NAMES), field.split(" "), strict=False))
 
 
-def is_behind_check(environ: "WSGIEnvironment") -> bool:
-    """Whether who asks is a proxy that keeps things behind this check, and is to be sent there."""
-    return _PASSED in environ and environ.get(_CHECKS_FIELD) == "1"
+class Hosts:
+    """The names that this server answers to: a page whose own name was made to lead here (DNS rebinding) is told nothing.
 
-
-def is_signed(environ: "WSGIEnvironment") -> bool:
-    """Whether the answer is for one client alone."""
-    passed: _Passed | None = environ.get(_PASSED)
-    return passed is not None and passed.signature is not None and not passed.filling
-
-
-def place(environ: "WSGIEnvironment", path: bytes, query: str, url: str, max_age: int) -> str:
-    """Where such a proxy keeps the answer to a canonical URL, whose decoded path and query are given too.
-
-    The signature in it is of that URL, by the same key and to the same time: who has the one may have the other.
+    One object for all threads.
     """
-    passed: _Passed = environ[_PASSED]
-    if passed.signature is None:
-        return _OPEN + url
-    key, expires = passed.signature
-    mac = signed_url(path, parse_qsl(query, keep_blank_values=True), key, expires).rpartition("=")[2]
-    return f"{_SIGNED}/{min(max_age, passed.left)}/{expires}/{key.name}/{mac}{url}"
+
+    def __init__(self, settings: Settings) -> None:
+        self._named = frozenset(settings.host_names)
+        self.are_named = bool(self._named)  #: whether other names are refused
+        own = socket.gethostname().lower()
+        self._own = self._named | {"localhost", own, own.partition(".")[0]}
+
+    def check(self, fields: Mapping[str, str]) -> None:
+        """Raise Problem 421 for a name that is neither this machine's nor one of the settings'."""
+        if not self.is_own(fields):
+            raise Problem(
+                421,
+                "host-unknown",
+                "this server does not answer to that name; SLICER_HOSTS has those that it answers to",
+            )
+
+    def is_own(self, fields: Mapping[str, str]) -> bool:
+        """Whether a request names an address, this machine, or a name of the settings. One without a Host is no browser's."""
+        host = fields.get("HTTP_HOST")
+        if not host:
+            return True
+        name = _without_port(host).lower().rstrip(".")
+        return name in self._own or _is_address(name)
 
 
-def finish(environ: "WSGIEnvironment", answer: Response) -> None:
-    """Let no cache but the client's own keep what was signed for, and that one no longer than the signature is right."""
-    if not is_signed(environ):
-        return
-    left = environ[_PASSED].left
-    for number, (name, value) in enumerate(answer.headers):
-        if name == "Cache-Control" and value.startswith("public, max-age="):
-            answer.headers[number] = (name, f"private, max-age={min(left, int(value.rpartition('=')[2]))}")
+def _without_port(host: str) -> str:
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.partition(":")[0]
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True

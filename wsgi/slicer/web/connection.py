@@ -9,16 +9,16 @@ _TABLES = ("/proc/self/net/tcp", "/proc/self/net/tcp6")
 _CLOSE_WAIT, _LISTEN = "08", "0A"
 
 
-def has_gone(environ: Mapping[str, str], tables: tuple[str, ...] = _TABLES) -> bool:
+def has_gone(fields: Mapping[str, str], tables: tuple[str, ...] = _TABLES) -> bool:
     """Whether the connection of a request was closed at its other end; False where nobody can tell.
 
     A client that closes only its own half of the connection, having asked, has gone too: no browser and no proxy does that.
     The server's own port is mod_wsgi's, from the connection: `SERVER_PORT` is what the client's Host says.
     """
     try:
-        client = ipaddress.ip_address(environ.get("REMOTE_ADDR", "").partition("%")[0])
-        port = int(environ.get("REMOTE_PORT", ""))
-        own = int(environ.get("mod_wsgi.listener_port", ""))
+        client = ipaddress.ip_address(fields.get("REMOTE_ADDR", "").partition("%")[0])
+        port = int(fields.get("REMOTE_PORT", ""))
+        own = int(fields.get("mod_wsgi.listener_port", ""))
     except ValueError:
         return False
     wanted = {f"{spelled}:{port:04X}" for spelled in _spellings(client)}
@@ -56,7 +56,7 @@ def _spellings(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> list[s
     found = [address.packed]
     if address.version == 4:
         found.append(ipaddress.IPv6Address(f"::ffff:{address}").packed)
-    words = ([packed[place : place + 4] for place in range(0, len(packed), 4)] for packed in found)
+    words = ([packed[offset : offset + 4] for offset in range(0, len(packed), 4)] for packed in found)
     return [
         "".join((word[::-1] if sys.byteorder == "little" else word).hex().upper() for word in parts) for parts in words
     ]

@@ -31,27 +31,27 @@ class Shares:
     @contextmanager
     def taken(self, client: str) -> Iterator[None]:
         """Around a render for a client, "" for one that nobody knows. Raises Problem 429 where it has its share already."""
-        place = self._take(client) if client and self._most > 0 else None
+        offset = self._take(client) if client and self._most > 0 else None
         try:
             yield
         finally:
-            if place is not None and self._fd is not None:
-                fcntl.lockf(self._fd, fcntl.LOCK_UN, 1, place)
+            if offset is not None and self._fd is not None:
+                fcntl.lockf(self._fd, fcntl.LOCK_UN, 1, offset)
 
     def _take(self, client: str) -> int | None:
-        """Lock one of the client's bytes, and return its offset; None where there is no place for the file."""
+        """Lock one of the client's bytes, and return its offset; None where the file cannot be opened."""
         try:
             if self._fd is None:
                 self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         except OSError:
             return None
         number = int.from_bytes(hashlib.blake2b(client.encode(), digest_size=_BITS // 8).digest())
-        for place in range(number * _SLOTS, number * _SLOTS + self._most):
+        for offset in range(number * _SLOTS, number * _SLOTS + self._most):
             try:
-                fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, place)
+                fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, offset)
             except OSError:
                 continue
-            return place
+            return offset
         raise Problem(
             429,
             "too-many-renders",

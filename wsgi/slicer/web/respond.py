@@ -1,18 +1,50 @@
-"""Answers out of a finished result: its conditions, its ranges, its bytes piece by piece."""
+"""The conditional responder: what a GET or HEAD of something with an ETag comes to, its conditions and range considered."""
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
+from typing import Any, Protocol
 
-from werkzeug.http import http_date
+import werkzeug.http
 
-from slicer.web.outcome import outcome_of
-from slicer.web.response import Response
+from slicer.web.conditional import Outcome, evaluate
+from slicer.web.problems import Problem
+from slicer.web.request import Request
+from slicer.web.response import Caching, Response
 
-if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIEnvironment
+Headers = list[tuple[str, str]]
+
+#: The fields that compare validators, and nothing else.
+_ETAG_FIELDS = ("HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH")
+_DATE_FIELDS = ("HTTP_IF_MODIFIED_SINCE", "HTTP_IF_UNMODIFIED_SINCE")
 
 
-class Finished(Protocol):
+class Content(Protocol):
+    """What is sent, all or a part of it."""
+
+    @property
+    def length(self) -> int: ...  # noqa: D102
+    def body(self, start: int, stop: int) -> Iterable[bytes]: ...  # noqa: D102
+    def close(self) -> None: ...  # noqa: D102
+
+
+class Data:
+    """Content in memory."""
+
+    __slots__ = ("_data", "length")
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self.length = len(data)  #: bytes
+
+    def body(self, start: int, stop: int) -> Iterable[bytes]:
+        """The bytes start..stop-1."""
+        return [self._data[start:stop]]
+
+    def close(self) -> None:
+        """Nothing is to be closed."""
+
+
+class Result(Protocol):
     """A result: its length in bytes, and any of them, from a file that nobody changes."""
 
     @property
@@ -21,64 +53,105 @@ class Finished(Protocol):
     def close(self) -> None: ...  # noqa: D102
 
 
-class InMemory:
-    """A result that has no file."""
+class ResultContent:
+    """A result as content, piece by piece. Whoever sends its body closes that, and so the result (PEP 3333)."""
 
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self.length = len(data)  #: bytes
+    __slots__ = ("_result", "length")
 
-    def pieces(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
-        """The bytes start..stop-1, all of them by default, at once."""
-        yield self._data[start:stop]
+    def __init__(self, result: Result) -> None:
+        self._result = result
+        self.length = result.length  #: bytes
+
+    def body(self, start: int, stop: int) -> Iterable[bytes]:
+        """The bytes start..stop-1."""
+        return _Body(self._result, start, stop)
 
     def close(self) -> None:
-        """Nothing is to be closed."""
+        """Close the result."""
+        self._result.close()
 
 
 class _Body:
-    """Some of a result's bytes. Whoever sends them closes it, as PEP 3333 has it."""
+    """Some of a result's bytes."""
 
-    __slots__ = ("_finished", "_start", "_stop")
+    __slots__ = ("_result", "_start", "_stop")
 
-    def __init__(self, finished: Finished, start: int, stop: int) -> None:
-        self._finished = finished
+    def __init__(self, result: Result, start: int, stop: int) -> None:
+        self._result = result
         self._start, self._stop = start, stop
 
     def __iter__(self) -> Iterator[bytes]:
-        return self._finished.pieces(self._start, self._stop)
+        return self._result.pieces(self._start, self._stop)
 
     def close(self) -> None:
-        self._finished.close()
+        self._result.close()
 
 
-def answer_of(
-    environ: "WSGIEnvironment",
-    finished: Finished,
-    headers: list[tuple[str, str]],
+def respond(
+    request: Request,
+    content: Content,
+    headers: Headers,
     *,
     etag: str,
-    modified: int,
+    modified: int | None,
     what: str,
-    disposition: str | None = None,
+    caching: Caching,
+    ranges: bool = True,
+    full: Headers | None = None,
 ) -> Response:
-    """The answer to a GET or HEAD of a result called `what`, which is closed with it.
+    """The response to a GET or HEAD of content that is called `what`; whatever is not sent is closed.
 
-    `etag` is strong and in quotes, `modified` whole seconds since 1970; `headers` are those of any answer but a problem, without these
-    two. Raises Problem 412 and 416.
+    `etag` is strong and in quotes, `modified` whole seconds since 1970, None for what has no date: then none is compared. Without
+    `ranges` a Range is ignored, as RFC 9110 section 14.2 allows. `headers` are those of any response but a problem, `full` further ones
+    of a 200 or 206. Raises Problem 412 and 416.
     """
+    conditions = request.conditions if ranges else _validators(request.conditions, dated=modified is not None)
     try:
-        outcome = outcome_of(environ, etag=etag, modified=modified, length=finished.length, what=what)
+        outcome = _outcome(conditions, etag=etag, modified=modified or 0, length=content.length, what=what)
     except BaseException:
-        finished.close()
+        content.close()
         raise
-    headers = [*headers, ("Accept-Ranges", "bytes"), ("ETag", etag), ("Last-Modified", http_date(modified))]
+    headers.append(("ETag", etag))
+    if modified is not None:
+        headers.append(("Last-Modified", _http_date(modified)))
+    if ranges:
+        headers.append(("Accept-Ranges", "bytes"))
     if outcome.status == 304:
-        finished.close()
-        return Response(304, headers, ())
+        content.close()
+        return Response(304, headers, (), caching)
     headers.append(("Content-Length", str(outcome.stop - outcome.start)))
     if outcome.status == 206:
-        headers.append(("Content-Range", f"bytes {outcome.start}-{outcome.stop - 1}/{finished.length}"))
-    if disposition is not None:
-        headers.append(("Content-Disposition", disposition))
-    return Response(outcome.status, headers, _Body(finished, outcome.start, outcome.stop))
+        headers.append(("Content-Range", f"bytes {outcome.start}-{outcome.stop - 1}/{content.length}"))
+    if full:
+        headers += full
+    if request.method == "HEAD":
+        content.close()
+        return Response(outcome.status, headers, (), caching)
+    return Response(outcome.status, headers, content.body(outcome.start, outcome.stop), caching)
+
+
+def _validators(conditions: Mapping[str, Any], *, dated: bool) -> dict[str, Any]:
+    """Those conditions that compare validators, without a range."""
+    names = (*_ETAG_FIELDS, *_DATE_FIELDS) if dated else _ETAG_FIELDS
+    return {name: conditions[name] for name in names if name in conditions}
+
+
+def _outcome(conditions: Mapping[str, Any], *, etag: str, modified: int, length: int, what: str) -> Outcome:
+    outcome = evaluate(conditions, etag=etag, modified=modified, length=length)
+    if outcome.status == 412:
+        raise Problem(
+            412, "precondition-failed", f"the {what} is not the one that If-Match or If-Unmodified-Since names"
+        )
+    if outcome.status == 416:
+        raise Problem(
+            416,
+            "range-outside",
+            f"the range {conditions['HTTP_RANGE']!r} lies outside of the {what}'s {length} bytes",
+            headers=(("Content-Range", f"bytes */{length}"), ("Accept-Ranges", "bytes")),
+        )
+    return outcome
+
+
+@lru_cache(maxsize=1024)
+def _http_date(seconds: int) -> str:
+    return werkzeug.http.http_date(seconds)

@@ -8,14 +8,12 @@ import hashlib
 from collections.abc import Iterator
 from importlib import resources
 from importlib.resources.abc import Traversable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from slicer.web.outcome import outcome_of
 from slicer.web.problems import not_found
-from slicer.web.response import Response
-
-if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIEnvironment
+from slicer.web.request import Request
+from slicer.web.respond import Data, respond
+from slicer.web.response import REVALIDATE, Caching, Response
 
 #: The one style element of the page that is no file: wavesurfer.js writes it into the shadow root of its waveform. Another version of
 #: it, or another initial height of the waveform, needs another sum; the browser names it in its complaint.
@@ -34,8 +32,8 @@ POLICY = "; ".join(
     )
 )
 #: How long caches may keep the page, and its files.
-PAGE_CACHING = "no-cache"
-FILE_CACHING = "public, max-age=31536000, immutable"
+PAGE_CACHING = REVALIDATE
+FILE_CACHING = Caching(31_536_000, immutable=True)
 _TYPES = {
     "css": "text/css; charset=utf-8",
     "html": "text/html; charset=utf-8",
@@ -43,7 +41,6 @@ _TYPES = {
     "svg": "image/svg+xml",
     "txt": "text/plain; charset=utf-8",
 }
-_IGNORED = frozenset({"HTTP_RANGE", "HTTP_IF_MODIFIED_SINCE", "HTTP_IF_UNMODIFIED_SINCE"})
 _INDEX = "index.html"
 #: What stands in the page where the sum belongs.
 _SUM = b"@sum@"
@@ -57,8 +54,8 @@ class File(NamedTuple):
     etag: str
 
 
-class Page:
-    """Answers for the page and its files. One object for all threads; nothing in it changes."""
+class StudioFiles:
+    """Responses for the page and its files. One object for all threads; nothing in it changes."""
 
     def __init__(self) -> None:
         files = dict(_read(resources.files("slicer").joinpath("studio")))
@@ -70,16 +67,16 @@ class Page:
         self._index = _file(_INDEX, files.pop(_INDEX).replace(_SUM, self.sum.encode()))
         self._files = {f"{self.sum}/{name}": _file(name, data) for name, data in files.items()}
 
-    def index(self, environ: "WSGIEnvironment") -> Response:
+    def page(self, request: Request) -> Response:
         """The page. Raises Problem."""
-        return _answer(environ, self._index, PAGE_CACHING, [("Content-Security-Policy", POLICY)])
+        return _response(request, self._index, PAGE_CACHING, ("Content-Security-Policy", POLICY))
 
-    def file(self, environ: "WSGIEnvironment", path: bytes) -> Response:
-        """One of the page's files, by its path behind /studio/: only what was read at start can be named. Raises Problem."""
-        found = self._files.get(path.decode("latin-1"))
+    def file(self, request: Request) -> Response:
+        """One of the page's files: only what was read at start can be named. Raises Problem."""
+        found = self._files.get(request.path.decode("latin-1"))
         if found is None:
             raise not_found()
-        return _answer(environ, found, FILE_CACHING, [])
+        return _response(request, found, FILE_CACHING)
 
 
 def _read(folder: Traversable, prefix: str = "") -> Iterator[tuple[str, bytes]]:
@@ -96,16 +93,8 @@ def _file(name: str, data: bytes) -> File:
     return File(data, _TYPES[name.rpartition(".")[2]], etag)
 
 
-def _answer(environ: "WSGIEnvironment", file: File, caching: str, headers: list[tuple[str, str]]) -> Response:
-    headers = [
-        ("Content-Type", file.content_type),
-        ("Cache-Control", caching),
-        ("ETag", file.etag),
-        *headers,
-    ]
-    # The files are small: a Range on one is ignored, as RFC 9110 section 14.2 allows. They have no date, so none is compared.
-    plain = {name: value for name, value in environ.items() if name not in _IGNORED}
-    outcome = outcome_of(plain, etag=file.etag, modified=0, length=len(file.data), what="file")
-    if outcome.status == 304:
-        return Response(304, headers, ())
-    return Response(200, [*headers, ("Content-Length", str(len(file.data)))], [file.data])
+def _response(request: Request, file: File, caching: Caching, *more: tuple[str, str]) -> Response:
+    # The files are small, and have no date.
+    headers = [("Content-Type", file.content_type), *more]
+    data = Data(file.data)
+    return respond(request, data, headers, etag=file.etag, modified=None, what="file", caching=caching, ranges=False)

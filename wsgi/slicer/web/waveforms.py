@@ -1,88 +1,72 @@
 """`/peaks/<path>.json` and `.dat`: the waveform of `<path>.mp3`."""
 
-import time
-from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from slicer.media.protected import Permit
 from slicer.media.shelf import Opened
 from slicer.mp3 import SECOND
-from slicer.render import PeaksRequest, PeaksTimeoutError, Version, peaks
-from slicer.render.version import etag_of
-from slicer.web.problems import busy, cache_control, overstayed
-from slicer.web.proxy import elsewhere, is_sent
-from slicer.web.respond import Finished, InMemory, answer_of
-from slicer.web.response import Response
-from slicer.web.workshop import Workshop, problems_of_work, split_suffix
-
-if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIEnvironment
+from slicer.render import PeaksRequest, PeaksTimeoutError
+from slicer.render.produce import Around, LimitsOf, Result
+from slicer.settings import Settings
+from slicer.web.making import Making, original_of
+from slicer.web.problems import busy, overstayed, problems
+from slicer.web.proxy import is_sent, redirect
+from slicer.web.request import Pairs, Request
+from slicer.web.respond import ResultContent, respond
+from slicer.web.response import Caching, Response
+from slicer.web.sources import Sources, split_suffix
 
 #: Under the source's own name it is JSON.
-OTHER_NAMES = {"mp3": "json"}
+_OTHER_NAMES = {"mp3": "json"}
 
 
 class Waveforms:
-    """Answers for waveforms. One object for all threads."""
+    """Responses for waveforms. One object for all threads."""
 
-    def __init__(self, workshop: Workshop) -> None:
-        self._workshop = workshop
+    def __init__(self, settings: Settings, sources: Sources, making: Making) -> None:
+        self._sources = sources
+        self._making = making
+        self._max_age = settings.clip_max_age
 
-    def answer(self, environ: "WSGIEnvironment", path: bytes, pairs: list[tuple[str, str]], permit: Permit) -> Response:
-        """The waveform that the options in `pairs` ask for, of the source that `path` names with a form's name. Raises Problem."""
-        began = time.monotonic()
-        stem, suffix = split_suffix(path)
-        form = OTHER_NAMES.get(suffix, suffix)
-        with problems_of_work():
-            request = PeaksRequest.parse(form, pairs)
-        url = f"/peaks/{quote(stem)}.{form}?{request.canonical}"
+    def get(self, request: Request) -> Response:
+        """The waveform that a request asks for, of the source that its path names with a form's name. Raises Problem."""
+        stem, suffix = split_suffix(request.path)
+        wanted = parse_waveform(suffix, request.options)
         # Under another name it is not the canonical one either.
-        if is_sent(environ, request.canonical if form == suffix else ""):
-            place = stem + b"." + form.encode()
-            return elsewhere(environ, b"/peaks/" + place, request.canonical, self._workshop.max_age)
-        opened = self._workshop.source(stem, permit)
-        with problems_of_work():
-            finished, etag = self._finished(environ, request, opened, began)
-        headers = [
-            ("Content-Type", request.content_type),
-            ("Cache-Control", cache_control(self._workshop.max_age)),
-            ("Content-Location", url),
-        ]
-        modified = opened.source.identity.mtime_ns // SECOND
-        return answer_of(environ, finished, headers, etag=etag, modified=modified, what="waveform")
+        if is_sent(request, wanted.canonical if wanted.form == suffix else ""):
+            path = request.prefix.encode() + stem + b"." + wanted.form.encode()
+            return redirect(request, path, wanted.canonical, self._max_age)
+        opened = self._sources.find(stem, request)
+        with problems():
+            result = self._making.result(
+                "peaks", request, lambda limits, around: self._made(wanted, opened, limits, around)
+            )
+        return respond(
+            request,
+            ResultContent(result.content),
+            [
+                ("Content-Type", wanted.content_type),
+                ("Content-Location", f"{request.prefix}{quote(stem)}.{wanted.form}?{wanted.canonical}"),
+            ],
+            etag=result.etag,
+            modified=opened.source.identity.mtime_ns // SECOND,
+            what="waveform",
+            caching=Caching(self._max_age),
+        )
 
-    def _finished(
-        self, environ: "WSGIEnvironment", request: PeaksRequest, opened: Opened, began: float
-    ) -> tuple[Finished, str]:
-        """The waveform, as it is kept or as it is made now, and its ETag. Raises Problem 503 with how far it has got."""
-        version = Version.of(opened.name, opened.source.identity, opened.index)
-        key, partial_key = request.key(version), request.partial_key(version)
-        kept = self._workshop.found("peaks", key)
-        if kept is not None:
-            return kept
-        limits = self._workshop.limits(began)
-        done = self._workshop.results.get(partial_key)
-        partial = b""
-        if done is not None:
-            with done:
-                partial = done.read()
+    def _made(self, wanted: PeaksRequest, opened: Opened, limits: LimitsOf, around: Around) -> Result:
+        """The result. Raises Problem 503 with how far it has got where the time is used up."""
         try:
-            with self._workshop.making("peaks", environ):
-                drawn = peaks(request, opened.source.fd, opened.index, limits, partial=partial)
+            return self._making.producer.waveform(wanted, original_of(opened), limits, around=around)
         except PeaksTimeoutError as error:
-            opened.check_unchanged()
-            stored = self._workshop.results.put(partial_key, {}, [error.partial])
-            if stored is None:
-                # Without a place to keep it the next request would get no further.
+            if not error.is_stored:
+                # Without room to store it the next request would get no further.
                 raise overstayed(str(error)) from None
-            stored.close()
             problem = busy("the waveform is not finished; try again, and it goes on from there", 1)
             problem.members["progress"] = round(error.progress, 4)
             raise problem from None
-        opened.check_unchanged()
-        data = drawn.encode(request.form, request.bits)
-        made = InMemory(data)
-        etag = etag_of([data])
-        stored = self._workshop.keep(key, {"content_type": request.content_type}, etag, [data])
-        self._workshop.results.drop(partial_key)
-        return stored or made, etag
+
+
+def parse_waveform(suffix: str, options: Pairs) -> PeaksRequest:
+    """The waveform that the options of a query describe, in the form that a path names. Raises Problem."""
+    with problems():
+        return PeaksRequest.parse(_OTHER_NAMES.get(suffix, suffix), options)

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from slicer.render import OptionError, ToolError
 from slicer.render.audio.effects import ChannelsPcm, FadePcm, GainPcm, JoinedPcm
-from slicer.render.audio.filters import filtered, frames_after
+from slicer.render.audio.filters import filtered
 from slicer.render.audio.pcm import PartPcm, Pcm
 from slicer.render.audio.scratch import Scratch
 from slicer.render.audio.silence import without_silence
+from slicer.render.frames import frames_after
 from slicer.render.limits import Deadline
 from unit.render.sounds import highest, lag, make, mono, pcm_of, rms, wav, write_mp3
 

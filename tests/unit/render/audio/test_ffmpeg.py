@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from slicer.render import Limits, RenderRequest, TooLargeError, ToolError, WorkTimeoutError, plan, render
+from slicer.render import Limits, RenderRequest, TooLargeError, ToolError, WorkTimeoutError, plan
 from slicer.render.audio import ffmpeg
+from slicer.render.audio.render import render
 from slicer.render.audio.scratch import nameless_file, place_of
 from slicer.render.limits import Deadline
 from support import streams
@@ -159,7 +160,8 @@ def test_when_the_process_is_killed_its_child_ends_too(cbr: str, tmp_path: Path)
         """
         import os, sys, threading, time
         from slicer.mp3 import build_whole_index
-        from slicer.render import Limits, RenderRequest, render
+        from slicer.render import Limits, RenderRequest
+        from slicer.render.audio.render import render
         fd = os.open(sys.argv[1], os.O_RDONLY)
         request = RenderRequest.parse("m4a", [("t", "0,19")])
         threading.Thread(target=render, args=(request, fd, build_whole_index(fd), Limits())).start()
@@ -268,7 +270,8 @@ def test_memory_is_bounded_by_blocks_and_not_by_spans(tmp_path: Path, cbr: str) 
         """
         import os, resource, sys
         from slicer.mp3 import build_whole_index
-        from slicer.render import Limits, RenderRequest, plan, render
+        from slicer.render import Limits, RenderRequest, plan
+        from slicer.render.audio.render import render
         def data():
             return int(next(line for line in open("/proc/self/status") if line.startswith("VmData")).split()[1]) * 1024
         fd = os.open(sys.argv[1], os.O_RDONLY)
@@ -298,7 +301,8 @@ def test_children_work_under_a_limit_on_memory(cbr: str) -> None:
         """
         import os, resource, sys
         from slicer.mp3 import build_whole_index
-        from slicer.render import Limits, RenderRequest, render
+        from slicer.render import Limits, RenderRequest
+        from slicer.render.audio.render import render
         resource.setrlimit(resource.RLIMIT_DATA, (192 << 20, 192 << 20))
         fd = os.open(sys.argv[1], os.O_RDONLY)
         for form in ("flac", "opus", "m4a"):

@@ -10,9 +10,10 @@ import miniaudio
 
 from slicer.mp3 import Span, cut
 from slicer.render.audio import ffmpeg
-from slicer.render.audio.pcm import BLOCK_FRAMES, Pcm
+from slicer.render.audio.pcm import Pcm
 from slicer.render.audio.scratch import nameless_file, place_of
 from slicer.render.errors import ToolError, ToolMissingError, UnreadableError
+from slicer.render.frames import BLOCK_FRAMES
 from slicer.render.limits import Deadline
 
 

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from slicer.render.audio.pcm import Pcm
-from slicer.render.audio.samples import WIDTH, audioop, segment
+from slicer.render.audio.samples import audioop, segment
+from slicer.render.frames import WIDTH
 
 #: Frames that share one step of a fade: 0.18 ms at 44.1 kHz, where pydub takes a whole millisecond.
 _STEP = 8

@@ -15,10 +15,10 @@ from slicer.mp3.header import FrameHeader
 from slicer.render.audio import ffmpeg
 from slicer.render.audio.filters import exactly
 from slicer.render.audio.pcm import Pcm
-from slicer.render.audio.samples import WIDTH
 from slicer.render.audio.scratch import place_of
 from slicer.render.errors import TooLargeError, ToolError
 from slicer.render.formats import Format
+from slicer.render.frames import WIDTH
 from slicer.render.limits import Deadline
 from slicer.render.plan import WAV_HEADER_BYTES, output_frames
 

@@ -7,12 +7,8 @@ from slicer.render.audio import ffmpeg
 from slicer.render.audio.pcm import FilePcm, Pcm
 from slicer.render.audio.scratch import Scratch, place_of
 from slicer.render.errors import ToolError
+from slicer.render.frames import frames_after
 from slicer.render.limits import Deadline
-
-
-def nearest(value: Fraction) -> int:
-    """The whole number nearest to a positive one, halves up."""
-    return (2 * value.numerator + value.denominator) // (2 * value.denominator)
 
 
 def exactly(frames: int) -> str:
@@ -41,8 +37,3 @@ def faster(pcm: Pcm, speed: Fraction, rate: int, scratch: Scratch, deadline: Dea
     if rate != pcm.rate:
         chain.append(f"aresample={rate}")
     return filtered(pcm, chain, rate, frames_after(pcm.frames, pcm.rate, speed, rate), scratch, deadline)
-
-
-def frames_after(frames: int, rate: int, speed: Fraction, new_rate: int) -> int:
-    """How many frames there are after a change of speed and rate: the nearest number, at least one."""
-    return max(1, nearest(frames / speed * new_rate / rate))

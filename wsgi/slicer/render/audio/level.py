@@ -8,11 +8,12 @@ from slicer.render.audio import ffmpeg
 from slicer.render.audio.effects import GainPcm
 from slicer.render.audio.filters import filtered
 from slicer.render.audio.pcm import Pcm
-from slicer.render.audio.samples import FULL_SCALE, WIDTH, audioop
+from slicer.render.audio.samples import audioop
 from slicer.render.audio.scratch import Scratch
 from slicer.render.errors import OptionError, ToolError
+from slicer.render.frames import FULL_SCALE, WIDTH
 from slicer.render.limits import Deadline
-from slicer.render.request import Normalize, plain
+from slicer.render.options import Normalize, plain
 
 #: Where a limiter keeps the samples when a loudness cannot be reached without, in dB of full scale.
 CEILING = -1.0

@@ -5,10 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from slicer.render.audio.samples import WIDTH
-
-#: Frames (samples of all channels at one moment) in a block, at most: half a MiB where there are two channels.
-BLOCK_FRAMES = 1 << 17
+from slicer.render.frames import BLOCK_FRAMES, WIDTH
 
 
 class Pcm(ABC):

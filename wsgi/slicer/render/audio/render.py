@@ -15,12 +15,13 @@ from slicer.mp3 import Index, Span
 from slicer.render.audio.decode import SpanPcm
 from slicer.render.audio.effects import ChannelsPcm, FadePcm, GainPcm, JoinedPcm
 from slicer.render.audio.encode import encode
-from slicer.render.audio.filters import faster, nearest
+from slicer.render.audio.filters import faster
 from slicer.render.audio.level import normalized
 from slicer.render.audio.pcm import Pcm
 from slicer.render.audio.progress import Progress, ToldPcm
 from slicer.render.audio.scratch import Scratch, nameless_file
 from slicer.render.audio.silence import without_silence
+from slicer.render.frames import nearest
 from slicer.render.limits import Deadline, Limits
 from slicer.render.plan import Plan, check_crossfade, check_fades, output_frames, plan
 from slicer.render.request import RenderRequest
@@ -127,8 +128,9 @@ def _changed(planned: Plan, fd: int, scratch: Scratch, deadline: Deadline) -> Pc
     if request.speed != 1 or planned.rate != pcm.rate:
         pcm = faster(pcm, request.speed, planned.rate, scratch, deadline)
     check_fades(request, pcm.frames, pcm.rate)
-    if request.fade_in or request.fade_out:
-        pcm = FadePcm(pcm, nearest(request.fade_in * pcm.rate), nearest(request.fade_out * pcm.rate))
+    if any(request.fade):
+        rise, fall = (nearest(seconds * pcm.rate) for seconds in request.fade)
+        pcm = FadePcm(pcm, rise, fall)
     if request.gain:
         return GainPcm(pcm, float(request.gain))
     if request.normalize:

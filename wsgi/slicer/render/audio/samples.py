@@ -12,12 +12,9 @@ with warnings.catch_warnings():
 
     from pydub import AudioSegment
 
-#: Bytes of one sample: everything between decoder and encoder is 16 bits wide.
-WIDTH = 2
-#: The value that 0 dB of full scale stands for.
-FULL_SCALE = 32_768
+from slicer.render.frames import WIDTH
 
-__all__ = ["FULL_SCALE", "WIDTH", "AudioSegment", "audioop", "segment"]
+__all__ = ["AudioSegment", "audioop", "segment"]
 
 
 def segment(block: bytes, rate: int, channels: int) -> AudioSegment:

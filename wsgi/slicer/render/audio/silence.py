@@ -3,9 +3,10 @@
 from fractions import Fraction
 
 from slicer.render.audio.pcm import PartPcm, Pcm
-from slicer.render.audio.samples import FULL_SCALE, WIDTH, audioop
+from slicer.render.audio.samples import audioop
 from slicer.render.errors import OptionError
-from slicer.render.request import ALLOWED_VALUES, plain
+from slicer.render.frames import FULL_SCALE, WIDTH
+from slicer.render.options import TRIM, plain
 
 #: Windows in a second: silence is judged by the root mean square of 10 ms, all channels together.
 WINDOWS = 100
@@ -36,5 +37,5 @@ def without_silence(pcm: Pcm, threshold: Fraction) -> Pcm:
         first = number if first is None else first
         last = number + 1
     if first is None:
-        raise OptionError("trim", f"nothing is as loud as {plain(threshold)} dB", ALLOWED_VALUES["trim"])
+        raise OptionError("trim", f"nothing is as loud as {plain(threshold)} dB", TRIM.allowed)
     return PartPcm(pcm, first * window, min(last * window, pcm.frames))
