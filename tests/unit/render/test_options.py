@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from slicer.media.timespan import TimeSpan
 from slicer.render import FORMATS, PEAKS_OPTIONS, RENDER_OPTIONS, OptionError, PeaksRequest, RenderRequest
-from slicer.render.options import MAX_TEXT, Normalize
+from slicer.render.options import MAX_TEXT
+from slicer.render.values import Normalize
 from support.edge import ROLE
 
 ROOT = Path(__file__).parents[3]

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from slicer.media.source import open_file
 from slicer.render import FORMATS, OptionError, PeaksRequest, RenderRequest, Version
 from slicer.render.formats import RATES
-from slicer.render.options import MAX_SPANS, RENDER_OPTIONS, Normalize
+from slicer.render.options import MAX_SPANS, RENDER_OPTIONS
+from slicer.render.values import Normalize
 from support.cutting import index_of
 
 SOURCE = Version(b"a.mp3", 3, 4, 5)

@@ -7,11 +7,12 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 from slicer.media.timespan import ALLOWED, TimeSpan, TimeSpanError
 from slicer.render.errors import OptionError
 from slicer.render.formats import ALL_BITRATES, RATES
+from slicer.render.values import Normalize, Range, plain
 
 #: Spans of one request.
 MAX_SPANS = 20
@@ -24,53 +25,11 @@ MIN_ZOOM, MAX_ZOOM = 2, 1 << 30
 #: Where nobody says, in dB of full scale and in LUFS (EBU R 128).
 DEFAULT_PEAK, DEFAULT_LOUDNESS = Fraction(-1), Fraction(-23)
 
-#: Up to five digits, and three behind the point: no exponent, no "nan", no digits of other scripts.
-_NUMBER = re.compile(r"-?[0-9]{1,5}(?:\.[0-9]{1,3})?", re.ASCII)
 _WHOLE = re.compile(r"[0-9]{1,10}", re.ASCII)
 #: Such numbers, and times, as canonical queries have them: without zeros that say nothing.
 _PLAIN = "-?(?:0|[1-9][0-9]{0,5})(?:[.][0-9]{0,2}[1-9])?"
 _TIME = "(?:0|[1-9][0-9]{0,9})(?:[.][0-9]{0,8}[1-9])?"
 _SPAN_SCHEMA = {"type": "string", "maxLength": MAX_TEXT, "pattern": "^(npt:)?([0-9:.]+|[0-9:.]*,[0-9:.]+)$"}
-
-
-def plain(value: Fraction) -> str:
-    """A number of at most three decimals as text, without zeros that say nothing."""
-    whole, rest = divmod(abs(value) * 1000, 1000)
-    text = f"{whole}.{int(rest):03d}".rstrip("0").rstrip(".")
-    return f"-{text}" if value < 0 else text
-
-
-class Range(NamedTuple):
-    """The values a number may have, both ends allowed, and their unit."""
-
-    low: Fraction
-    high: Fraction
-    unit: str
-
-    def __str__(self) -> str:
-        return f"{plain(self.low)} to {plain(self.high)} {self.unit}, with at most 3 decimals"
-
-    def read(self, text: str) -> Fraction:
-        """The number. Raises ValueError."""
-        value = Fraction(text) if _NUMBER.fullmatch(text) else None
-        if value is None:
-            raise ValueError(f"{text!r} is not a number")
-        if not self.low <= value <= self.high:
-            raise ValueError(f"{text!r} is out of range")
-        return value
-
-    @property
-    def schema(self) -> dict[str, Any]:
-        """Its JSON schema."""
-        low, high = (int(end) if end.denominator == 1 else float(end) for end in (self.low, self.high))
-        return {"type": "number", "minimum": low, "maximum": high, "multipleOf": 0.001}
-
-
-class Normalize(NamedTuple):
-    """A level to bring the result to: its highest sample in dB of full scale, or its loudness in LUFS."""
-
-    kind: Literal["peak", "ebu"]
-    target: Fraction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

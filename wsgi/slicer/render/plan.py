@@ -7,8 +7,8 @@ from slicer.mp3 import Index, Span, SpanTooShortError
 from slicer.render.errors import OptionError, TooLargeError, TooLongError
 from slicer.render.frames import BLOCK_FRAMES, WIDTH, frames_after, nearest
 from slicer.render.limits import Limits
-from slicer.render.options import plain
 from slicer.render.request import RenderRequest
+from slicer.render.values import plain
 
 #: Bytes that a render takes besides its blocks: the decoder, the encoder, buffers.
 _MEMORY_AT_REST = 8 << 20

@@ -21,9 +21,9 @@ from slicer.render.options import (
     RENDER_OPTIONS,
     SPAN,
     SPEED,
-    Normalize,
     Option,
 )
+from slicer.render.values import Normalize
 from slicer.render.version import Version
 
 #: Changes whenever the bytes of a result change: part of every key.

@@ -17,13 +17,12 @@ from slicer.jobs.store import Figures
 from slicer.jobs.work import job_limits
 from slicer.render.produce import Producer
 from slicer.settings import Settings
+from slicer.web.making import parse_render, parse_waveform
 from slicer.web.prefer import Preferred, preferred
 from slicer.web.problems import Problem, busy, problems
-from slicer.web.renders import parse_render
 from slicer.web.request import Request
 from slicer.web.response import Response
 from slicer.web.sources import Sources, split_suffix
-from slicer.web.waveforms import parse_waveform
 
 _LOG = logging.getLogger("slicer")
 #: Bytes of a body that is read, at most.

@@ -1,4 +1,4 @@
-"""The making of renders and waveforms for requests: its limits, its share for each client, and what the ledger has of it."""
+"""Renders and waveforms for requests: what is asked for, within which limits and share of a client it is made, and its record."""
 
 import logging
 import time
@@ -8,16 +8,20 @@ from dataclasses import replace
 from fractions import Fraction
 
 from slicer.media.shelf import Opened
-from slicer.render import Limits
+from slicer.render import Limits, PeaksRequest, RenderRequest
 from slicer.render.produce import Around, LimitsOf, Original, Producer, Result
 from slicer.settings import Settings
-from slicer.web.problems import busy
+from slicer.web.problems import busy, problems
 from slicer.web.quota import Shares
-from slicer.web.request import Request
+from slicer.web.request import Pairs, Request
 
 _LOG = logging.getLogger("slicer")
 #: Seconds below which there is no use in beginning.
 _LEAST_SECONDS = 0.5
+#: The option that is no matter of the result.
+DOWNLOAD = "download"
+#: Under the source's own name it is JSON.
+_OTHER_NAMES = {"mp3": "json"}
 
 
 class Making:
@@ -79,3 +83,15 @@ class Making:
 def original_of(opened: Opened) -> Original:
     """An open source as something to make results of."""
     return Original(opened.name, opened.source, opened.index, opened.check_unchanged)
+
+
+def parse_render(form: str, options: Pairs) -> RenderRequest:
+    """The render that the options of a query describe, in the format that a path names. Raises Problem."""
+    with problems():
+        return RenderRequest.parse(form, [pair for pair in options if pair[0] != DOWNLOAD])
+
+
+def parse_waveform(suffix: str, options: Pairs) -> PeaksRequest:
+    """The waveform that the options of a query describe, in the form that a path names. Raises Problem."""
+    with problems():
+        return PeaksRequest.parse(_OTHER_NAMES.get(suffix, suffix), options)

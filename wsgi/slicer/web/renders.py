@@ -6,15 +6,13 @@ from slicer.mp3 import SECOND
 from slicer.render import RenderRequest
 from slicer.settings import Settings
 from slicer.web.disposition import attachment
-from slicer.web.making import Making, original_of
+from slicer.web.making import DOWNLOAD, Making, original_of, parse_render
 from slicer.web.problems import problems
 from slicer.web.proxy import is_sent, redirect
-from slicer.web.request import Pairs, Request
+from slicer.web.request import Request
 from slicer.web.respond import ResultContent, respond
 from slicer.web.response import Caching, Response
 from slicer.web.sources import Sources, split_suffix
-
-DOWNLOAD = "download"
 
 
 class Renders:
@@ -53,12 +51,6 @@ class Renders:
             caching=Caching(self._max_age),
             full=None if disposition is None else [("Content-Disposition", disposition)],
         )
-
-
-def parse_render(form: str, options: Pairs) -> RenderRequest:
-    """The render that the options of a query describe, in the format that a path names. Raises Problem."""
-    with problems():
-        return RenderRequest.parse(form, [pair for pair in options if pair[0] != DOWNLOAD])
 
 
 def _disposition(path: bytes, wanted: RenderRequest, name: str | None) -> str | None:

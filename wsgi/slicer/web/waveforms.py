@@ -7,16 +7,13 @@ from slicer.mp3 import SECOND
 from slicer.render import PeaksRequest, PeaksTimeoutError
 from slicer.render.produce import Around, LimitsOf, Result
 from slicer.settings import Settings
-from slicer.web.making import Making, original_of
+from slicer.web.making import Making, original_of, parse_waveform
 from slicer.web.problems import busy, overstayed, problems
 from slicer.web.proxy import is_sent, redirect
-from slicer.web.request import Pairs, Request
+from slicer.web.request import Request
 from slicer.web.respond import ResultContent, respond
 from slicer.web.response import Caching, Response
 from slicer.web.sources import Sources, split_suffix
-
-#: Under the source's own name it is JSON.
-_OTHER_NAMES = {"mp3": "json"}
 
 
 class Waveforms:
@@ -64,9 +61,3 @@ class Waveforms:
             problem = busy("the waveform is not finished; try again, and it goes on from there", 1)
             problem.members["progress"] = round(error.progress, 4)
             raise problem from None
-
-
-def parse_waveform(suffix: str, options: Pairs) -> PeaksRequest:
-    """The waveform that the options of a query describe, in the form that a path names. Raises Problem."""
-    with problems():
-        return PeaksRequest.parse(_OTHER_NAMES.get(suffix, suffix), options)

@@ -13,7 +13,7 @@ from slicer.render.audio.scratch import Scratch
 from slicer.render.errors import OptionError, ToolError
 from slicer.render.frames import FULL_SCALE, WIDTH
 from slicer.render.limits import Deadline
-from slicer.render.options import Normalize, plain
+from slicer.render.values import Normalize, plain
 
 #: Where a limiter keeps the samples when a loudness cannot be reached without, in dB of full scale.
 CEILING = -1.0

@@ -6,7 +6,8 @@ from slicer.render.audio.pcm import PartPcm, Pcm
 from slicer.render.audio.samples import audioop
 from slicer.render.errors import OptionError
 from slicer.render.frames import FULL_SCALE, WIDTH
-from slicer.render.options import TRIM, plain
+from slicer.render.options import TRIM
+from slicer.render.values import plain
 
 #: Windows in a second: silence is judged by the root mean square of 10 ms, all channels together.
 WINDOWS = 100
