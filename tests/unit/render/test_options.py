@@ -64,7 +64,7 @@ def test_a_canonical_value_is_of_its_expression_and_means_the_same(name: str) ->
 
 def test_what_is_too_long_is_no_value() -> None:
     for option in [*RENDER_OPTIONS.values(), *PEAKS_OPTIONS.values()]:
-        with pytest.raises(OptionError):
+        with pytest.raises(OptionError, match="it is too long"):
             option.parse("1" * (MAX_TEXT + 1))
 
 

@@ -88,7 +88,7 @@ def test_a_job_needs_the_signature_of_what_it_makes(environ) -> None:
     query = url.partition("?")[2]
 
     def passed(path: str, asked: str) -> Request:
-        return application._inner(request_of(), f"/renders/{path}", asked)
+        return application._inner(request_of(), "/renders/<path>", path.encode(), asked)
 
     application = create_app(Settings.from_environ(environ | {"SLICER_SIGNED": "/members"}))
     assert passed("members/b.opus", query).options == [("t", "0,10")]

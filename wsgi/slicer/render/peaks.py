@@ -97,17 +97,17 @@ def _scan(pcm: SpanPcm, zoom: int, values: "array[int]") -> None:
     low, high, held = 32_767, -32_768, 0  # of the pixel that goes on in the next block
     for block in pcm.blocks():
         data = memoryview(block if pcm.channels == 1 else audioop.tomono(block, WIDTH, 0.5, 0.5))
-        place = 0
+        offset = 0
         if held:
-            place = min(size - held, len(data))
-            lower, higher = minmax(data[:place], WIDTH)
-            low, high, held = min(low, lower), max(high, higher), held + place
+            offset = min(size - held, len(data))
+            lower, higher = minmax(data[:offset], WIDTH)
+            low, high, held = min(low, lower), max(high, higher), held + offset
             if held < size:
                 continue
             values.extend((low, high))
             low, high, held = 32_767, -32_768, 0
-        end = len(data) - (len(data) - place) % size
-        for at in range(place, end, size):
+        end = len(data) - (len(data) - offset) % size
+        for at in range(offset, end, size):
             values.extend(minmax(data[at : at + size], WIDTH))
         if end < len(data):
             low, high = minmax(data[end:], WIDTH)

@@ -1,16 +1,16 @@
-"""From a request to its result, once for web and jobs: find it, or make it, check that it is of its source, and keep it."""
+"""From a request to its result, once for web and jobs: find it, or make it, check that it is of its source, and store it."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Protocol
 
 from slicer.media.source import Source
 from slicer.mp3 import Index
 from slicer.render.audio.progress import Progress
 from slicer.render.audio.render import render
 from slicer.render.audio.scratch import prepare
+from slicer.render.content import Content, InMemory
 from slicer.render.errors import PeaksTimeoutError
 from slicer.render.limits import Deadline, Limits
 from slicer.render.peaks import Peaks, peaks
@@ -18,8 +18,8 @@ from slicer.render.request import PeaksRequest, RenderRequest
 from slicer.render.results import Facts, Results
 from slicer.render.version import Version, etag_of
 
-#: Seconds of work on a waveform between two reports, to begin with; and reports between two times that what is done is kept.
-_SLICE_SECONDS, _KEEP_EVERY = 2, 10
+#: Seconds of work on a waveform between two reports, to begin with; and reports between two times that what is done is stored.
+_SLICE_SECONDS, _STORE_EVERY = 2, 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +37,6 @@ class Original:
         return Version.of(self.path, self.source.identity, self.index)
 
 
-class Content(Protocol):
-    """The bytes of a result, in a file that nobody changes, or in memory."""
-
-    @property
-    def length(self) -> int: ...  # noqa: D102
-    def pieces(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]: ...  # noqa: D102
-    def close(self) -> None: ...  # noqa: D102
-
-
 @dataclass(frozen=True, slots=True)
 class Result:
     """A finished result."""
@@ -54,21 +45,6 @@ class Result:
     etag: str  #: strong, in quotes
     is_stored: bool  #: whether it is in the store of results; else it was made, and there was no room for it
     was_made: bool  #: whether it was made for this
-
-
-class InMemory:
-    """Content that has no file."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self.length = len(data)  #: bytes
-
-    def pieces(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
-        """The bytes start..stop-1, all of them by default, at once."""
-        yield self._data[start:stop]
-
-    def close(self) -> None:
-        """Nothing is to be closed."""
 
 
 #: Limits that are known once a result is not found, and what goes around the making of it.
@@ -121,7 +97,7 @@ class Producer:
         try:
             # Written to while it was read: then nobody knows what this is of. A file that was renamed over is still the old one.
             original.check()
-            return self._kept(key, made.facts, made, made.pieces)
+            return self._stored(key, made.facts, made, made.pieces)
         except BaseException:
             made.close()
             raise
@@ -154,7 +130,7 @@ class Producer:
                 drawn = self._in_slices(request, original, allowed, partial_key, partial, progress)
         original.check()
         data = drawn.encode(request.form, request.bits)
-        result = self._kept(key, {"content_type": request.content_type}, InMemory(data), lambda: [data])
+        result = self._stored(key, {"content_type": request.content_type}, InMemory(data), lambda: [data])
         self.results.drop(partial_key)
         return result
 
@@ -165,7 +141,7 @@ class Producer:
             return peaks(request, original.source.fd, original.index, limits, partial=partial)
         except PeaksTimeoutError as pause:
             original.check()
-            pause.is_stored = self._keep_partial(partial_key, pause.partial)
+            pause.is_stored = self._store_partial(partial_key, pause.partial)
             raise
 
     def _in_slices(
@@ -190,10 +166,10 @@ class Producer:
                 partial = pause.partial
                 progress(pause.progress)
             rounds += 1
-            if rounds % _KEEP_EVERY == 0:
+            if rounds % _STORE_EVERY == 0:
                 # Should this process be killed, the next one goes on from here: not from pixels of a file half overwritten.
                 original.check()
-                self._keep_partial(partial_key, partial)
+                self._store_partial(partial_key, partial)
 
     def _partial(self, key: str) -> bytes:
         stored = self.results.get(key)
@@ -202,14 +178,14 @@ class Producer:
         with stored:
             return stored.read()
 
-    def _keep_partial(self, key: str, partial: bytes) -> bool:
+    def _store_partial(self, key: str, partial: bytes) -> bool:
         stored = self.results.put(key, {}, [partial])
         if stored is None:
             return False
         stored.close()
         return True
 
-    def _kept(self, key: str, facts: Facts, made: Content, pieces: Callable[[], Iterable[bytes]]) -> Result:
+    def _stored(self, key: str, facts: Facts, made: Content, pieces: Callable[[], Iterable[bytes]]) -> Result:
         """The result in the store, where there is room for it; else as it was made."""
         etag = etag_of(pieces())
         stored = self.results.put(key, {**facts, "etag": etag}, pieces())

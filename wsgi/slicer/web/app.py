@@ -76,19 +76,16 @@ class Slicer:
             lists=bool(settings.list_library),
         )
 
-    def _inner(self, request: Request, path: str, query: str) -> Request:
-        """The GET of another path and query of this server that a request names, let through. Raises Problem."""
-        found = self.routes.find(path)
-        if found is None or "GET" not in found[0].routes:
-            raise not_found()
+    def _inner(self, request: Request, route: str, path: bytes, query: str) -> Request:
+        """The GET of a route by its path, like /renders/<path>, that a request names; let through. Raises Problem."""
         inner = request.inner(query)
-        self._let_through(inner, found[0].routes["GET"], found[1])
+        self._let_through(inner, self.routes.get(route), path)
         return inner
 
-    def _let_through(self, request: Request, route: Route, path: str) -> None:
+    def _let_through(self, request: Request, route: Route, path: bytes) -> None:
         """Read what a request asks of a route, and authorise it. Raises Problem."""
         request.prefix = route.prefix
-        request.path = path.encode("latin-1")
+        request.path = path
         read_options(request, route)
         if route.is_media:
             self._access.authorise(request)
@@ -108,7 +105,7 @@ class Slicer:
         route = endpoint.routes.get(request.method)
         if route is None:
             raise _wrong_method(request.method, endpoint)
-        self._let_through(request, route, path)
+        self._let_through(request, route, path.encode("latin-1"))
         return route.handler(request)
 
     def dispatch(self, request: Request) -> Response:

@@ -1,7 +1,7 @@
 """`/clips/<path>.mp3?t=a,b`: the lossless cut."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from urllib.parse import quote
 
@@ -70,7 +70,7 @@ class Clips:
             full.append(("Content-Disposition", disposition))
         response = respond(
             request,
-            _Content(opened, clip, lambda work: self._sources.run(request.path, work), request),
+            _Representation(opened, clip, self._sources, request),
             [
                 ("Content-Type", "audio/mpeg"),
                 ("Content-Location", f"{request.prefix}{quote(request.path)}?t={asked.canonical}"),
@@ -109,27 +109,23 @@ class Clips:
         return span
 
 
-class _Content:
+class _Representation:
     """A clip's bytes, from its source."""
 
-    __slots__ = ("_clip", "_opened", "_request", "_run", "length")
+    __slots__ = ("_clip", "_opened", "_request", "_sources", "length")
 
-    def __init__(
-        self, opened: Opened, clip: Clip, run: "Callable[[Callable[[], bytes]], bytes]", request: Request
-    ) -> None:
-        """`run` does work that reads the source."""
+    def __init__(self, opened: Opened, clip: Clip, sources: Sources, request: Request) -> None:
         self._opened = opened
         self._clip = clip
-        self._run = run
+        self._sources = sources
         self._request = request
         self.length = clip.length  #: bytes
 
     def body(self, start: int, stop: int) -> Iterable[bytes]:
         """The bytes start..stop-1: at once where they are few, else piece by piece when they are sent."""
         if stop - start > _WHOLE:
-            return _Pieces(
-                self._opened, self._clip.pieces(self._opened.source.fd, start, stop, _PIECE), self._run, self._request
-            )
+            pieces = self._clip.pieces(self._opened.source.fd, start, stop, _PIECE)
+            return _Pieces(self._opened, pieces, self._sources, self._request)
         # Made and original bytes stay apart: joining them would copy the clip once more.
         return tuple(self._clip.pieces(self._opened.source.fd, start, stop, stop - start))
 
@@ -140,23 +136,17 @@ class _Content:
 class _Pieces:
     """A body that is too large for memory: read piece by piece, each checked against a change of the file, which ends it at once."""
 
-    __slots__ = ("_opened", "_pieces", "_request", "_run")
+    __slots__ = ("_opened", "_pieces", "_request", "_sources")
 
-    def __init__(
-        self,
-        opened: Opened,
-        pieces: Iterator[bytes],
-        run: "Callable[[Callable[[], bytes]], bytes]",
-        request: Request,
-    ) -> None:
+    def __init__(self, opened: Opened, pieces: Iterator[bytes], sources: Sources, request: Request) -> None:
         self._opened = opened
         self._pieces = pieces
-        self._run = run
+        self._sources = sources
         self._request = request
 
     def __iter__(self) -> Iterator[bytes]:
         try:
-            while piece := self._run(self._next):
+            while piece := self._sources.run(self._request.path, self._next):
                 yield piece
         except MemoryError:
             make_room(self._request.fields)

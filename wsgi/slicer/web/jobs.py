@@ -33,10 +33,10 @@ _RETRY_SECONDS = 2
 _HOLD_FIELD = "HTTP_X_SLICER_HOLD"
 
 Kind = Literal["render", "peaks"]
-#: Gives the request for a path and a query of this server that another request names, once it is let through. Raises Problem.
-Inner = Callable[[Request, str, str], Request]
+#: Gives the request for a route, a path behind its prefix and a query that another request names, let through. Raises Problem.
+Inner = Callable[[Request, str, bytes, str], Request]
 
-_PREFIXES: Mapping[str, Kind] = {"/renders/": "render", "/peaks/": "peaks"}
+_ROUTES: Mapping[str, Kind] = {"/renders/<path>": "render", "/peaks/<path>": "peaks"}
 _ALLOWED = "the path and query of a render or a waveform, like /renders/show.opus?t=0,7200"
 #: As long as a request line may be.
 _MAX_URL = 8190
@@ -56,13 +56,13 @@ class Orders:
         """The order of what is at a URL of this server, which is its path and query. Raises Problem."""
         # JSON has halves of characters, which no URL has.
         if isinstance(url, str) and len(url) <= _MAX_URL and not _HALVES.search(url):
-            for prefix, kind in _PREFIXES.items():
+            for route, kind in _ROUTES.items():
+                prefix = route.partition("<")[0]
                 if url.startswith(prefix):
-                    path, _, query = url.partition("?")
+                    path, _, query = url[len(prefix) :].partition("?")
                     # Characters that are no part of a URL are taken for what they look like; to WSGI each is a byte (PEP 3333).
                     query = query.partition("#")[0].encode().decode("latin-1")
-                    decoded = unquote_to_bytes(path).decode("latin-1")
-                    return self.of(kind, self._inner(request, decoded, query))
+                    return self.of(kind, self._inner(request, route, unquote_to_bytes(path), query))
         raise Problem(400, "request-malformed", f"request is not {_ALLOWED}", {"allowed": _ALLOWED})
 
     def of(self, kind: Kind, request: Request) -> Order:

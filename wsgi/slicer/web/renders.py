@@ -10,7 +10,7 @@ from slicer.web.making import DOWNLOAD, Making, original_of, parse_render
 from slicer.web.problems import problems
 from slicer.web.proxy import is_sent, redirect
 from slicer.web.request import Request
-from slicer.web.respond import ResultContent, respond
+from slicer.web.respond import Streamed, respond
 from slicer.web.response import Caching, Response
 from slicer.web.sources import Sources, split_suffix
 
@@ -40,7 +40,7 @@ class Renders:
             )
         return respond(
             request,
-            ResultContent(result.content),
+            Streamed(result.content),
             [
                 ("Content-Type", wanted.format.content_type),
                 ("Content-Location", f"{request.prefix}{quote(request.path)}?{wanted.canonical}"),

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 import werkzeug.http
 
+from slicer.render.content import Content
 from slicer.web.conditional import Outcome, evaluate
 from slicer.web.problems import Problem
 from slicer.web.request import Request
@@ -18,8 +19,8 @@ _ETAG_FIELDS = ("HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH")
 _DATE_FIELDS = ("HTTP_IF_MODIFIED_SINCE", "HTTP_IF_UNMODIFIED_SINCE")
 
 
-class Content(Protocol):
-    """What is sent, all or a part of it."""
+class Representation(Protocol):
+    """What is sent, all or a part of it (RFC 9110 section 3.2)."""
 
     @property
     def length(self) -> int: ...  # noqa: D102
@@ -28,7 +29,7 @@ class Content(Protocol):
 
 
 class Data:
-    """Content in memory."""
+    """A representation in memory."""
 
     __slots__ = ("_data", "length")
 
@@ -44,52 +45,43 @@ class Data:
         """Nothing is to be closed."""
 
 
-class Result(Protocol):
-    """A result: its length in bytes, and any of them, from a file that nobody changes."""
+class Streamed:
+    """The content of a result, piece by piece. The server closes its body, and so the content (PEP 3333)."""
 
-    @property
-    def length(self) -> int: ...  # noqa: D102
-    def pieces(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]: ...  # noqa: D102
-    def close(self) -> None: ...  # noqa: D102
+    __slots__ = ("_content", "length")
 
-
-class ResultContent:
-    """A result as content, piece by piece. Whoever sends its body closes that, and so the result (PEP 3333)."""
-
-    __slots__ = ("_result", "length")
-
-    def __init__(self, result: Result) -> None:
-        self._result = result
-        self.length = result.length  #: bytes
+    def __init__(self, content: Content) -> None:
+        self._content = content
+        self.length = content.length  #: bytes
 
     def body(self, start: int, stop: int) -> Iterable[bytes]:
         """The bytes start..stop-1."""
-        return _Body(self._result, start, stop)
+        return _Body(self._content, start, stop)
 
     def close(self) -> None:
-        """Close the result."""
-        self._result.close()
+        """Close the content."""
+        self._content.close()
 
 
 class _Body:
-    """Some of a result's bytes."""
+    """Some of the bytes of a content."""
 
-    __slots__ = ("_result", "_start", "_stop")
+    __slots__ = ("_content", "_start", "_stop")
 
-    def __init__(self, result: Result, start: int, stop: int) -> None:
-        self._result = result
+    def __init__(self, content: Content, start: int, stop: int) -> None:
+        self._content = content
         self._start, self._stop = start, stop
 
     def __iter__(self) -> Iterator[bytes]:
-        return self._result.pieces(self._start, self._stop)
+        return self._content.pieces(self._start, self._stop)
 
     def close(self) -> None:
-        self._result.close()
+        self._content.close()
 
 
 def respond(
     request: Request,
-    content: Content,
+    representation: Representation,
     headers: Headers,
     *,
     etag: str,
@@ -99,7 +91,7 @@ def respond(
     ranges: bool = True,
     full: Headers | None = None,
 ) -> Response:
-    """The response to a GET or HEAD of content that is called `what`; whatever is not sent is closed.
+    """The response to a GET or HEAD of a representation that is called `what`; whatever is not sent is closed.
 
     `etag` is strong and in quotes, `modified` whole seconds since 1970, None for what has no date: then none is compared. Without
     `ranges` a Range is ignored, as RFC 9110 section 14.2 allows. `headers` are those of any response but a problem, `full` further ones
@@ -107,9 +99,9 @@ def respond(
     """
     conditions = request.conditions if ranges else _validators(request.conditions, dated=modified is not None)
     try:
-        outcome = _outcome(conditions, etag=etag, modified=modified or 0, length=content.length, what=what)
+        outcome = _outcome(conditions, etag=etag, modified=modified or 0, length=representation.length, what=what)
     except BaseException:
-        content.close()
+        representation.close()
         raise
     headers.append(("ETag", etag))
     if modified is not None:
@@ -117,17 +109,17 @@ def respond(
     if ranges:
         headers.append(("Accept-Ranges", "bytes"))
     if outcome.status == 304:
-        content.close()
+        representation.close()
         return Response(304, headers, (), caching)
     headers.append(("Content-Length", str(outcome.stop - outcome.start)))
     if outcome.status == 206:
-        headers.append(("Content-Range", f"bytes {outcome.start}-{outcome.stop - 1}/{content.length}"))
+        headers.append(("Content-Range", f"bytes {outcome.start}-{outcome.stop - 1}/{representation.length}"))
     if full:
         headers += full
     if request.method == "HEAD":
-        content.close()
+        representation.close()
         return Response(outcome.status, headers, (), caching)
-    return Response(outcome.status, headers, content.body(outcome.start, outcome.stop), caching)
+    return Response(outcome.status, headers, representation.body(outcome.start, outcome.stop), caching)
 
 
 def _validators(conditions: Mapping[str, Any], *, dated: bool) -> dict[str, Any]:

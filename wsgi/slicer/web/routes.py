@@ -102,13 +102,17 @@ class Routes:
         paths: dict[str, list[Route]] = {}
         for route in self.table:
             paths.setdefault(route.path, []).append(route)
-        endpoints = {path: Endpoint(routes) for path, routes in paths.items()}
+        endpoints = self._endpoints = {path: Endpoint(routes) for path, routes in paths.items()}
         self._fixed = {path: each for path, each in endpoints.items() if "<" not in path}
         self._below = {path.split("/")[1]: each for path, each in endpoints.items() if path.endswith("/" + PATH)}
         #: By the first name of the path and what follows the second one.
         self._named = {
             (path.split("/")[1], path.partition(ID)[2]): each for path, each in endpoints.items() if ID in path
         }
+
+    def get(self, path: str) -> Route:
+        """The row for GET of a path as the table has it. Raises KeyError."""
+        return self._endpoints[path].routes["GET"]
 
     def find(self, path: str) -> tuple[Endpoint, str] | None:
         """The endpoint of a path, and what stands there for <path> or <id>; None where there is none."""

@@ -11,7 +11,7 @@ from slicer.web.making import Making, original_of, parse_waveform
 from slicer.web.problems import busy, overstayed, problems
 from slicer.web.proxy import is_sent, redirect
 from slicer.web.request import Request
-from slicer.web.respond import ResultContent, respond
+from slicer.web.respond import Streamed, respond
 from slicer.web.response import Caching, Response
 from slicer.web.sources import Sources, split_suffix
 
@@ -39,7 +39,7 @@ class Waveforms:
             )
         return respond(
             request,
-            ResultContent(result.content),
+            Streamed(result.content),
             [
                 ("Content-Type", wanted.content_type),
                 ("Content-Location", f"{request.prefix}{quote(stem)}.{wanted.form}?{wanted.canonical}"),

@@ -18,7 +18,7 @@ import pytest
 from slicer.render import Limits, RenderRequest, TooLargeError, ToolError, WorkTimeoutError, plan
 from slicer.render.audio import ffmpeg
 from slicer.render.audio.render import render
-from slicer.render.audio.scratch import nameless_file, place_of
+from slicer.render.audio.scratch import nameless_file, path_of
 from slicer.render.limits import Deadline
 from support import streams
 from support.cutting import index_of, opened
@@ -203,7 +203,7 @@ def test_limits_end_renders(cbr: str, form: str) -> None:
 
 def test_an_output_is_watched_while_it_grows() -> None:
     with nameless_file() as output:
-        command = ["-f", "lavfi", "-i", "anoisesrc", "-f", "s16le", place_of(output)]
+        command = ["-f", "lavfi", "-i", "anoisesrc", "-f", "s16le", path_of(output)]
         with pytest.raises(TooLargeError):
             ffmpeg.run(command, (), deadline=Deadline(30), files=(output,), largest=100_000)
 

@@ -11,7 +11,7 @@ import miniaudio
 from slicer.mp3 import Span, cut
 from slicer.render.audio import ffmpeg
 from slicer.render.audio.pcm import Pcm
-from slicer.render.audio.scratch import nameless_file, place_of
+from slicer.render.audio.scratch import nameless_file, path_of
 from slicer.render.errors import ToolError, ToolMissingError, UnreadableError
 from slicer.render.frames import BLOCK_FRAMES
 from slicer.render.limits import Deadline
@@ -58,7 +58,7 @@ class SpanPcm(Pcm):
             source.write(data)
             source.flush()
             form = ["-f", ffmpeg.SAMPLES, "-ar", str(self.rate), "-ac", str(self.channels)]
-            command = ["-f", "mp3", "-i", place_of(source), "-threads", "1", *form, place_of(output)]
+            command = ["-f", "mp3", "-i", path_of(source), "-threads", "1", *form, path_of(output)]
             try:
                 ffmpeg.run(command, (), deadline=self._deadline, files=(source, output), level="fatal")
             except ToolMissingError:

@@ -53,18 +53,18 @@ class FadePcm(Pcm):
 
     def blocks(self) -> Iterator[bytes]:
         """The blocks of the other one, changed where they lie in a fade."""
-        place, size = 0, self.frame_bytes
+        position, size = 0, self.frame_bytes
         falling = self.frames - self._last
         for block in self._pcm.blocks():
             frames = len(block) // size
-            rise, fall = min(max(self._first - place, 0), frames), min(max(falling - place, 0), frames)
+            rise, fall = min(max(self._first - position, 0), frames), min(max(falling - position, 0), frames)
             if rise:
-                yield ramp(block[: rise * size], size, place, self._first, rising=True)
+                yield ramp(block[: rise * size], size, position, self._first, rising=True)
             if rise < fall:
                 yield block[rise * size : fall * size] if (rise, fall) != (0, frames) else block
             if fall < frames:
-                yield ramp(block[fall * size :], size, place + fall - falling, self._last, rising=False)
-            place += frames
+                yield ramp(block[fall * size :], size, position + fall - falling, self._last, rising=False)
+            position += frames
 
 
 class JoinedPcm(Pcm):
@@ -101,14 +101,14 @@ class JoinedPcm(Pcm):
             tail = bytes(held)
 
 
-def ramp(block: bytes, size: int, place: int, length: int, *, rising: bool) -> bytes:
-    """Frames of `size` bytes, the first of which is number `place` in a straight line of `length` frames from or to silence."""
+def ramp(block: bytes, size: int, position: int, length: int, *, rising: bool) -> bytes:
+    """Frames of `size` bytes, the first of which is number `position` in a straight line of `length` frames from or to silence."""
     steps = []
     # Steps count from the start of the line, so that blocks do not show in it.
-    borders = [0, *range(_STEP - place % _STEP, len(block) // size, _STEP), len(block) // size]
+    borders = [0, *range(_STEP - position % _STEP, len(block) // size, _STEP), len(block) // size]
     view = memoryview(block)
     for begin, end in pairwise(borders):
-        first = (place + begin) // _STEP * _STEP
+        first = (position + begin) // _STEP * _STEP
         gain = (first + min(first + _STEP, length)) / (2 * length)
         steps.append(audioop.mul(view[begin * size : end * size], WIDTH, gain if rising else 1 - gain))
     return b"".join(steps)

@@ -15,7 +15,7 @@ from slicer.mp3.header import FrameHeader
 from slicer.render.audio import ffmpeg
 from slicer.render.audio.filters import exactly
 from slicer.render.audio.pcm import Pcm
-from slicer.render.audio.scratch import place_of
+from slicer.render.audio.scratch import path_of
 from slicer.render.errors import TooLargeError, ToolError
 from slicer.render.formats import Format
 from slicer.render.frames import WIDTH
@@ -151,7 +151,7 @@ def _with_ffmpeg(pcm: Pcm, form: Format, bitrate: int, output: BinaryIO, largest
         command += ["-b:a", f"{bitrate}k"]
     if form.name == "m4a":
         command += ["-movie_timescale", str(rate)]
-    ffmpeg.run([*command, place_of(output)], pcm.blocks(), deadline=deadline, files=(output,), largest=largest)
+    ffmpeg.run([*command, path_of(output)], pcm.blocks(), deadline=deadline, files=(output,), largest=largest)
     size = os.fstat(output.fileno()).st_size
     if size > largest:
         raise _too_large(largest)

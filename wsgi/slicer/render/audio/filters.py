@@ -5,7 +5,7 @@ from fractions import Fraction
 
 from slicer.render.audio import ffmpeg
 from slicer.render.audio.pcm import FilePcm, Pcm
-from slicer.render.audio.scratch import Scratch, place_of
+from slicer.render.audio.scratch import Scratch, path_of
 from slicer.render.errors import ToolError
 from slicer.render.frames import frames_after
 from slicer.render.limits import Deadline
@@ -19,10 +19,10 @@ def exactly(frames: int) -> str:
 def filtered(pcm: Pcm, chain: list[str], rate: int, frames: int, scratch: Scratch, deadline: Deadline) -> FilePcm:
     """What a chain of ffmpeg's audio filters makes of `pcm`: `frames` frames at `rate`.
 
-    Raises ToolError, WorkTimeoutError, OSError where there is no place for the file.
+    Raises ToolError, WorkTimeoutError, OSError where there is no room for the file.
     """
     output = scratch.file()
-    command = ["-af", ",".join([*chain, exactly(frames)]), "-f", ffmpeg.SAMPLES, "-ar", str(rate), place_of(output)]
+    command = ["-af", ",".join([*chain, exactly(frames)]), "-f", ffmpeg.SAMPLES, "-ar", str(rate), path_of(output)]
     made = FilePcm(output, rate, pcm.channels, frames)
     command = [*ffmpeg.raw_input(pcm), "-filter_threads", "1", "-ac", str(pcm.channels), *command]
     ffmpeg.run(command, pcm.blocks(), deadline=deadline, files=(output,), largest=frames * made.frame_bytes)

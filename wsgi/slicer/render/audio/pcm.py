@@ -46,8 +46,8 @@ class FilePcm(Pcm):
     def blocks(self) -> Iterator[bytes]:
         """Pread the file from its beginning."""
         end = self.frames * self.frame_bytes
-        for place in range(0, end, BLOCK_FRAMES * self.frame_bytes):
-            yield os.pread(self._file.fileno(), min(BLOCK_FRAMES * self.frame_bytes, end - place), place)
+        for offset in range(0, end, BLOCK_FRAMES * self.frame_bytes):
+            yield os.pread(self._file.fileno(), min(BLOCK_FRAMES * self.frame_bytes, end - offset), offset)
 
 
 class PartPcm(Pcm):
@@ -60,12 +60,12 @@ class PartPcm(Pcm):
 
     def blocks(self) -> Iterator[bytes]:
         """The blocks of the other one, those at the ends cut."""
-        place = 0
+        position = 0
         size = self.frame_bytes
         for block in self._pcm.blocks():
-            low, high = max(self._first - place, 0), min(self._last - place, len(block) // size)
+            low, high = max(self._first - position, 0), min(self._last - position, len(block) // size)
             if low < high:
                 yield block[low * size : high * size]
-            place += len(block) // size
-            if place >= self._last:
+            position += len(block) // size
+            if position >= self._last:
                 break

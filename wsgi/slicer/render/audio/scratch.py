@@ -57,7 +57,7 @@ def nameless_file(folder: str | None = None) -> BinaryIO:
     return tempfile.TemporaryFile(dir=folder, prefix=_PREFIX)
 
 
-def place_of(file: BinaryIO) -> str:
+def path_of(file: BinaryIO) -> str:
     """A path under which a child can open the file, once its descriptor is passed on.
 
     Opened by this path it is a regular file that can be searched, unlike a pipe: containers whose header is written last need that.

@@ -28,8 +28,8 @@ def without_silence(pcm: Pcm, threshold: Fraction) -> Pcm:
         data = rest + block
         view = memoryview(data)
         whole = len(data) - len(data) % size
-        for place in range(0, whole, size):
-            if audioop.rms(view[place : place + size], WIDTH) >= quiet:
+        for offset in range(0, whole, size):
+            if audioop.rms(view[offset : offset + size], WIDTH) >= quiet:
                 first = number if first is None else first
                 last = number + 1
             number += 1
