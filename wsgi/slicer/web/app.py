@@ -79,12 +79,13 @@ class Slicer:
     def _inner(self, request: Request, route: str, path: bytes, query: str) -> Request:
         """The GET of a route by its path, like /renders/<path>, that a request names; let through. Raises Problem."""
         inner = request.inner(query)
-        self._let_through(inner, self.routes.get(route), path)
+        endpoint = self.routes.get(route)
+        self._let_through(inner, endpoint, endpoint.routes[inner.method], path)
         return inner
 
-    def _let_through(self, request: Request, route: Route, path: bytes) -> None:
+    def _let_through(self, request: Request, endpoint: Endpoint, route: Route, path: bytes) -> None:
         """Read what a request asks of a route, and authorise it. Raises Problem."""
-        request.prefix = route.prefix
+        request.prefix = endpoint.prefix
         request.path = path
         read_options(request, route)
         if route.is_media:
@@ -105,7 +106,7 @@ class Slicer:
         route = endpoint.routes.get(request.method)
         if route is None:
             raise _wrong_method(request.method, endpoint)
-        self._let_through(request, route, path.encode("latin-1"))
+        self._let_through(request, endpoint, route, path.encode("latin-1"))
         return route.handler(request)
 
     def dispatch(self, request: Request) -> Response:

@@ -87,6 +87,7 @@ class Endpoint:
     __slots__ = ("allow", "methods", "name", "prefix", "routes")
 
     def __init__(self, routes: list[Route]) -> None:
+        """`routes` have one path, and each method once."""
         self.name = routes[0].name
         self.prefix = routes[0].prefix
         self.routes = {method: route for route in routes for method in route.methods}
@@ -110,9 +111,9 @@ class Routes:
             (path.split("/")[1], path.partition(ID)[2]): each for path, each in endpoints.items() if ID in path
         }
 
-    def get(self, path: str) -> Route:
-        """The row for GET of a path as the table has it. Raises KeyError."""
-        return self._endpoints[path].routes["GET"]
+    def get(self, path: str) -> Endpoint:
+        """The endpoint of a path as the table has it. Raises KeyError."""
+        return self._endpoints[path]
 
     def find(self, path: str) -> tuple[Endpoint, str] | None:
         """The endpoint of a path, and what stands there for <path> or <id>; None where there is none."""
