@@ -1,4 +1,4 @@
-"""What can be wrong with a render. Each error is one sentence for the person who asked."""
+"""Errors of renders. Each message is one sentence for the client."""
 
 
 class RenderError(Exception):

@@ -16,5 +16,5 @@ def nearest(value: Fraction) -> int:
 
 
 def frames_after(frames: int, rate: int, speed: Fraction, new_rate: int) -> int:
-    """How many frames there are after a change of speed and rate: the nearest number, at least one."""
+    """Return the number of frames after a change of speed and rate: the nearest one, at least 1."""
     return max(1, nearest(frames / speed * new_rate / rate))

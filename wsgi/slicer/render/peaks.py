@@ -35,7 +35,7 @@ class Peaks:
 
     @property
     def pixels(self) -> int:
-        """How many there are."""
+        """The number of pixels."""
         return len(self.values) // 2
 
     def encode(self, form: Literal["json", "dat"], bits: int) -> bytes:

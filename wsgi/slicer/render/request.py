@@ -1,4 +1,4 @@
-"""What somebody wants made, read from the options of a query: every one known, in range, and in agreement with the others."""
+"""Requests for renders and waveforms, read from the options of a query: each known, in range, and in agreement with the others."""
 
 import hashlib
 from collections.abc import Iterable

@@ -107,7 +107,7 @@ class Results:
                 self._make_room(account)
 
     def is_writable(self) -> bool:
-        """Whether a result could be kept now."""
+        """Return whether a result could be stored now."""
         return os.access(self._folder, os.W_OK | os.X_OK)
 
     def get(self, key: str) -> Stored | None:

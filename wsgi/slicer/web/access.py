@@ -25,7 +25,7 @@ _FILL_FIELD = "HTTP_X_SLICER_SIGNATURE"
 
 
 class Access:
-    """One object for all threads. Without keys everybody may have everything."""
+    """The check of signatures. One object for all threads; without keys every request is authorised."""
 
     def __init__(self, settings: Settings) -> None:
         """Reads the keys. Raises KeysError."""
@@ -90,7 +90,7 @@ class Hosts:
             )
 
     def is_own(self, fields: Mapping[str, str]) -> bool:
-        """Whether a request names an address, this machine, or a name of the settings. One without a Host is no browser's."""
+        """Return whether a request names an address, this machine, or a name of the settings. One without a Host is no browser's."""
         host = fields.get("HTTP_HOST")
         if not host:
             return True

@@ -167,5 +167,5 @@ def _etag(identity: Identity, index: Index, span: Span) -> str:
 
 @lru_cache(maxsize=1024)
 def _digest(size: int, mtime_ns: int, proof: int) -> str:
-    """What changes with the file and with the engine, and is the same on every server that has a copy with its time kept."""
+    """Return a digest of the file and the engine: the same on every server whose copy of the file has its time."""
     return hashlib.blake2b(repr((size, mtime_ns, proof, ENGINE_VERSION)).encode(), digest_size=10).hexdigest()

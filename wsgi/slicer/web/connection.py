@@ -1,4 +1,4 @@
-"""Whether the client of a request is still there, as the kernel has it: Apache's child does not look while it waits for an answer."""
+"""The connection of a request, as the kernel has it: Apache's child does not look while it waits for an answer."""
 
 import ipaddress
 import sys
@@ -10,7 +10,7 @@ _CLOSE_WAIT, _LISTEN = "08", "0A"
 
 
 def has_gone(fields: Mapping[str, str], tables: tuple[str, ...] = _TABLES) -> bool:
-    """Whether the connection of a request was closed at its other end; False where nobody can tell.
+    """Return whether the connection of a request was closed at its other end; False where that is unknown.
 
     A client that closes only its own half of the connection, having asked, has gone too: no browser and no proxy does that.
     The server's own port is mod_wsgi's, from the connection: `SERVER_PORT` is what the client's Host says.

@@ -1,4 +1,4 @@
-"""What needs packages of an extra: renders, waveforms and jobs. Loaded when first needed: processes for clips never need them."""
+"""Views that need packages of an extra: renders, waveforms and jobs. Loaded when first needed: processes for clips never need them."""
 
 import logging
 import threading

@@ -81,7 +81,7 @@ class Orders:
             return render_order(wanted, opened.name, opened.source.identity, opened.index, self._limits, url)
 
     def is_done(self, order: Order) -> bool:
-        """Whether the result of an order is stored."""
+        """Return whether the result of an order is stored."""
         found = self._producer.find(order.key)
         if found is None:
             return False
@@ -121,7 +121,7 @@ class Jobs:
         if self._orders.is_done(order) or not (wanted.respond_async or order.work_seconds >= self._from):
             return None
         held = wanted.wait is not None and bool(request.fields.get(_HOLD_FIELD))
-        # Who is held is not told a token, and nobody else can take away what it waits for.
+        # A client that is held gets no token, and no other client can cancel its job.
         token = "" if held else secrets.token_hex(16)
         try:
             job = self._ask(request, order, token)
@@ -184,7 +184,7 @@ class Jobs:
             return job
 
     def figures(self) -> Figures | None:
-        """How many jobs there are and were; None where nobody can say now."""
+        """Return the numbers of jobs now and ever; None where Redis is down."""
         try:
             return self._desk.figures()
         except JobsDownError as error:
@@ -267,7 +267,7 @@ def _body(request: Request) -> Any:
 
 @contextmanager
 def _problems_of_the_queue() -> Iterator[None]:
-    """What is wrong with the queue, as problems."""
+    """Raise errors of the queue as problems."""
     try:
         yield
     except JobsShareError as error:

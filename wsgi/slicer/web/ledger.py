@@ -1,4 +1,4 @@
-"""What becomes of each request: counted for `/metrics`, and written to the log of requests."""
+"""The record of each request: counted for `/metrics`, and written to the log of requests."""
 
 import itertools
 import os
@@ -177,7 +177,7 @@ class Watched:
             yield piece
 
     def close(self) -> None:
-        """Whoever sends the body calls this once it is sent, or cannot be sent any further (PEP 3333)."""
+        """End the request. The server calls this once the body is sent, or cannot be sent any further (PEP 3333)."""
         ledger, self._ledger = self._ledger, None
         close: Callable[[], Any] | None = getattr(self._body, "close", None)
         try:

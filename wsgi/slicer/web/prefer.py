@@ -14,7 +14,7 @@ _MAX_TEXT = 1000
 
 
 class Preferred(NamedTuple):
-    """What is understood of it."""
+    """The preferences that are understood."""
 
     respond_async: bool  #: it takes a 202 and asks later (section 4.1)
     wait: int | None  #: seconds it would wait for an answer (section 4.3)
@@ -32,7 +32,7 @@ class Preferred(NamedTuple):
 
 
 def preferred(fields: Mapping[str, str]) -> Preferred:
-    """What a request prefers. What cannot be parsed is ignored, and of one that is given twice the first counts (section 2)."""
+    """Return the preferences of a request. Others are ignored, and of one that is given twice the first counts (section 2)."""
     found: dict[str, str] = {}
     text = fields.get("HTTP_PREFER", "")
     if len(text) > _MAX_TEXT:

@@ -46,7 +46,7 @@ def process_group() -> str:
 
 
 def process_threads() -> int:
-    """How many threads of this process answer requests: as mod_wsgi says, 1 for any other process."""
+    """Return the number of threads of this process that answer requests: as mod_wsgi says, 1 for any other process."""
     try:
         import mod_wsgi  # type: ignore[import-not-found, import-untyped, unused-ignore]
     except ImportError:
@@ -55,7 +55,7 @@ def process_threads() -> int:
 
 
 def process_count() -> int:
-    """How many processes the group of this one has: as mod_wsgi says, 1 for any other process."""
+    """Return the number of processes in the group of this one: as mod_wsgi says, 1 for any other process."""
     try:
         import mod_wsgi  # type: ignore[import-not-found, import-untyped, unused-ignore]
     except ImportError:
@@ -64,7 +64,7 @@ def process_count() -> int:
 
 
 def is_for_renders() -> bool:
-    """Whether this is a daemon in which renders are made."""
+    """Return whether this is a daemon in which renders are made."""
     return process_group() == _GROUP
 
 

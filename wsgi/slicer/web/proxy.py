@@ -20,14 +20,14 @@ _CACHE_FIELD, _STALE = "HTTP_X_SLICER_CACHE", "stale"
 
 
 def is_behind_check(request: Request) -> bool:
-    """Whether who asks is a proxy that keeps things behind this server's check, and is to be sent there."""
+    """Return whether a proxy asks that caches responses behind this server's check of signatures."""
     return request.passed is not None and request.fields.get(_CHECKS_FIELD) == "1"
 
 
 def is_sent(request: Request, query: str) -> bool:
-    """Whether who asks is such a proxy, and is to be sent to the one URL, whose query is given.
+    """Return whether a proxy asks that is redirected to the canonical URL, whose query is given.
 
-    A proxy that keeps things behind the check of signatures always is; one that does not gets what is signed from here alone.
+    A proxy that caches behind the check of signatures always is. Another proxy gets signed responses from here, uncached.
     """
     if request.fields.get(_PROXY_FIELD) != _X_ACCEL:
         return False

@@ -1,4 +1,4 @@
-"""How many renders one client may have made at a time: all processes of the group but one, so that one is left for others.
+"""The number of renders that one client may have made at a time: all processes of the group but one, so that one is left for others.
 
 Taken by locks on bytes of an empty file, which the kernel lets go when a process ends, however it ends.
 """

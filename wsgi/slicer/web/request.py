@@ -74,12 +74,12 @@ class Request:
 
     @property
     def is_signed(self) -> bool:
-        """Whether the response is for one client alone."""
+        """Return whether the response is for one client alone."""
         return self.passed is not None and self.passed.signature is not None and not self.passed.filling
 
     @property
     def has_gone(self) -> bool:
-        """Whether its client closed the connection; False where that cannot be known."""
+        """Return whether its client closed the connection; False where that is unknown."""
         return has_gone(self.fields)
 
     def option(self, name: str) -> str | None:

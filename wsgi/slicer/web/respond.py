@@ -1,4 +1,4 @@
-"""The conditional responder: what a GET or HEAD of something with an ETag comes to, its conditions and range considered."""
+"""The conditional responder: the response to a GET or HEAD of something with an ETag, by its conditions and range."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
@@ -20,7 +20,7 @@ _DATE_FIELDS = ("HTTP_IF_MODIFIED_SINCE", "HTTP_IF_UNMODIFIED_SINCE")
 
 
 class Representation(Protocol):
-    """What is sent, all or a part of it (RFC 9110 section 3.2)."""
+    """A representation, all or a part of which is sent (RFC 9110 section 3.2)."""
 
     @property
     def length(self) -> int: ...  # noqa: D102

@@ -13,7 +13,7 @@ _STALE = ", stale-while-revalidate=31536000"
 
 
 class Caching(NamedTuple):
-    """How long caches may reuse a response (RFC 9111 section 5.2.2)."""
+    """The time for which caches may reuse a response (RFC 9111 section 5.2.2)."""
 
     max_age: int | None  #: seconds; 0 for never, None for only after asking whether it is still the same
     immutable: bool = False  #: whether it never changes (RFC 8246)

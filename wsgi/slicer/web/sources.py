@@ -101,7 +101,7 @@ def _checked(opened: Opened) -> Opened:
 
 
 def split_suffix(path: bytes) -> tuple[bytes, str]:
-    """What comes before the last point of a path's last name, and what comes behind it; nothing behind where there is no point."""
+    """Split a path at the last point of its last name; the suffix is empty where there is no point."""
     folder, slash, name = path.rpartition(b"/")
     stem, point, suffix = name.rpartition(b".")
     return (folder + slash + stem, suffix.decode("utf-8", "surrogateescape")) if point else (path, "")

@@ -1,1 +1,1 @@
-"""What needs pydub, miniaudio, lameenc or ffmpeg: from a decoded span to an encoded file."""
+"""Modules that need pydub, miniaudio, lameenc or ffmpeg: from a decoded span to an encoded file."""

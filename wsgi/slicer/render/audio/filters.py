@@ -17,7 +17,7 @@ def exactly(frames: int) -> str:
 
 
 def filtered(pcm: Pcm, chain: list[str], rate: int, frames: int, scratch: Scratch, deadline: Deadline) -> FilePcm:
-    """What a chain of ffmpeg's audio filters makes of `pcm`: `frames` frames at `rate`.
+    """Return the result of a chain of ffmpeg's audio filters on `pcm`: `frames` frames at `rate`.
 
     Raises ToolError, WorkTimeoutError, OSError where there is no room for the file.
     """

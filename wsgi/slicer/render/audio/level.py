@@ -1,4 +1,4 @@
-"""How loud something is, by its highest sample or by EBU R 128, and bringing it to a level."""
+"""Levels: measured by the highest sample or by EBU R 128, and set."""
 
 import math
 import re

@@ -1,4 +1,4 @@
-"""How far a render has come, told while its samples go by."""
+"""The progress of a render, reported while its samples go by."""
 
 from collections.abc import Callable, Iterator
 

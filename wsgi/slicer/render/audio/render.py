@@ -72,7 +72,7 @@ class Rendered:
 
     @property
     def facts(self) -> dict[str, str | int]:
-        """What there is to say of it, for a store."""
+        """Its facts, for the store of results."""
         return {
             "content_type": self.content_type,
             "extension": self.extension,
