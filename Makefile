@@ -31,7 +31,7 @@ SAMPLE := $(STATE)/sample/show.mp3
 # The sum of every file that a built Slicer consists of: another sum, another build. Times of files say less after a checkout.
 # What npm fetches while it is built follows from its lock.
 SOURCES := find wsgi apache pyproject.toml hatch_build.py package.json package-lock.json .npmrc README.md LICENSE \
-	-type f ! -name '*.pyc' ! -path '*/.vendor-*' ! -path 'wsgi/slicer/web/studio/vendor/*' -exec cksum {} +
+	-type f ! -name '*.pyc' ! -path '*/.vendor-*' ! -path 'wsgi/slicer/studio/vendor/*' -exec cksum {} +
 SUM = $(shell $(SOURCES) 2>/dev/null | LC_ALL=C sort | cksum | cut -d' ' -f1)
 SLICER := $(STAMPS)/$(if $(EDITABLE),editable,wheel-$(SUM))
 
@@ -122,7 +122,7 @@ lock: $(STAMPS)/serve ## write requirements/*.txt anew from pyproject.toml
 	@scripts/lock $(VENV)/bin/uv
 
 clean: ## remove the virtual environment and caches
-	rm -rf "$(VENV)" .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build wsgi/slicer/web/studio/vendor
+	rm -rf "$(VENV)" .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build wsgi/slicer/studio/vendor
 
 $(STAMPS)/serve: requirements/build.txt requirements/serve.txt
 	@scripts/bootstrap serve $(VENV)

@@ -26,7 +26,7 @@ FILES = {
 }
 #: What decides about the files.
 SOURCES = ("package.json", "package-lock.json", "hatch_build.py")
-FOLDER = "wsgi/slicer/web/studio/vendor"
+FOLDER = "wsgi/slicer/studio/vendor"
 #: Holds the sum of the sources that the files were fetched for.
 _STAMP = ".stamp"
 

@@ -27,7 +27,8 @@ from contest.contestants import CONTESTANTS, CPUS, GONE, Contestant, Place
 from contest.front import front
 from contest.load import Want, digest
 from slicer.mp3 import SECOND, build_whole_index, cut
-from slicer.render import RenderRequest, render
+from slicer.render import RenderRequest
+from slicer.render.audio.render import render
 from slicer.render.limits import Limits
 from slicer.server.machine import cpus, memory_bytes
 from slicer.server.sizes import compute

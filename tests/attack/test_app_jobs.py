@@ -16,7 +16,7 @@ from slicer.jobs.order import LONG, SHORT
 from slicer.jobs.store import JobStore
 from slicer.settings import Settings
 from slicer.web.app import Slicer, create_app
-from slicer.web.client import Clients
+from slicer.web.request import Clients
 from support import streams
 from support.jobs import Broker, broker_of
 from support.server import folder

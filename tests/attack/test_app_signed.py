@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from werkzeug.routing import Rule
 
 from slicer.media.protected import Permit, Protected
 from slicer.settings import Settings
@@ -72,10 +71,10 @@ def place() -> Iterator[Place]:
 def rooms(app: Slicer) -> list[str]:
     """Every room whose paths name sources, by the table of routes: those to come are among them."""
     found = []
-    for rule in app.url_map.iter_rules():
-        assert isinstance(rule, Rule)
-        if "path" in rule.arguments and rule.endpoint not in OTHER_ROOMS:
-            found.append(rule.rule.partition("<")[0].strip("/"))
+    for route in app.routes.table:
+        if route.path.endswith("/<path>") and route.name not in OTHER_ROOMS:
+            assert route.is_media
+            found.append(route.prefix.strip("/"))
     return found
 
 

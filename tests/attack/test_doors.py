@@ -8,10 +8,9 @@ import ssl
 from collections.abc import Callable, Iterator
 
 import pytest
-from werkzeug.exceptions import NotFound
 
 from slicer.settings import Settings
-from slicer.web.app import INTERNAL, Slicer
+from slicer.web.app import Slicer
 from support.edge import Edge, Tap, site
 from support.server import Server, raw
 
@@ -27,7 +26,7 @@ def application(tmp_path_factory: pytest.TempPathFactory) -> Slicer:
 
 def internal(application: Slicer) -> list[str]:
     """The paths that no client is to reach."""
-    found = [rule.rule for rule in application.url_map.iter_rules() if rule.endpoint in INTERNAL]
+    found = [route.path for route in application.routes.table if route.is_internal]
     assert "/metrics" in found
     return found + APACHES
 
@@ -129,12 +128,12 @@ def test_nor_does_any_at_a_site_for_all_hosts(front: Callable[..., Edge], server
 
 def test_a_slicer_knows_each_internal_path_in_one_spelling(application: Slicer) -> None:
     """Its own decoding of the path has been done by Apache: what it sees is what it means."""
-    for rule in application.url_map.iter_rules():
-        assert rule.strict_slashes in {True, None}
     for path in internal(application):
         if path in APACHES:
             continue
-        assert application._endpoint(path) in INTERNAL
+        found = application.routes.find(path)
+        assert found is not None
+        assert found[0].routes["GET"].is_internal
         for spelled in (
             path + "/",
             path + "//",
@@ -145,8 +144,7 @@ def test_a_slicer_knows_each_internal_path_in_one_spelling(application: Slicer) 
             path + " ",
             path + "/.",
         ):
-            with pytest.raises(NotFound):
-                application._endpoint(spelled)
+            assert application.routes.find(spelled) is None
 
 
 def test_a_slicer_itself_answers_one_spelling(server: Server) -> None:
@@ -163,11 +161,11 @@ def test_the_edge_knows_each_route_as_public_or_not_at_all(edge: Edge, applicati
     public = {where for where, body in found if "proxy_pass" in body}
     refused = {where for where, body in found if "proxy_pass" not in body}
     wanted = set()
-    for rule in application.url_map.iter_rules():
-        if rule.endpoint in INTERNAL:
-            assert f"^~ {rule.rule}" in refused
+    for route in application.routes.table:
+        if route.is_internal:
+            assert f"^~ {route.path}" in refused
             continue
-        fixed, parameter, _ = rule.rule.partition("<")
+        fixed, parameter, _ = route.path.partition("<")
         wanted.add(fixed if parameter else f"= {fixed}")
     assert public == wanted
     assert "/" in refused

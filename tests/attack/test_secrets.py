@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 import yaml
 
-from slicer.render import child
+from slicer.render.audio import ffmpeg
 from slicer.signing import redacted
-from slicer.web.memory import make_place
+from slicer.web.process import make_room
 from support.edge import ROOT, Edge, Tap, site
 from support.jobs import PASSWORD, Broker
 from support.server import Server, folder, serving, until
@@ -97,7 +97,7 @@ def test_targets_without_one_are_logged_as_they_are() -> None:
 
 
 def test_what_is_said_of_too_little_memory_has_none(caplog: pytest.LogCaptureFixture) -> None:
-    make_place({"REQUEST_URI": f"/clips/a.mp3?t=1,2&%73ignature={MAC}", "PATH_INFO": "/clips/a.mp3"})
+    make_room({"REQUEST_URI": f"/clips/a.mp3?t=1,2&%73ignature={MAC}", "PATH_INFO": "/clips/a.mp3"})
     assert "out of memory: /clips/a.mp3" in caplog.text
     assert MAC not in caplog.text
 
@@ -108,7 +108,7 @@ def test_what_is_said_of_too_little_memory_has_none(caplog: pytest.LogCaptureFix
 def test_ffmpeg_gets_no_variable_with_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLICER_JOBS_BROKER", f"redis://:{PASSWORD}@127.0.0.1/0")
     monkeypatch.setenv("ANY_OTHER_TOKEN", PASSWORD)
-    found = child._environment()
+    found = ffmpeg._environment()
     assert PASSWORD not in str(found)
     assert found["PATH"] == os.environ["PATH"]
 

@@ -7,11 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from slicer.web.answer import Answer
+from slicer.signing import Key, Signature
 from slicer.web.problems import MAX_AGE
-from slicer.web.stale import allow_stale
+from slicer.web.proxy import cache_control
+from slicer.web.request import Passed
+from slicer.web.response import NO_STORE, Caching, Response
 from support.edge import Answer as Answered
 from support.edge import Edge, Tap, edge_of, site
+from support.requests import request_of
 from support.server import Server, until
 from support.stub import Say, stub_of
 
@@ -121,18 +124,22 @@ def test_what_a_slicer_says_to_the_edge_alone_reaches_no_client(
 
 
 @pytest.mark.parametrize(
-    ("status", "caching", "said"),
+    ("status", "caching", "private", "asked", "said"),
     [
-        (200, "public, max-age=86400", "public, max-age=86400, stale-while-revalidate=31536000"),
-        (304, "public, max-age=86400", "public, max-age=86400, stale-while-revalidate=31536000"),
-        (404, "public, max-age=10", "public, max-age=10"),
-        (200, "private, max-age=10", "private, max-age=10"),
-        (200, "no-store", "no-store"),
+        (200, Caching(86400), None, "stale", "public, max-age=86400, stale-while-revalidate=31536000"),
+        (304, Caching(86400), None, "stale", "public, max-age=86400, stale-while-revalidate=31536000"),
+        (200, Caching(86400), None, "", "public, max-age=86400"),
+        (404, Caching(10), None, "stale", "public, max-age=10"),
+        (200, Caching(60), 10, "stale", "private, max-age=10"),
+        (200, Caching(10), 60, "", "private, max-age=10"),
+        (200, NO_STORE, 60, "stale", "no-store"),
+        (200, None, 60, "stale", None),
     ],
 )
-def test_only_what_is_good_and_public_may_be_sent_late(status: int, caching: str, said: str) -> None:
-    answer = Answer(status, [("Cache-Control", caching)], ())
-    allow_stale({}, answer)
-    assert answer.headers == [("Cache-Control", caching)]
-    allow_stale({"HTTP_X_SLICER_CACHE": "stale"}, answer)
-    assert answer.headers == [("Cache-Control", said)]
+def test_only_what_is_good_and_public_may_be_sent_late(
+    status: int, caching: Caching | None, private: int | None, asked: str, said: str | None
+) -> None:
+    request = request_of(HTTP_X_SLICER_CACHE=asked)
+    if private is not None:
+        request.passed = Passed(Signature(Key("one", b""), 0), private, filling=False)
+    assert cache_control(request, Response(status, [], (), caching)) == said

@@ -58,7 +58,7 @@ def _cpu(call: Callable[[], None]) -> float:
 def _count(ledger: Ledger, environ: "WSGIEnvironment") -> None:
     record = ledger.begin(environ)
     record.route, record.status, record.bytes = "clips", 200, 161226
-    ledger.note("index", "memory")
+    record.note("index", "memory")
     ledger.end(record)
 
 

@@ -16,8 +16,10 @@ from material import long_file
 from report import Report
 
 from slicer.mp3 import Index, build_whole_index
-from slicer.render import FORMATS, Limits, PeaksRequest, RenderRequest, peaks, render
-from slicer.render.encode import QUALITY
+from slicer.render import FORMATS, Limits, PeaksRequest, RenderRequest
+from slicer.render.audio.encode import QUALITY
+from slicer.render.audio.render import render
+from slicer.render.peaks import peaks
 
 ROUNDS = 5
 START, LENGTH = 3000, 10
@@ -83,7 +85,7 @@ def waveform(path: str) -> tuple[float, float]:
     code = (
         "import os, resource, sys\n"
         "from slicer.mp3 import build_whole_index\n"
-        "from slicer.render import Limits, PeaksRequest, peaks\n"
+        "from slicer.render import Limits, PeaksRequest\nfrom slicer.render.peaks import peaks\n"
         "fd = os.open(sys.argv[1], os.O_RDONLY)\n"
         "request = PeaksRequest.parse('json', [('zoom', '256')])\n"
         "peaks(request, fd, build_whole_index(fd), Limits(work_seconds=300)).encode('json', 8)\n"

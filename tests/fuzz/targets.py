@@ -14,7 +14,7 @@ from slicer.media import indexfile
 from slicer.mp3 import Mp3Error, build_whole_index, infotag
 from slicer.mp3.header import MAX_FRAME_LENGTH, FrameHeader
 from slicer.mp3.tags import audio_bounds
-from slicer.render import OptionError, PeaksRequest, RenderRequest
+from slicer.render import RENDER_OPTIONS, OptionError, PeaksRequest, RenderRequest
 from slicer.render.formats import FORMATS
 from slicer.timespan import TimeSpan, TimeSpanError
 from slicer.web.conditional import evaluate
@@ -25,9 +25,7 @@ from slicer.web.problems import Problem
 
 Target = Callable[[bytes], None]
 TARGETS: dict[str, Target] = {}
-_RENDER_OPTIONS = frozenset(
-    {"t", "fade", "gain", "normalize", "channels", "rate", "speed", "trim", "crossfade", "bitrate"}
-)
+_RENDER_OPTIONS = frozenset(RENDER_OPTIONS)
 _HEADERS = (
     "HTTP_RANGE",
     "HTTP_IF_RANGE",

@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from slicer.render import Limits, PeaksRequest, peaks
+from slicer.render import Limits, PeaksRequest
+from slicer.render.peaks import peaks
 from support import streams
 from support.cutting import index_of, opened
 

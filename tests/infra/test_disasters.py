@@ -13,7 +13,8 @@ from infra.load import Load
 from infra.test_faults import fresh
 from infra.test_jobs import ASK_AGAIN, DONE, UNFINISHED
 from slicer.mp3 import build_whole_index
-from slicer.render import Limits, RenderRequest, render
+from slicer.render import Limits, RenderRequest
+from slicer.render.audio.render import render
 from support.cutting import opened
 from support.server import until
 

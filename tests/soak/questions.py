@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 from slicer.mp3 import SECOND, Mp3Error, cut
-from slicer.render import Limits, PeaksRequest, RenderRequest, peaks, render
+from slicer.render import Limits, PeaksRequest, RenderRequest
+from slicer.render.audio.render import render
+from slicer.render.peaks import peaks
 from soak.stack import GROWING, HALF, REPLACED, SECONDS, TRUNCATED, Media
 from support.cutting import index_of, opened
 

@@ -48,6 +48,8 @@ STANDARD_LIBRARY_ONLY = {
 #: mod_wsgi is asked where its Apache is, if it is there.
 EVERYWHERE = sys.stdlib_module_names | {"mod_wsgi"}
 MODULES = sorted(PACKAGE.rglob("*.py"))
+#: What decodes and encodes, and what imports that.
+HEAVY = ("slicer.render.audio", "slicer.render.peaks", "slicer.render.produce")
 
 
 def room_of(name: str) -> str:
@@ -97,6 +99,17 @@ def dotted(path: Path) -> str:
 @pytest.mark.parametrize("path", MODULES, ids=dotted)
 def test_imports_go_one_way(path: Path) -> None:
     assert offences(room_of(dotted(path)), path.read_text()) == set()
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if dotted(path).startswith("slicer.render")], ids=dotted)
+def test_what_a_render_can_be_needs_no_package(path: Path) -> None:
+    """`web` takes the options of renders from `slicer.render`, in processes that never make one."""
+    if dotted(path).startswith(HEAVY):
+        return
+    names = imported(path.read_text(), set(ALLOWED))
+    assert {
+        name for name in names if name.split(".")[0] not in EVERYWHERE | {"slicer"} or name.startswith(HEAVY)
+    } == set()
 
 
 def test_the_entry_point_knows_the_application_and_its_settings() -> None:

@@ -1,9 +1,12 @@
-"""Why a job failed, as the members of an RFC 9457 problem: kept with the job, for a client that asks later."""
+"""From exceptions to problems (RFC 9457): one table for a client that waits for its response, and for one that asks after a job later."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NamedTuple
 
+from slicer.media.aside import StandstillError
+from slicer.media.protected import ProtectedError
 from slicer.media.source import SourceMissingError, SourceTooLargeError, SourceUnavailableError
 from slicer.media.store import IndexPendingError
 from slicer.mp3 import (
@@ -23,29 +26,101 @@ from slicer.render import (
     UnreadableError,
     WorkTimeoutError,
 )
+from slicer.timespan import ALLOWED
 
-_TYPE = "urn:slicer:problem:"
-#: By error, the first that fits: status and last part of the problem's type; None where another sentence than the error's is better.
-_KINDS: tuple[tuple[type[Exception], int, str, str | None], ...] = (
-    (OptionError, 400, "option-refused", None),
-    (SpanOutsideError, 400, "span-outside", None),
-    (SpanTooShortError, 400, "span-too-short", None),
-    (SpanCrossesSegmentsError, 422, "span-crosses-segments", None),
-    (WorkTimeoutError, 413, "render-too-long", None),
-    (TooLongError, 413, "render-too-long", None),
-    (TooLargeError, 413, "render-too-large", None),
-    (UnreadableError, 422, "cannot-be-decoded", None),
-    (SourceMissingError, 410, "source-gone", "the source is not there any more"),
-    (SourceChangedError, 410, "source-gone", "the source is another one by now; ask again"),
-    (SourceUnavailableError, 503, "try-again", "the media cannot be read at the moment; ask again"),
-    (SourceTooLargeError, 413, "source-too-large", None),
-    (IndexPendingError, 503, "try-again", "the source could not be indexed in time; ask again"),
-    (NotMp3Error, 415, "not-an-mp3", None),
-    (Mp3Error, 422, "cannot-be-cut", None),
-    (ToolMissingError, 501, "not-installed", "the worker has no ffmpeg"),
-    (ToolError, 500, "internal", "the server made a mistake; it is in its log"),
-    (MemoryError, 503, "try-again", "the worker was short of memory; ask again"),
-    (OSError, 503, "try-again", "there was no room for the result, or no way to it; ask again"),
+TYPE = "urn:slicer:problem:"
+_MISTAKE = "the server made a mistake; it is in its log"
+
+
+class Said(NamedTuple):
+    """The problem that an error is."""
+
+    status: int  #: as HTTP has them; one of the server's (5xx) may not come again
+    kind: str  #: the last part of the problem's type
+    detail: str = ""  #: one sentence; the error's own where this is empty
+    retry: int = 0  #: seconds after which it is worth asking again, 0 where nobody knows
+
+
+class Row(NamedTuple):
+    """One kind of error, those that derive from it included."""
+
+    error: type[Exception]
+    job: Said  #: as the end of a job
+    response: Said | None  #: as a response; None for what is a defect, or is nobody's but the application's
+    members: Callable[[Any], dict[str, Any]] | None = None  #: what the response says beside that
+
+
+def _both(
+    error: type[Exception], status: int, kind: str, members: Callable[[Any], dict[str, Any]] | None = None
+) -> Row:
+    said = Said(status, kind)
+    return Row(error, said, said, members)
+
+
+def _of_span(_: Exception) -> dict[str, Any]:
+    return {"option": "t", "allowed": ALLOWED}
+
+
+#: By error, the first that fits.
+TABLE = (
+    _both(OptionError, 400, "option-refused", lambda error: {"option": error.option, "allowed": error.allowed}),
+    _both(SpanOutsideError, 400, "span-outside", _of_span),
+    _both(SpanTooShortError, 400, "span-too-short", _of_span),
+    _both(SpanCrossesSegmentsError, 422, "span-crosses-segments", _of_span),
+    Row(WorkTimeoutError, Said(413, "render-too-long"), Said(504, "overstayed", retry=2)),
+    _both(TooLongError, 413, "render-too-long"),
+    _both(TooLargeError, 413, "render-too-large"),
+    _both(UnreadableError, 422, "cannot-be-decoded"),
+    Row(
+        ProtectedError,
+        Said(403, "signature-missing", "this is only for who has a signed URL of it"),
+        Said(403, "signature-missing", "this is only for who has a signed URL of it"),
+    ),
+    Row(
+        SourceMissingError,
+        Said(410, "source-gone", "the source is not there any more"),
+        Said(404, "not-found", "there is nothing to cut under this path; /library lists what there is"),
+    ),
+    Row(
+        SourceChangedError,
+        Said(410, "source-gone", "the source is another one by now; ask again"),
+        Said(503, "try-again", "the file is being changed; try again", retry=1),
+    ),
+    Row(
+        SourceUnavailableError,
+        Said(503, "try-again", "the media cannot be read at the moment; ask again"),
+        Said(503, "try-again", "the media cannot be read at the moment; try again", retry=5),
+    ),
+    Row(
+        StandstillError,
+        Said(503, "try-again", "the media do not answer in time; ask again"),
+        Said(503, "try-again", "the media do not answer in time, for this file or those beside it; try again", retry=5),
+    ),
+    _both(SourceTooLargeError, 413, "source-too-large"),
+    Row(
+        IndexPendingError,
+        Said(503, "try-again", "the source could not be indexed in time; ask again"),
+        Said(503, "try-again", "the file is being indexed for the first time; try again", retry=2),
+        lambda error: {"progress": round(error.progress, 4)},
+    ),
+    _both(NotMp3Error, 415, "not-an-mp3"),
+    _both(Mp3Error, 422, "cannot-be-cut"),
+    Row(
+        ToolMissingError,
+        Said(501, "not-installed", "the worker has no ffmpeg"),
+        Said(
+            501,
+            "not-installed",
+            "this server has no ffmpeg; without it there are mp3 and wav, and neither speed, rate nor normalize=ebu",
+        ),
+    ),
+    Row(ToolError, Said(500, "internal", _MISTAKE), None),
+    Row(MemoryError, Said(503, "try-again", "the worker was short of memory; ask again"), None),
+    Row(
+        OSError,
+        Said(503, "try-again", "there was no room for the result, or no way to it; ask again"),
+        Said(503, "try-again", "the server has no place for the work; try again", retry=5),
+    ),
 )
 
 
@@ -56,15 +131,18 @@ class Failure:
     status: int  #: as HTTP has them; one of the server's (5xx) may not come again
     kind: str  #: the last part of the problem's type
     detail: str  #: one sentence
+    retry: int = 0  #: seconds after which it is worth asking again, 0 where nobody knows
+    members: dict[str, Any] = field(default_factory=dict)  #: of the problem, beside those of every one
 
     @property
     def problem(self) -> dict[str, Any]:
         """The members of the problem."""
         return {
-            "type": _TYPE + self.kind,
+            "type": TYPE + self.kind,
             "title": HTTPStatus(self.status).phrase,
             "status": self.status,
             "detail": self.detail,
+            **self.members,
         }
 
 
@@ -73,12 +151,24 @@ LOST = Failure(503, "job-lost", "whoever worked on it was killed, more than once
 #: A job that a worker could not finish in its time.
 OVERSTAYED = Failure(413, "render-too-long", "the work took longer than a job may; ask for less at a time")
 #: A defect.
-MISTAKE = Failure(500, "internal", "the server made a mistake; it is in its log")
+MISTAKE = Failure(500, "internal", _MISTAKE)
 
 
 def failure_of(error: BaseException) -> Failure:
-    """What to say of an error that ended the work."""
-    for kind, status, name, sentence in _KINDS:
-        if isinstance(error, kind):
-            return Failure(status, name, sentence or str(error))
+    """The end of a job whose work an error ended."""
+    for row in TABLE:
+        if isinstance(error, row.error):
+            return Failure(row.job.status, row.job.kind, row.job.detail or str(error))
     return MISTAKE
+
+
+def refusal_of(error: BaseException) -> Failure | None:
+    """The same for a client that waits for its response; None where the error is a defect, or the application's own matter."""
+    for row in TABLE:
+        if isinstance(error, row.error):
+            said = row.response
+            if said is None:
+                return None
+            members = row.members(error) if row.members else {}
+            return Failure(said.status, said.kind, said.detail or str(error), said.retry, members)
+    return None

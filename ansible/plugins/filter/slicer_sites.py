@@ -4,7 +4,7 @@
 """
 
 import dataclasses
-import importlib.util
+import importlib
 import os
 import re
 import sys
@@ -14,7 +14,7 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
-_PACKAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), *[os.pardir] * 3, "wsgi", "slicer")
+_WSGI = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), *[os.pardir] * 3, "wsgi"))
 
 #: What a site has where the list does not say: sizes in MiB, names as Nginx's server_name.
 DEFAULTS: Mapping[str, Any] = {
@@ -48,20 +48,15 @@ _DAEMON_THREADS = 4
 
 
 def _load(name: str) -> ModuleType:
-    """A module of the checkout by its path: Slicer itself need not be installed where Ansible is. Only the standard library's friends."""
-    known = f"_slicer_for_ansible_{name.replace('/', '_')}"
-    if known not in sys.modules:
-        spec = importlib.util.spec_from_file_location(known, os.path.join(_PACKAGE, f"{name}.py"))
-        if spec is None or spec.loader is None:
-            raise AnsibleFilterError(f"{name}.py is not where it should be: run the playbook from a checkout of Slicer")
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[known] = module
-        try:
-            spec.loader.exec_module(module)
-        except BaseException:
-            del sys.modules[known]
-            raise
-    return sys.modules[known]
+    """A module of this checkout's Slicer, which need not be installed where Ansible is; it imports the standard library only."""
+    # In front: an environment may have another version of Slicer, or somebody else's package of that name.
+    if _WSGI not in sys.path:
+        sys.path.insert(0, _WSGI)
+    try:
+        module = importlib.import_module(f"slicer.{name}")
+    except ModuleNotFoundError as error:
+        raise AnsibleFilterError(f"{error}: run the playbook from a checkout of Slicer") from None
+    return module
 
 
 def _sizes(instance: Mapping[str, Any], cpus: int, memory_mib: int) -> Any:
@@ -70,10 +65,10 @@ def _sizes(instance: Mapping[str, Any], cpus: int, memory_mib: int) -> Any:
     if "clips_memory_mib" in instance:
         more["clips_memory_bytes"] = int(instance["clips_memory_mib"]) * _MIB
     try:
-        return _load("server/sizes").compute(
+        return _load("server.sizes").compute(
             int(instance.get("cpus", cpus)), int(instance.get("memory_mib", memory_mib)) * _MIB, **more
         )
-    except ValueError as error:
+    except _load("errors").SlicerError as error:
         raise AnsibleFilterError(f"site {instance['name']}: {error}") from None
 
 

@@ -1,6 +1,9 @@
 """The filters of the playbook: what slicers and edges are told, from the sizes that `slicer serve` itself derives."""
 
 import importlib.util
+import os
+import subprocess
+import sys
 from dataclasses import fields
 from pathlib import Path
 
@@ -225,3 +228,24 @@ def test_signing_is_set_by_its_own_variables(name: str) -> None:
     """Or an edge would not be told."""
     with pytest.raises(AnsibleFilterError, match=name):
         units(instance(settings={name: "/"}))
+
+
+def test_slicer_need_not_be_installed_where_ansible_is(tmp_path):
+    """Sizes and settings come from the checkout, also where another package has the name `slicer`."""
+    (tmp_path / "slicer.py").write_text("raise ImportError('somebody else')")
+    program = (
+        "import sys, importlib.util\n"
+        "spec = importlib.util.spec_from_file_location('filters', sys.argv[1])\n"
+        "filters = importlib.util.module_from_spec(spec)\n"
+        "spec.loader.exec_module(filters)\n"
+        "print(filters._sizes({'name': 'main'}, 2, 4096).clips_processes, filters._load('settings').__file__)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(ANSIBLE / "plugins/filter/slicer_sites.py")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    )
+    assert done.stdout.split() == ["2", str(ANSIBLE.parent / "wsgi/slicer/settings.py")]

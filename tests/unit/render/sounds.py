@@ -12,7 +12,8 @@ from fractions import Fraction
 
 import miniaudio
 
-from slicer.render import Limits, Rendered, RenderRequest, render
+from slicer.render import Limits, RenderRequest
+from slicer.render.audio.render import Rendered, render
 from support.cutting import index_of, opened
 
 LIMITS = Limits(work_seconds=Fraction(120))

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from slicer.render import FORMATS, RenderRequest, render
+from slicer.render import FORMATS, RenderRequest
+from slicer.render.audio.render import render
 from support import streams
 from support.cutting import index_of, opened, span_of
 from unit.render.sounds import LIMITS, bytes_of, decode, lag, make, mono, pcm_of, wav, whole

@@ -6,7 +6,8 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 
 from slicer.mp3 import Index, build_whole_index
-from slicer.render import RenderRequest, render
+from slicer.render import RenderRequest
+from slicer.render.audio.render import render
 from support.cutting import index_of
 from unit.render.sounds import LIMITS
 

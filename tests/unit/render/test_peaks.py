@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slicer.mp3 import SpanOutsideError
-from slicer.render import Limits, OptionError, Peaks, PeaksRequest, PeaksTimeoutError, TooLargeError, peaks
-from slicer.render.peaks import MAX_PIXELS
+from slicer.render import Limits, OptionError, PeaksRequest, PeaksTimeoutError, TooLargeError
+from slicer.render.options import MAX_PIXELS
+from slicer.render.peaks import Peaks, peaks
 from support.cutting import index_of, opened
 from unit.render.sounds import pcm_of
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from slicer.media.source import open_file
 from slicer.render import FORMATS, OptionError, PeaksRequest, RenderRequest, Version
 from slicer.render.formats import RATES
-from slicer.render.request import ALLOWED_VALUES, MAX_SPANS, Normalize
+from slicer.render.options import MAX_SPANS, RENDER_OPTIONS
+from slicer.render.values import Normalize
 from support.cutting import index_of
 
 SOURCE = Version(b"a.mp3", 3, 4, 5)
@@ -22,7 +23,7 @@ def test_everything_is_read() -> None:
     text = "fade=0.5,1&gain=-3.25&channels=1&rate=22050&speed=1.5&trim=-50&crossfade=0.125&bitrate=64&t=3000,3010&t=npt:1:00:00,"
     pairs = [part.split("=") for part in (text + "1:00:01.50").split("&")]
     request = RenderRequest.parse("mp3", [(name, value) for name, value in pairs])
-    assert (request.fade_in, request.fade_out, request.gain) == (Fraction(1, 2), 1, Fraction(-13, 4))
+    assert (request.fade, request.gain) == ((Fraction(1, 2), 1), Fraction(-13, 4))
     assert (request.channels, request.rate, request.speed, request.trim) == (1, 22_050, Fraction(3, 2), -50)
     assert (request.crossfade, request.bitrate) == (Fraction(1, 8), 64)
     assert request.canonical == (
@@ -125,7 +126,7 @@ def test_refused_by_name(form: str, pairs: list[tuple[str, str]], option: str) -
     assert len(str(caught.value)) < 400
 
 
-NAMES = st.sampled_from([*ALLOWED_VALUES, "download", "T", "fade "])
+NAMES = st.sampled_from([*RENDER_OPTIONS, "download", "T", "fade "])
 VALUES = st.one_of(
     st.text(max_size=100),
     st.from_regex(r"-?[0-9]{1,3}(\.[0-9]{1,3})?", fullmatch=True),

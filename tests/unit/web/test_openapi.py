@@ -1,7 +1,6 @@
 """The two descriptions of the API, held to the code: openapi.json and docs/api.md."""
 
 import ast
-import importlib
 import json
 import re
 from collections import defaultdict
@@ -11,21 +10,23 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 import slicer.web
-from slicer.render import formats, request
+from slicer import failures
+from slicer.render import PEAKS_OPTIONS, RENDER_OPTIONS, formats
+from slicer.render.request import CONTENT_TYPES
 from slicer.settings import Settings
 from slicer.signing import NAMES
-from slicer.web import app, documents, page
+from slicer.web import app, documents, studio_files
 from slicer.web.cors import Cors
-from slicer.web.problems import MAX_AGE, cache_control
+from slicer.web.problems import MAX_AGE
+from slicer.web.response import Caching
+from support.requests import request_of
 
 WEB = Path(slicer.web.__file__).parent
 ROOT = Path(__file__).parents[3]
 API = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
 DOCUMENT = json.loads((WEB / "openapi.json").read_text(encoding="utf-8"))
-#: The package has a function of this name too.
-peaks = importlib.import_module("slicer.render.peaks")
 #: Names of functions that make a Problem, and the place of its status and kind among their arguments.
-MAKERS = {"Problem", "_span_problem"}
+MAKERS = {"Problem", "span_problem"}
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +36,8 @@ def application(tmp_path_factory):
 
 
 def kinds():
-    """(kind, status) of every problem that the sources of slicer.web can answer with."""
-    found = set()
+    """(kind, status) of every problem that the sources of slicer.web can answer with, and of those of the table of failures."""
+    found = {(row.response.kind, row.response.status) for row in failures.TABLE if row.response}
     for path in sorted(WEB.glob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in MAKERS:
@@ -45,8 +46,14 @@ def kinds():
                     assert isinstance(kind, ast.Constant), f"{path.name}:{node.lineno}: a kind that is no text"
                     found.add((kind.value, status.value))
                 else:
-                    assert path.name == "clips.py", f"{path.name}:{node.lineno}: a status that is no number"
+                    assert path.name in {"sources.py", "problems.py"}, (
+                        f"{path.name}:{node.lineno}: a status that is no number"
+                    )
     return found
+
+
+def cache_control(seconds):
+    return Caching(seconds).directives()
 
 
 def table(heading):
@@ -93,63 +100,54 @@ def test_the_document_is_valid():
 
 
 def test_the_document_has_the_paths_of_the_application(application):
-    rules = {re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule) for rule in application.url_map.iter_rules()}
-    assert set(DOCUMENT["paths"]) == rules
-    for rule in application.url_map.iter_rules():
-        path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
-        assert {method.upper() for method in DOCUMENT["paths"][path] if method != "parameters"} == rule.methods
+    methods = defaultdict(lambda: {"OPTIONS"})
+    for route in application.routes.table:
+        methods[re.sub(r"<(\w+)>", r"{\1}", route.path)].update(route.methods)
+    assert methods == {
+        path: {method.upper() for method in item if method != "parameters"} for path, item in DOCUMENT["paths"].items()
+    }
 
 
-def test_the_document_has_the_options_of_the_application():
+def test_the_document_has_the_options_of_the_application(application):
     given = {
-        path: {
+        (path, method.upper()): {
             parameter["name"]
             for parameter in map(resolved, operation.get("parameters", []))
             if parameter["in"] == "query"
         }
         for path, method, operation in operations()
-        if method == "get"
     }
-    assert given.pop("/clips/{path}") == app._CLIP_OPTIONS | NAMES
-    assert given.pop("/renders/{path}") == app._RENDER_OPTIONS | NAMES
-    assert given.pop("/peaks/{path}") == app._PEAKS_OPTIONS | NAMES
-    assert given.pop("/info/{path}") == NAMES
-    assert given.pop("/library") == app._LIBRARY_OPTIONS
-    assert not set().union(*given.values())
+    for route in application.routes.table:
+        path = re.sub(r"<(\w+)>", r"{\1}", route.path)
+        for method in route.methods:
+            names = (route.options or set()) | (NAMES if route.is_media else set())
+            assert given[path, method] == names, (path, method)
 
 
-def test_the_options_are_those_that_renders_and_waveforms_know():
-    assert set(request.ALLOWED_VALUES) | {"download"} == app._RENDER_OPTIONS
-    assert set(peaks.ALLOWED_VALUES) == app._PEAKS_OPTIONS
+def test_the_options_are_those_that_renders_and_waveforms_know(application):
+    options = {route.name: route.options for route in application.routes.table}
+    assert options["renders"] == {*RENDER_OPTIONS, "download"}
+    assert options["peaks"] == set(PEAKS_OPTIONS)
 
 
-@pytest.mark.parametrize(
-    ("name", "span"),
-    [
-        *(("Fade", None), ("Gain", request.GAIN), ("Speed", request.SPEED), ("Trim", request.TRIM)),
-        *(
-            ("Crossfade", request.CROSSFADE),
-            ("Pixels", (1, peaks.MAX_PIXELS)),
-            ("Zoom", (peaks.MIN_ZOOM, peaks.MAX_ZOOM)),
-        ),
-    ],
-)
-def test_the_document_has_the_ranges_of_options(name, span):
-    schema = DOCUMENT["components"]["parameters"][name]["schema"]
-    if span:
-        assert (schema["minimum"], schema["maximum"]) == span[:2]
-    else:
-        assert re.fullmatch(schema["pattern"], "0.125,60")
+@pytest.mark.parametrize(("path", "options"), [("/renders/{path}", RENDER_OPTIONS), ("/peaks/{path}", PEAKS_OPTIONS)])
+def test_the_document_has_the_options_as_they_are_declared(path, options):
+    """Name, sentence and values of each; `tests/unit/render/test_options.py` holds what else is declared of them."""
+    given = {each["name"]: each for each in map(resolved, DOCUMENT["paths"][path]["get"]["parameters"])}
+    for name, option in options.items():
+        assert given[name]["schema"] == option.schema
+        # The `t` of waveforms is that of clips.
+        assert (
+            given[name]["description"] == option.description or given[name] is DOCUMENT["components"]["parameters"]["T"]
+        )
+        assert given[name].get("example") == option.example
+        assert given[name].get("explode", False) == option.repeatable
 
 
-def test_the_document_has_the_choices_of_options():
-    parameters = DOCUMENT["components"]["parameters"]
-    assert parameters["Rate"]["schema"]["enum"] == list(formats.RATES)
-    assert parameters["Bitrate"]["schema"]["enum"] == list(formats.ALL_BITRATES)
-    assert parameters["Spans"]["schema"]["maxItems"] == request.MAX_SPANS
+def test_the_document_has_the_types_of_results():
     for path, types in (
         ("/renders/{path}", {each.content_type for each in formats.FORMATS.values()}),
-        ("/peaks/{path}", set(peaks.CONTENT_TYPES.values())),
+        ("/peaks/{path}", set(CONTENT_TYPES.values())),
     ):
         for status in ("200", "206"):
             assert set(DOCUMENT["paths"][path]["get"]["responses"][status]["content"]) == types
@@ -186,7 +184,8 @@ def test_everything_in_the_document_is_used():
 
 
 def test_the_version_is_the_packages_own(application):
-    body = application.on_openapi({"REQUEST_METHOD": "GET"}).body
+    found, _ = application.routes.find("/openapi.json")
+    body = found.routes["GET"].handler(request_of("/openapi.json")).body
     served = json.loads(b"".join(body))
     assert served == {**DOCUMENT, "info": {**DOCUMENT["info"], "version": slicer.__version__}}
 
@@ -219,9 +218,9 @@ def test_the_page_has_how_long_every_answer_may_be_kept():
     ages["/openapi.json"] = documents._OPENAPI_MAX_AGE
     for of, seconds in ages.items():
         assert rows[f"`{of}`"] == cache_control(seconds)
-    assert rows["`/`"] == page.PAGE_CACHING
+    assert rows["`/`"] == studio_files.PAGE_CACHING.directives()
     (files,) = [value for of, value in rows.items() if of.startswith("`/studio`")]
-    assert files == page.FILE_CACHING
+    assert files == studio_files.FILE_CACHING.directives()
     (clips,) = [value for of, value in rows.items() if of.startswith("clips")]
     assert clips == cache_control(settings.clip_max_age)
 

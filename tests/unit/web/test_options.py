@@ -72,7 +72,7 @@ def test_what_is_refused_is_named(query, kind, option):
     assert repr(option) in problem.detail
     if kind == "option-unknown":
         assert problem.members["allowed"] == ["download", "t"]
-    (body,) = problem.answer().body
+    (body,) = problem.response().body
     assert json.loads(body)["status"] == 400
 
 

@@ -4,7 +4,6 @@ A read from a file system of the network or of FUSE may wait for ever, and the k
 helper threads, and the request waits with a bound. Work on disks is done at once, by the thread that asks.
 """
 
-import contextvars
 import os
 import re
 import threading
@@ -72,21 +71,20 @@ class StandstillError(SlicerError):
 class _Task(Generic[_T]):
     """One piece of work."""
 
-    __slots__ = ("_context", "_error", "_result", "_work", "began", "done", "path")
+    __slots__ = ("_error", "_result", "_work", "began", "done", "path")
 
     def __init__(self, path: bytes, work: Callable[[], _T]) -> None:
         self.path = path
         self.began = time.monotonic()
         self.done = threading.Event()
         self._work = work
-        self._context = contextvars.copy_context()
         self._result: _T | None = None
         self._error: BaseException | None = None
 
     def do(self) -> None:
         """Do it, once."""
         try:
-            self._result = self._context.run(self._work)
+            self._result = self._work()
         except BaseException as error:  # whatever it is, it is for the thread that asked
             self._error = error
 

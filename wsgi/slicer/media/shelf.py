@@ -87,13 +87,11 @@ class Shelf:
         *,
         memory_bytes: int,
         largest: int,
-        note: Note | None = None,
     ) -> None:
-        """`note` is told where each index came from: memory, disk, built, or pending where it is not ready."""
+        """`memory_bytes` are those of all indexes together, `largest` those of a source."""
         self._library = library
         self._store = store
         self._protected = protected
-        self._note = note or _nobody
         self._limit = memory_bytes
         self._largest = largest
         self._most = most_open()
@@ -101,9 +99,10 @@ class Shelf:
         self._lock = threading.Lock()
         self._items: OrderedDict[bytes, Opened] = OrderedDict()
 
-    def take(self, path: bytes, permit: Permit) -> Opened:
+    def take(self, path: bytes, permit: Permit, note: Note = _nobody) -> Opened:
         """The source at a path from the media folder; it was current when it was put here, which `check_current` asks again.
 
+        `note` is told where its index came from: memory, disk, built, or pending where it is not ready.
         Raises ProtectedError, SourceMissingError, SourceUnavailableError, SourceTooLargeError, IndexPendingError while the file is being
         indexed, and Mp3Error where that cannot be.
         """
@@ -115,7 +114,7 @@ class Shelf:
         if found is not None:
             if found.protected and not permit.signed:
                 raise ProtectedError
-            self._note("index", "memory")
+            note("index", "memory")
             return found
         source = self._open(path)
         protected = self._protected.holds(path) or self._protected.holds(self._library.inner_path(source))
@@ -127,9 +126,9 @@ class Shelf:
         try:
             index, origin = self._store.find(source)
         except IndexPendingError:
-            self._note("index", "pending")
+            note("index", "pending")
             raise
-        self._note("index", origin)
+        note("index", origin)
         opened = Opened(self._library.full_path(path), path, source, index, protected=protected)
         self._put(path, opened)
         return opened

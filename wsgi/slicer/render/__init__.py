@@ -1,8 +1,13 @@
-"""Renders: spans decoded, changed and encoded; and waveforms. Works on lossless cuts only, never on a whole file in memory."""
+"""Renders: spans decoded, changed and encoded; and waveforms. Works on lossless cuts only, never on a whole file in memory.
+
+Here is what a render can be and what it takes, which needs no package. `slicer.render.produce` makes renders and waveforms, and
+`slicer.render.audio` and `slicer.render.peaks` have what needs one.
+"""
 
 from slicer.render.errors import (
     LimitError,
     OptionError,
+    PeaksTimeoutError,
     RenderError,
     TooLargeError,
     ToolError,
@@ -13,28 +18,28 @@ from slicer.render.errors import (
 )
 from slicer.render.formats import FORMATS, Format
 from slicer.render.limits import Limits
-from slicer.render.peaks import Peaks, PeaksRequest, PeaksTimeoutError, peaks
+from slicer.render.options import PEAKS_OPTIONS, RENDER_OPTIONS, Option
 from slicer.render.plan import Estimate, Plan, plan
-from slicer.render.rendering import Rendered, render
-from slicer.render.request import RENDER_VERSION, RenderRequest
+from slicer.render.request import RENDER_VERSION, PeaksRequest, RenderRequest
 from slicer.render.results import Results, Stored
 from slicer.render.version import Version
 
 __all__ = [
     "FORMATS",
+    "PEAKS_OPTIONS",
+    "RENDER_OPTIONS",
     "RENDER_VERSION",
     "Estimate",
     "Format",
     "LimitError",
     "Limits",
+    "Option",
     "OptionError",
-    "Peaks",
     "PeaksRequest",
     "PeaksTimeoutError",
     "Plan",
     "RenderError",
     "RenderRequest",
-    "Rendered",
     "Results",
     "Stored",
     "TooLargeError",
@@ -44,7 +49,5 @@ __all__ = [
     "UnreadableError",
     "Version",
     "WorkTimeoutError",
-    "peaks",
     "plan",
-    "render",
 ]

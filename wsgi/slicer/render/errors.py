@@ -1,4 +1,4 @@
-"""What can be wrong with a render. Each error is one sentence for the person who asked."""
+"""Errors of renders. Each message is one sentence for the client."""
 
 from slicer.errors import SlicerError
 
@@ -46,3 +46,13 @@ class ToolError(RenderError):
 
 class ToolMissingError(ToolError):
     """ffmpeg is not installed."""
+
+
+class PeaksTimeoutError(WorkTimeoutError):
+    """The time was used up; what was done until then is kept, to go on from."""
+
+    def __init__(self, message: str, partial: bytes, progress: float) -> None:
+        super().__init__(message)
+        self.partial = partial  #: for `peaks`, with the same request and source
+        self.progress = progress  #: how much of the whole that is, from 0 to 1
+        self.is_stored = False  #: whether it is in the store of results

@@ -1,4 +1,4 @@
-"""How much a render may take, and the moment when its time is up."""
+"""The limits of a render, and its deadline."""
 
 import time
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from slicer.render.errors import WorkTimeoutError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What one render, or one waveform, may take. Each bound itself is allowed."""
+    """The limits of one render, or one waveform. Each bound itself is allowed."""
 
     shortest_seconds: Fraction = Fraction(1, 10)  #: each span; below 0.1 some decoders trim wrongly
     span_seconds: Fraction = Fraction(600)  #: all spans of a request together

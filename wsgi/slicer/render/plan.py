@@ -1,15 +1,14 @@
-"""Whether a source can give what a request asks, how long the result is, and about what it takes to make it. Nothing is decoded."""
+"""The plan of a render: its spans, the length of its result, and an estimate of the work. Nothing is decoded."""
 
 from dataclasses import dataclass
 from fractions import Fraction
 
 from slicer.mp3 import Index, Span, SpanTooShortError
 from slicer.render.errors import OptionError, TooLargeError, TooLongError
-from slicer.render.filters import frames_after, nearest
+from slicer.render.frames import BLOCK_FRAMES, WIDTH, frames_after, nearest
 from slicer.render.limits import Limits
-from slicer.render.pcm import BLOCK_FRAMES
-from slicer.render.request import RenderRequest, plain
-from slicer.render.segment import WIDTH
+from slicer.render.request import RenderRequest
+from slicer.render.values import plain
 
 #: Bytes that a render takes besides its blocks: the decoder, the encoder, buffers.
 _MEMORY_AT_REST = 8 << 20
@@ -24,7 +23,7 @@ _DECODE, _FILTER, _MEASURE, _CHILD = 0.0015, 0.008, 0.008, 0.15
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What a render takes, nearly."""
+    """An estimate of what a render takes."""
 
     memory_bytes: int  #: of this process, above what it has at rest
     work_seconds: float  #: of CPU, children included: a rough figure for a core of 2.5 GHz
@@ -100,7 +99,7 @@ def plan(request: RenderRequest, index: Index, limits: Limits) -> Plan:
 
 
 def check_crossfade(request: RenderRequest, lengths: list[int], overlap: int) -> None:
-    """Whether each part is long enough for the cross-fades at its ends. Raises OptionError."""
+    """Check that each part is long enough for the cross-fades at its ends. Raises OptionError."""
     for number, length in enumerate(lengths):
         if length < overlap * ((number > 0) + (number < len(lengths) - 1)):
             raise OptionError(
@@ -111,8 +110,8 @@ def check_crossfade(request: RenderRequest, lengths: list[int], overlap: int) ->
 
 
 def check_fades(request: RenderRequest, frames: int, rate: int) -> None:
-    """Whether the fades fit into so many frames. Raises OptionError."""
-    if nearest(request.fade_in * rate) + nearest(request.fade_out * rate) > frames:
+    """Check that the fades fit into so many frames. Raises OptionError."""
+    if sum(nearest(seconds * rate) for seconds in request.fade) > frames:
         raise OptionError(
             "fade",
             f"the fades are longer than the result, which has {frames / rate:.3f} s",

@@ -107,7 +107,7 @@ class Results:
                 self._make_room(account)
 
     def is_writable(self) -> bool:
-        """Whether a result could be kept now."""
+        """Return whether a result could be stored now."""
         return os.access(self._folder, os.W_OK | os.X_OK)
 
     def get(self, key: str) -> Stored | None:
@@ -242,30 +242,30 @@ def _write(fd: int, facts: Facts, pieces: Iterable[bytes], largest: int) -> int 
     if len(line) + 20 > _MAX_LINE:
         raise ValueError("there is too much to say of this result")
     # The length goes in front when it is known; so many digits are enough for any.
-    place = 20 + len(line)
+    offset = 20 + len(line)
     for piece in pieces:
-        if place + len(piece) > largest:
+        if offset + len(piece) > largest:
             return None
-        if not _written(fd, piece, place):
+        if not _written(fd, piece, offset):
             return None
-        place += len(piece)
-    if not _written(fd, b"%019d\n" % (place - 20 - len(line)) + line, 0):
+        offset += len(piece)
+    if not _written(fd, b"%019d\n" % (offset - 20 - len(line)) + line, 0):
         return None
     try:
         os.fchmod(fd, 0o644)
         os.fsync(fd)
     except OSError:
         return None
-    return place
+    return offset
 
 
-def _written(fd: int, data: bytes, place: int) -> bool:
-    """Write all of `data` at a place; False where the disk is full or broken."""
+def _written(fd: int, data: bytes, offset: int) -> bool:
+    """Write all of `data` at an offset; False where the disk is full or broken."""
     view = memoryview(data)
     try:
         while view:
-            done = os.pwrite(fd, view, place)
-            view, place = view[done:], place + done
+            done = os.pwrite(fd, view, offset)
+            view, offset = view[done:], offset + done
     except OSError:
         return False
     return True

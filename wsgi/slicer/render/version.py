@@ -1,5 +1,7 @@
-"""Which version of which source a result is of."""
+"""The versions of a source and of a result: what a result is of, and the ETag of its bytes."""
 
+import hashlib
+from collections.abc import Iterable
 from typing import NamedTuple, Self
 
 from slicer.media.source import Identity
@@ -21,3 +23,11 @@ class Version(NamedTuple):
     def of(cls, path: bytes, identity: Identity, index: Index) -> Self:
         """That of an open source, which is found at `path` from the media folder."""
         return cls(path, identity.size, identity.mtime_ns, index.proof)
+
+
+def etag_of(pieces: Iterable[bytes]) -> str:
+    """A strong ETag, in quotes: of the bytes themselves, since other versions of an encoder make others of the same request."""
+    digest = hashlib.blake2b(digest_size=15)
+    for piece in pieces:
+        digest.update(piece)
+    return f'"{digest.hexdigest()}"'

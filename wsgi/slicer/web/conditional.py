@@ -10,7 +10,7 @@ _RANGE = re.compile(r"bytes=[ \t]*([0-9]{0,18})-([0-9]{0,18})[ \t]*", re.ASCII)
 
 
 class Outcome(NamedTuple):
-    """What a request's headers ask for: 200, 206 with the bytes start..stop-1, 304, 412 or 416."""
+    """The status that a request's headers ask for: 200, 206 with the bytes start..stop-1, 304, 412 or 416."""
 
     status: int
     start: int

@@ -1,9 +1,7 @@
 """Cross-origin reading (the Fetch standard's CORS protocol), for the origins in the settings."""
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIEnvironment
+from collections.abc import Mapping
+from typing import Any
 
 #: Headers that scripts on other origins may read.
 EXPOSED = "Accept-Ranges, Content-Length, Content-Location, Content-Range, ETag, Location, Preference-Applied, Retry-After, X-Clip-Span"
@@ -17,14 +15,14 @@ class Cors:
         self._origins = frozenset(origins)
         self._fixed = "*" if "*" in origins else origins[0] if len(origins) == 1 else None
 
-    def headers(self, environ: "WSGIEnvironment") -> list[tuple[str, str]]:
-        """The headers of any answer to this request."""
+    def headers(self, fields: Mapping[str, Any]) -> list[tuple[str, str]]:
+        """The headers of any response to a request with these fields."""
         if not self._origins:
             return []
         headers = [("Access-Control-Expose-Headers", EXPOSED)]
         if self._fixed:
             return [("Access-Control-Allow-Origin", self._fixed), *headers]
-        origin = environ.get("HTTP_ORIGIN", "")
+        origin = fields.get("HTTP_ORIGIN", "")
         if origin in self._origins:
             headers.append(("Access-Control-Allow-Origin", origin))
         return [*headers, ("Vary", "Origin")]

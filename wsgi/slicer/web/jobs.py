@@ -2,26 +2,27 @@
 
 import json
 import logging
+import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal
+from urllib.parse import quote, unquote_to_bytes
 
 from slicer.jobs import FINAL, Job, JobsBusyError, JobsDownError, JobsShareError, JobsTokenError, Order, State
 from slicer.jobs.desk import Desk
+from slicer.jobs.order import peaks_order, render_order
 from slicer.jobs.store import Figures
+from slicer.jobs.work import job_limits
+from slicer.render.produce import Producer
 from slicer.settings import Settings
-from slicer.web.answer import Answer
-from slicer.web.client import Clients
-from slicer.web.gate import Asked
-from slicer.web.ledger import Ledger
-from slicer.web.orders import Kind, Orders
-from slicer.web.prefer import Preferred
-from slicer.web.problems import Problem, busy
-
-if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIEnvironment
+from slicer.web.making import parse_render, parse_waveform
+from slicer.web.prefer import Preferred, preferred
+from slicer.web.problems import Problem, busy, problems
+from slicer.web.request import Request
+from slicer.web.response import Response
+from slicer.web.sources import Sources, split_suffix
 
 _LOG = logging.getLogger("slicer")
 #: Bytes of a body that is read, at most.
@@ -31,83 +32,138 @@ _RETRY_SECONDS = 2
 #: With this a proxy says that it can hold clients, at /.held/.
 _HOLD_FIELD = "HTTP_X_SLICER_HOLD"
 
+Kind = Literal["render", "peaks"]
+#: Gives the request for a route, a path behind its prefix and a query that another request names, let through. Raises Problem.
+Inner = Callable[[Request, str, bytes, str], Request]
+
+_ROUTES: Mapping[str, Kind] = {"/renders/<path>": "render", "/peaks/<path>": "peaks"}
+_ALLOWED = "the path and query of a render or a waveform, like /renders/show.opus?t=0,7200"
+#: As long as a request line may be.
+_MAX_URL = 8190
+_HALVES = re.compile("[\ud800-\udfff]")
+
+
+class Orders:
+    """Makes orders of requests. One object for all threads."""
+
+    def __init__(self, settings: Settings, sources: Sources, producer: Producer, inner: Inner) -> None:
+        self._sources = sources
+        self._producer = producer
+        self._inner = inner
+        self._limits = job_limits(settings)
+
+    def of_url(self, request: Request, url: Any) -> Order:
+        """The order of what is at a URL of this server, which is its path and query. Raises Problem."""
+        # JSON has halves of characters, which no URL has.
+        if isinstance(url, str) and len(url) <= _MAX_URL and not _HALVES.search(url):
+            for route, kind in _ROUTES.items():
+                prefix = route.partition("<")[0]
+                if url.startswith(prefix):
+                    path, _, query = url[len(prefix) :].partition("?")
+                    # Characters that are no part of a URL are taken for what they look like; to WSGI each is a byte (PEP 3333).
+                    query = query.partition("#")[0].encode().decode("latin-1")
+                    return self.of(kind, self._inner(request, route, unquote_to_bytes(path), query))
+        raise Problem(400, "request-malformed", f"request is not {_ALLOWED}", {"allowed": _ALLOWED})
+
+    def of(self, kind: Kind, request: Request) -> Order:
+        """The order of what a request for a render or a waveform asks for. Raises Problem."""
+        stem, suffix = split_suffix(request.path)
+        if kind == "peaks":
+            waveform = parse_waveform(suffix, request.options)
+            opened = self._sources.find(stem, request)
+            url = f"{request.prefix}{quote(stem)}.{waveform.form}?{waveform.canonical}"
+            with problems():
+                return peaks_order(waveform, opened.name, opened.source.identity, opened.index, url)
+        wanted = parse_render(suffix, request.options)
+        opened = self._sources.find(stem, request)
+        url = f"{request.prefix}{quote(request.path)}?{wanted.canonical}"
+        with problems():
+            return render_order(wanted, opened.name, opened.source.identity, opened.index, self._limits, url)
+
+    def is_done(self, order: Order) -> bool:
+        """Return whether the result of an order is stored."""
+        found = self._producer.find(order.key)
+        if found is None:
+            return False
+        found.content.close()
+        return True
+
 
 class Jobs:
-    """Answers for jobs. One object for all threads; nothing in it waits for a job."""
+    """Responses for jobs. One object for all threads; nothing in it waits for a job."""
 
-    def __init__(self, settings: Settings, orders: Orders, ledger: Ledger) -> None:
-        self._ledger = ledger
+    def __init__(self, settings: Settings, orders: Orders) -> None:
         self._desk = Desk(settings)
         self._orders = orders
-        self._clients = Clients(settings)
         self._from = float(settings.job_from_seconds)
 
-    def post(self, environ: "WSGIEnvironment") -> Answer:
+    def post(self, request: Request) -> Response:
         """Ask for what the body names: 202 with the job, or 303 where it is there already. Raises Problem."""
-        document = _body(environ)
+        document = _body(request)
         if not isinstance(document, dict) or set(document) != {"request"}:
             raise Problem(
                 400, "body-malformed", 'the body is not a JSON object like {"request": "/renders/show.opus?t=0,7200"}'
             )
-        order = self._orders.of_url(document["request"])
+        order = self._orders.of_url(request, document["request"])
         token = secrets.token_hex(16)
-        job = self._ask(environ, order, token)
+        job = self._ask(request, order, token)
         return _see_other(job) if job.state is State.DONE else _accepted(job, token)
 
-    def instead(
-        self, environ: "WSGIEnvironment", kind: Kind, path: bytes, asked: Asked, preferred: Preferred
-    ) -> Answer | None:
+    def instead(self, kind: Kind, request: Request) -> Response | None:
         """The answer to a render or waveform whose client prefers not to wait here; None where it is to be made, or sent, at once.
 
         Raises Problem.
         """
-        order = self._orders.of(kind, path, *asked)
-        if self._orders.is_kept(order) or not (preferred.respond_async or order.work_seconds >= self._from):
+        wanted = preferred(request.fields)
+        if not wanted or request.method != "GET":
             return None
-        held = preferred.wait is not None and bool(environ.get(_HOLD_FIELD))
-        # Who is held is not told a token, and nobody else can take away what it waits for.
+        order = self._orders.of(kind, request)
+        if self._orders.is_done(order) or not (wanted.respond_async or order.work_seconds >= self._from):
+            return None
+        held = wanted.wait is not None and bool(request.fields.get(_HOLD_FIELD))
+        # A client that is held gets no token, and no other client can cancel its job.
         token = "" if held else secrets.token_hex(16)
         try:
-            job = self._ask(environ, order, token)
+            job = self._ask(request, order, token)
         except Problem as problem:
-            if problem.status in {429, 503} and not preferred.respond_async:
+            if problem.status in {429, 503} and not wanted.respond_async:
                 # It would wait for the render itself, too.
                 return None
             raise
         if job.state is State.DONE:
             return None
         if held:
-            return _answer(job, 303, [("Location", f"/jobs/{job.id}/wait"), preferred.applied])
-        return _accepted(job, token, preferred._replace(wait=None) if preferred.respond_async else None)
+            return _response(job, 303, [("Location", f"/jobs/{job.id}/wait"), wanted.applied])
+        return _accepted(job, token, wanted._replace(wait=None) if wanted.respond_async else None)
 
-    def state(self, environ: "WSGIEnvironment", name: str) -> Answer:
+    def state(self, request: Request) -> Response:
         """A job as it is now; 303 to the result where that is there. Raises Problem."""
-        job = self._found(name)
+        job = self._found(request)
         if job.state is State.DONE:
             return _see_other(job)
-        return _answer(job, 200)
+        return _response(job, 200)
 
-    def cancel(self, environ: "WSGIEnvironment", name: str, token: str) -> Answer:
+    def cancel(self, request: Request) -> Response:
         """Have nobody work on a job any more for the client that has the token; it goes on for others. Raises Problem."""
-        with _problems():
+        with _problems_of_the_queue():
             # An empty one is the operator's.
-            job = self._desk.cancel(name, token or "-")
+            job = self._desk.cancel(_name(request), request.option("token") or "-")
         if job is None:
             raise _unknown()
-        self._ledger.name_job(job.id)
+        request.record.job = job.id
         if job.state in {State.DONE, State.FAILED}:
             raise Problem(409, "job-ended", f"the job has ended already: it is {job.state}", {"state": job.state.value})
-        return _answer(job, 200)
+        return _response(job, 200)
 
-    def wait(self, environ: "WSGIEnvironment", name: str) -> Answer:
+    def wait(self, request: Request) -> Response:
         """A job once it has ended, where a proxy can hold the client; else as it is now. Raises Problem."""
-        job = self._found(name)
-        return _held(environ, job, "wait") or _answer(job, 200)
+        job = self._found(request)
+        return _held(request, job, "wait") or _response(job, 200)
 
-    def events(self, environ: "WSGIEnvironment", name: str) -> Answer:
+    def events(self, request: Request) -> Response:
         """A job's states as server-sent events: those to come, where a proxy can hold the client, else the one now. Raises Problem."""
-        job = self._found(name)
-        held = _held(environ, job, "events")
+        job = self._found(request)
+        held = _held(request, job, "events")
         if held is not None:
             return held
         # Browsers ask again by themselves, after so many milliseconds.
@@ -115,103 +171,103 @@ class Jobs:
         headers = [
             ("Content-Type", "text/event-stream"),
             ("Content-Length", str(len(data))),
-            ("Cache-Control", "no-store"),
         ]
-        return Answer(200, headers, [data])
+        return Response(200, headers, [data])
 
-    def _ask(self, environ: "WSGIEnvironment", order: Order, token: str) -> Job:
-        asks = partial(
-            self._desk.ask, order, request=self._ledger.request, client=self._clients.of(environ), token=token
-        )
-        with _problems():
+    def _ask(self, request: Request, order: Order, token: str) -> Job:
+        asks = partial(self._desk.ask, order, request=request.record.id, client=request.client, token=token)
+        with _problems_of_the_queue():
             job = asks()
-            if job.state is State.DONE and not self._orders.is_kept(order):
+            if job.state is State.DONE and not self._orders.is_done(order):
                 job = asks(again=True)
-            self._ledger.name_job(job.id)
+            request.record.job = job.id
             return job
 
     def figures(self) -> Figures | None:
-        """How many jobs there are and were; None where nobody can say now."""
+        """Return the numbers of jobs now and ever; None where Redis is down."""
         try:
             return self._desk.figures()
         except JobsDownError as error:
             _LOG.error("jobs: %s", error)
             return None
 
-    def _found(self, name: str) -> Job:
+    def _found(self, request: Request) -> Job:
         """A job. Raises Problem: 404 for one that there is not, 410 for one whose result is gone."""
-        with _problems():
-            job = self._desk.get(name)
+        with _problems_of_the_queue():
+            job = self._desk.get(_name(request))
         if job is None:
             raise _unknown()
-        self._ledger.name_job(job.id)
-        if job.state is State.DONE and not self._orders.is_kept(job.order):
+        request.record.job = job.id
+        if job.state is State.DONE and not self._orders.is_done(job.order):
             raise Problem(
                 410, "result-gone", "the result was not kept for so long; ask for it again", {"request": job.order.url}
             )
         return job
 
 
-def _accepted(job: Job, token: str, preferred: Preferred | None = None) -> Answer:
+def _accepted(job: Job, token: str, preferred: Preferred | None = None) -> Response:
     """202, with what this client alone may cancel the job by."""
     headers = [("Location", f"/jobs/{job.id}")]
     if preferred is not None:
         headers.append(preferred.applied)
-    return _answer(job, 202, headers, {"cancel": f"/jobs/{job.id}?token={token}"})
+    return _response(job, 202, headers, {"cancel": f"/jobs/{job.id}?token={token}"})
 
 
-def _see_other(job: Job) -> Answer:
-    return _answer(job, 303, [("Location", job.order.url)])
+def _see_other(job: Job) -> Response:
+    return _response(job, 303, [("Location", job.order.url)])
 
 
-def _answer(
+def _response(
     job: Job, status: int, headers: list[tuple[str, str]] | None = None, more: dict[str, str] | None = None
-) -> Answer:
+) -> Response:
     data = job.encoded(more)
     found = [
         ("Content-Type", "application/json"),
         ("Content-Length", str(len(data))),
-        ("Cache-Control", "no-store"),
         *(headers or []),
     ]
     if job.state not in FINAL:
         found.append(("Retry-After", str(_RETRY_SECONDS)))
-    return Answer(status, found, [data])
+    return Response(status, found, [data])
 
 
-def _held(environ: "WSGIEnvironment", job: Job, way: str) -> Answer | None:
+def _held(request: Request, job: Job, way: str) -> Response | None:
     """Where the proxy is to hold the client; None where it cannot, or there is nothing to wait for."""
-    if job.state in FINAL or not environ.get(_HOLD_FIELD) or environ["REQUEST_METHOD"] != "GET":
+    if job.state in FINAL or not request.fields.get(_HOLD_FIELD) or request.method != "GET":
         return None
     headers = [
         ("Content-Length", "0"),
-        ("Cache-Control", "no-store"),
         ("X-Accel-Redirect", f"/.held/{way}/{job.channel}"),
     ]
-    return Answer(200, headers, ())
+    return Response(200, headers, ())
+
+
+def _name(request: Request) -> str:
+    """The job that the path names."""
+    return request.path.decode("latin-1")
 
 
 def _unknown() -> Problem:
     return Problem(404, "job-unknown", "there is no such job, or not any more; ask for the work again")
 
 
-def _body(environ: "WSGIEnvironment") -> Any:
+def _body(request: Request) -> Any:
     """The JSON in a request's body. Raises Problem."""
-    kind = environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
+    kind = request.fields.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise Problem(415, "body-type", "the body is to be application/json")
-    length = environ.get("CONTENT_LENGTH", "")
+    length = request.fields.get("CONTENT_LENGTH", "")
     if not (length.isascii() and length.isdigit() and len(length) < 10 and int(length) <= _MAX_BODY):
         raise Problem(413, "body-too-long", f"the body has no length, or more than {_MAX_BODY} bytes")
     try:
-        return json.loads(environ["wsgi.input"].read(int(length)))
+        return json.loads(request.read(int(length)))
     except (ValueError, RecursionError):
         raise Problem(400, "body-malformed", "the body is no JSON") from None
 
 
 @contextmanager
-def _problems() -> Iterator[None]:
-    """What is wrong with the queue, as problems."""
+def _problems_of_the_queue() -> Iterator[None]:
+    """Raise errors of the queue as problems."""
     try:
         yield
     except JobsShareError as error:

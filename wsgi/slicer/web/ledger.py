@@ -1,4 +1,4 @@
-"""What becomes of each request: counted for `/metrics`, and written to the log of requests."""
+"""The record of each request: counted for `/metrics`, and written to the log of requests."""
 
 import itertools
 import os
@@ -7,7 +7,6 @@ import secrets
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
-from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from slicer.counts.cells import Cells
@@ -76,6 +75,10 @@ class Record:
         #: What was done, like ("index", "memory"), with seconds where they count.
         self.notes: list[tuple[str, str, float]] = []
 
+    def note(self, what: str, outcome: str, seconds: float = 0.0) -> None:
+        """Note what was done for the request: what it is of, what came of it, and what that took."""
+        self.notes.append((what, outcome, seconds))
+
 
 class Ledger:
     """Keeps the records of a process. One object for all threads."""
@@ -86,8 +89,6 @@ class Ledger:
         self._log = log
         self._group = group
         self._labels = (group,)
-        #: Of each thread, and of what is done aside for it.
-        self._current: ContextVar[Record | None] = ContextVar("record", default=None)
         self._first = secrets.token_hex(8)
         self._count = itertools.count(1)
         self._pid = os.getpid()
@@ -100,37 +101,17 @@ class Ledger:
             self._queue = cells.place(QUEUE_SECONDS, self._labels)
 
     def begin(self, environ: "WSGIEnvironment") -> Record:
-        """The record of a request that this thread begins with."""
+        """The record of a request that begins."""
         name = environ.get("HTTP_X_REQUEST_ID", "")
         if not name or not _ID.fullmatch(name):
             name = f"{self._first}{next(self._count):016x}"
         record = Record(environ, name)
-        self._current.set(record)
         with self._cells.lock:
             self._cells.values[self._busy] += 1
         return record
 
-    def note(self, what: str, outcome: str, seconds: float = 0.0) -> None:
-        """Note what was done for the request that this thread works on: what it is of, what came of it, and what that took."""
-        record = self._current.get()
-        if record is not None:
-            record.notes.append((what, outcome, seconds))
-
-    def name_job(self, job: str) -> None:
-        """Note the job that the request which this thread works on has to do with."""
-        record = self._current.get()
-        if record is not None:
-            record.job = job
-
-    @property
-    def request(self) -> str:
-        """The name of the request that this thread works on; empty where it works on none."""
-        record = self._current.get()
-        return record.id if record is not None else ""
-
     def end(self, record: Record) -> None:
         """The answer is sent, or its client is gone."""
-        self._current.set(None)
         seconds = time.monotonic() - record.began
         cells, group, queued = self._cells, self._group, record.queued
         values = cells.values
@@ -196,7 +177,7 @@ class Watched:
             yield piece
 
     def close(self) -> None:
-        """Whoever sends the body calls this once it is sent, or cannot be sent any further (PEP 3333)."""
+        """End the request. The server calls this once the body is sent, or cannot be sent any further (PEP 3333)."""
         ledger, self._ledger = self._ledger, None
         close: Callable[[], Any] | None = getattr(self._body, "close", None)
         try:

@@ -2,7 +2,6 @@
 
 import ipaddress
 import os
-from typing import TYPE_CHECKING
 
 import slicer
 from slicer.counts.cells import Cells, Values, read
@@ -21,13 +20,11 @@ from slicer.counts.metrics import (
 )
 from slicer.counts.text import CONTENT_TYPE, text_of
 from slicer.settings import Settings
-from slicer.web.answer import Answer
-from slicer.web.extra import Extra
-from slicer.web.hosts import Hosts
+from slicer.web.access import Hosts
+from slicer.web.extras import Extras
 from slicer.web.problems import busy, not_found
-
-if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIEnvironment
+from slicer.web.request import Request
+from slicer.web.response import Response
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -35,17 +32,17 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 class Metrics:
     """One object for all threads."""
 
-    def __init__(self, settings: Settings, folder: Folder | None, cells: Cells, extra: Extra) -> None:
+    def __init__(self, settings: Settings, folder: Folder | None, cells: Cells, extras: Extras) -> None:
         """`folder` has the numbers of all processes; None where there is only this one, whose numbers are `cells`."""
         self._readers = tuple(ipaddress.ip_network(text) for text in settings.metrics_readers)
         self._folder = folder
         self._cells = cells
-        self._extra = extra
+        self._extras = extras
         self._hosts = Hosts(settings)
 
-    def answer(self, environ: "WSGIEnvironment") -> Answer:
+    def get(self, request: Request) -> Response:
         """All numbers. Raises Problem: 404 for whom they are not meant, 503 where they cannot be added up now."""
-        if not self._may_read(environ.get("REMOTE_ADDR", "")) or not self._hosts.is_own(environ):
+        if not self._may_read(request.fields.get("REMOTE_ADDR", "")) or not self._hosts.is_own(request.fields):
             raise not_found()
         try:
             total = self._total()
@@ -60,9 +57,8 @@ class Metrics:
         headers = [
             ("Content-Type", CONTENT_TYPE),
             ("Content-Length", str(len(data))),
-            ("Cache-Control", "no-store"),
         ]
-        return Answer(200, headers, [data])
+        return Response(200, headers, [data])
 
     def _may_read(self, address: str) -> bool:
         try:
@@ -81,7 +77,7 @@ class Metrics:
         return Total({key: list(numbers) for key, numbers in values.items()}, {pid: values})
 
     def _add_jobs(self, values: Values) -> None:
-        jobs = self._extra.jobs_if_there()
+        jobs = self._extras.jobs_if_there()
         if jobs is None:
             return
         found = jobs.figures()

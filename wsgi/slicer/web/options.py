@@ -2,9 +2,25 @@
 
 from urllib.parse import unquote_to_bytes
 
+from slicer.signing import NAMES
 from slicer.web.problems import Problem
+from slicer.web.request import Request
+from slicer.web.routes import Route
 
 _MAX_QUERY = 4096
+
+
+def read_options(request: Request, route: Route) -> None:
+    """Read the options that the query of a request has, and those of a signature where its route is one of media. Raises Problem."""
+    if route.options is None:
+        return
+    if not route.is_media:
+        request.options = parse_pairs(request.query, route.options, route.repeatable)
+        return
+    pairs = parse_pairs(request.query, route.options | NAMES, route.repeatable)
+    request.options = [pair for pair in pairs if pair[0] not in NAMES]
+    if len(request.options) < len(pairs):
+        request.credentials = [pair for pair in pairs if pair[0] in NAMES]
 
 
 def parse_options(query: str, allowed: frozenset[str]) -> dict[str, str]:

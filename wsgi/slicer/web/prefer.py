@@ -14,7 +14,7 @@ _MAX_TEXT = 1000
 
 
 class Preferred(NamedTuple):
-    """What is understood of it."""
+    """The preferences that are understood."""
 
     respond_async: bool  #: it takes a 202 and asks later (section 4.1)
     wait: int | None  #: seconds it would wait for an answer (section 4.3)
@@ -31,18 +31,18 @@ class Preferred(NamedTuple):
         return self.respond_async or self.wait is not None
 
 
-def preferred(environ: Mapping[str, str]) -> Preferred:
-    """What a request prefers. What cannot be parsed is ignored, and of one that is given twice the first counts (section 2)."""
+def preferred(fields: Mapping[str, str]) -> Preferred:
+    """Return the preferences of a request. Others are ignored, and of one that is given twice the first counts (section 2)."""
     found: dict[str, str] = {}
-    text = environ.get("HTTP_PREFER", "")
+    text = fields.get("HTTP_PREFER", "")
     if len(text) > _MAX_TEXT:
         text = ""
-    place = 0
-    while place < len(text):
-        match = _PREFERENCE.match(text, place)
-        end = text.find(",", match.end() if match else place)
+    offset = 0
+    while offset < len(text):
+        match = _PREFERENCE.match(text, offset)
+        end = text.find(",", match.end() if match else offset)
         if match:
             found.setdefault(match.group(1).lower(), (match.group(2) or "").strip('"'))
-        place = len(text) if end < 0 else end + 1
+        offset = len(text) if end < 0 else end + 1
     wait = found.get("wait", "")
     return Preferred("respond-async" in found, int(wait) if _SECONDS.fullmatch(wait) else None)

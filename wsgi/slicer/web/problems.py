@@ -1,22 +1,25 @@
 """Errors as RFC 9457 problem details: what went wrong, with the value that was wrong, in one sentence for a person."""
 
 import json
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http import HTTPStatus
 from typing import Any
 
 from slicer.errors import SlicerError
-from slicer.web.answer import Answer
+from slicer.failures import Failure, refusal_of
+from slicer.web.response import Caching, Response
 
+_LOG = logging.getLogger("slicer")
 #: Seconds an error may be reused by a cache, by status; 0 is no-store. Statuses not named are no-store too, 401, 403, 410 and 429 among
 #: them: these depend on the client or on the moment, and a cache would give them to others.
 MAX_AGE = {400: 60, 404: 10, 405: 60, 413: 60, 414: 60, 415: 60, 416: 10, 422: 60}
-_PREFIX = "urn:slicer:problem:"
 
 
 @dataclass(slots=True, eq=False)
 class Problem(SlicerError):  # noqa: N818  (the RFC's own name)
-    """An answer that is an error. `kind` is the last part of its type, `members` are extra members of the JSON object."""
+    """A response that is an error. `kind` is the last part of its type, `members` are extra members of the JSON object."""
 
     status: int
     kind: str
@@ -24,36 +27,42 @@ class Problem(SlicerError):  # noqa: N818  (the RFC's own name)
     members: dict[str, Any] = field(default_factory=dict)
     headers: tuple[tuple[str, str], ...] = ()
 
-    def answer(self) -> Answer:
-        """The answer to send: JSON, its length, and how long it may be kept."""
-        phrase = HTTPStatus(self.status).phrase
-        body = {
-            "type": _PREFIX + self.kind,
-            "title": phrase,
-            "status": self.status,
-            "detail": self.detail,
-            **self.members,
-        }
+    def response(self) -> Response:
+        """The response to send: JSON, its length, and how long caches may reuse it."""
+        body = Failure(self.status, self.kind, self.detail, members=self.members).problem
         data = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
-        return Answer(
-            self.status,
-            [
-                ("Content-Type", "application/problem+json"),
-                ("Content-Length", str(len(data))),
-                ("Cache-Control", cache_control(MAX_AGE.get(self.status, 0))),
-                *self.headers,
-            ],
-            [data],
-        )
+        headers = [("Content-Type", "application/problem+json"), ("Content-Length", str(len(data))), *self.headers]
+        return Response(self.status, headers, [data], Caching(MAX_AGE.get(self.status, 0)))
 
 
-def cache_control(max_age: int) -> str:
-    """The header's value for a public answer that may be reused for so many seconds; 0 for never."""
-    return f"public, max-age={max_age}" if max_age else "no-store"
+def problem_of(error: Exception) -> Problem | None:
+    """The problem that an error is by the table of failures; None for a defect."""
+    found = refusal_of(error)
+    if found is None:
+        return None
+    headers = (("Retry-After", str(found.retry)),) if found.retry else ()
+    return Problem(found.status, found.kind, found.detail, found.members, headers)
+
+
+@contextmanager
+def problems() -> Iterator[None]:
+    """Raise an error of the table of failures as its Problem. Defects stay what they are."""
+    try:
+        yield
+    except Problem:
+        raise
+    except Exception as error:
+        problem = problem_of(error)
+        if problem is None:
+            raise
+        if isinstance(error, OSError):
+            # A disk that is full or broken, a folder that is gone: it is the operator's, and in the log.
+            _LOG.error("no place for the work: %s", error)
+        raise problem from None
 
 
 def not_found() -> Problem:
-    """The one answer for what is missing and for what must not be given out."""
+    """The one problem for what is missing and for what must not be given out."""
     return Problem(404, "not-found", "there is nothing to cut under this path; /library lists what there is")
 
 

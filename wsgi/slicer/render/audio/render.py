@@ -1,0 +1,147 @@
+"""The render: spans decoded, changed and encoded, in an order that is always the same.
+
+Decode each span; set its channels and rate; trim it; join all; change speed and rate; fade; gain or level; encode. A level is set after
+the fades, so that it is the result's. No step has more than a few blocks in memory, and no step is taken for what was not asked.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from os import fstat, pread
+from types import TracebackType
+from typing import BinaryIO, Self
+
+from slicer.mp3 import Index, Span
+from slicer.render.audio.decode import SpanPcm
+from slicer.render.audio.effects import ChannelsPcm, FadePcm, GainPcm, JoinedPcm
+from slicer.render.audio.encode import encode
+from slicer.render.audio.filters import faster
+from slicer.render.audio.level import normalized
+from slicer.render.audio.pcm import Pcm
+from slicer.render.audio.progress import Progress, ToldPcm
+from slicer.render.audio.scratch import Scratch, nameless_file
+from slicer.render.audio.silence import without_silence
+from slicer.render.frames import nearest
+from slicer.render.limits import Deadline, Limits
+from slicer.render.plan import Plan, check_crossfade, check_fades, output_frames, plan
+from slicer.render.request import RenderRequest
+
+#: Bytes of a result that are in memory at a time.
+PIECE = 1 << 18
+#: What the first reading takes of the time of a render that reads twice, about.
+_PASS = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A finished result in a file without a name, which is gone when this is closed or nobody holds it any more."""
+
+    file: BinaryIO
+    length: int  #: bytes
+    content_type: str
+    extension: str  #: without a point
+    samples: int  #: of each channel, as decoders give them back
+    rate: int  #: samples a second
+    channels: int
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file; twice is harmless."""
+        self.file.close()
+
+    def read(self) -> bytes:
+        """All bytes of it."""
+        return b"".join(self.pieces())
+
+    def pieces(self, start: int = 0, stop: int | None = None, size: int = PIECE) -> Iterator[bytes]:
+        """The bytes start..stop-1, all of them by default, in pieces of at most `size`. Safe for several readers at a time."""
+        stop = self.length if stop is None else stop
+        while start < stop:
+            data = pread(self.file.fileno(), min(size, stop - start), start)
+            if not data:
+                raise EOFError("the result became shorter")
+            start += len(data)
+            yield data
+
+    @property
+    def facts(self) -> dict[str, str | int]:
+        """Its facts, for the store of results."""
+        return {
+            "content_type": self.content_type,
+            "extension": self.extension,
+            "samples": self.samples,
+            "rate": self.rate,
+            "channels": self.channels,
+        }
+
+
+def render(
+    request: RenderRequest | Plan,
+    fd: int,
+    index: Index,
+    limits: Limits,
+    *,
+    scratch: str | None = None,
+    progress: Progress | None = None,
+) -> Rendered:
+    """Make what is asked of the file open as `fd`, whose index is `index`. The file is read by os.pread only.
+
+    `scratch` is a folder for files without a name, by default the system's for temporary ones: on disk, it keeps results out of memory.
+    `progress` is told how far it is, once what must be read twice was read the first time.
+    Raises what `plan` raises, and WorkTimeoutError, TooLargeError, UnreadableError, ToolError, SourceChangedError, OptionError for what
+    shows only in the samples, and OSError where there is no room for a file.
+    """
+    planned = request if isinstance(request, Plan) else plan(request, index, limits)
+    deadline = Deadline(limits.work_seconds)
+    form = planned.request.format
+    output = nameless_file(scratch)
+    try:
+        with Scratch(scratch) as files:
+            pcm = _changed(planned, fd, files, deadline)
+            told = pcm if progress is None else ToldPcm(pcm, progress, _PASS if _is_read_twice(planned) else 0.0, 1.0)
+            encode(told, form, planned.bitrate, output, largest=limits.output_bytes, deadline=deadline)
+        rate = form.output_rate(pcm.rate)
+        samples = output_frames(pcm.frames, pcm.rate, rate)
+        length = fstat(output.fileno()).st_size
+        return Rendered(output, length, form.content_type, form.name, samples, rate, pcm.channels)
+    except BaseException:
+        output.close()
+        raise
+
+
+def _is_read_twice(planned: Plan) -> bool:
+    return planned.request.normalize is not None or planned.request.trim is not None
+
+
+def _changed(planned: Plan, fd: int, scratch: Scratch, deadline: Deadline) -> Pcm:
+    request = planned.request
+    parts = [_part(planned, fd, span, scratch, deadline) for span in planned.spans]
+    check_crossfade(request, [part.frames for part in parts], planned.overlap)
+    pcm = parts[0] if len(parts) == 1 else JoinedPcm(parts, planned.overlap)
+    if request.speed != 1 or planned.rate != pcm.rate:
+        pcm = faster(pcm, request.speed, planned.rate, scratch, deadline)
+    check_fades(request, pcm.frames, pcm.rate)
+    if any(request.fade):
+        rise, fall = (nearest(seconds * pcm.rate) for seconds in request.fade)
+        pcm = FadePcm(pcm, rise, fall)
+    if request.gain:
+        return GainPcm(pcm, float(request.gain))
+    if request.normalize:
+        return normalized(pcm, request.normalize, scratch, deadline)
+    return pcm
+
+
+def _part(planned: Plan, fd: int, span: Span, scratch: Scratch, deadline: Deadline) -> Pcm:
+    pcm: Pcm = SpanPcm(fd, span, deadline)
+    if pcm.channels != planned.channels:
+        pcm = ChannelsPcm(pcm, planned.channels)
+    if pcm.rate != planned.joining_rate:
+        pcm = faster(pcm, Fraction(1), planned.joining_rate, scratch, deadline)
+    return pcm if planned.request.trim is None else without_silence(pcm, planned.request.trim)

@@ -1,0 +1,62 @@
+"""The connection of a request, as the kernel has it: Apache's child does not look while it waits for an answer."""
+
+import ipaddress
+import sys
+from collections.abc import Mapping
+
+_TABLES = ("/proc/self/net/tcp", "/proc/self/net/tcp6")
+#: States of a connection (include/net/tcp_states.h): the other end has closed it, and a socket that takes connections.
+_CLOSE_WAIT, _LISTEN = "08", "0A"
+
+
+def has_gone(fields: Mapping[str, str], tables: tuple[str, ...] = _TABLES) -> bool:
+    """Return whether the connection of a request was closed at its other end; False where that is unknown.
+
+    A client that closes only its own half of the connection, having asked, has gone too: no browser and no proxy does that.
+    The server's own port is mod_wsgi's, from the connection: `SERVER_PORT` is what the client's Host says.
+    """
+    try:
+        client = ipaddress.ip_address(fields.get("REMOTE_ADDR", "").partition("%")[0])
+        port = int(fields.get("REMOTE_PORT", ""))
+        own = int(fields.get("mod_wsgi.listener_port", ""))
+    except ValueError:
+        return False
+    wanted = {f"{spelled}:{port:04X}" for spelled in _spellings(client)}
+    states = _states(tables, own, wanted)
+    if states == []:
+        # Broken off rather than closed; or missed, since a table that changes while it is read can leave out a line.
+        return _states(tables, own, wanted) == []
+    return states is not None and all(state == _CLOSE_WAIT for state in states)
+
+
+def _states(tables: tuple[str, ...], own: int, wanted: set[str]) -> list[str] | None:
+    """The states of connections to the port `own` from an address of `wanted`; None where these can't be the right tables.
+
+    Without the server's port an address is not enough: a client's system gives the same port to connections to other servers.
+    """
+    states, listens = [], False
+    for table in tables:
+        try:
+            with open(table, encoding="ascii") as file:
+                next(file, None)
+                for line in file:
+                    _, local, remote, state, *_ = line.split(maxsplit=4)
+                    if int(local.rpartition(":")[2], 16) != own:
+                        continue
+                    listens = listens or state == _LISTEN
+                    if remote in wanted:
+                        states.append(state)
+        except (OSError, ValueError):
+            return None
+    return states if states or listens else None
+
+
+def _spellings(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> list[str]:
+    """An address as these tables have it: words of 32 bits in the machine's own order."""
+    found = [address.packed]
+    if address.version == 4:
+        found.append(ipaddress.IPv6Address(f"::ffff:{address}").packed)
+    words = ([packed[offset : offset + 4] for offset in range(0, len(packed), 4)] for packed in found)
+    return [
+        "".join((word[::-1] if sys.byteorder == "little" else word).hex().upper() for word in parts) for parts in words
+    ]

@@ -1,0 +1,132 @@
+"""Views that need packages of an extra: renders, waveforms and jobs. Loaded when first needed: processes for clips never need them."""
+
+import logging
+import threading
+from typing import TYPE_CHECKING, NamedTuple
+
+from slicer.settings import Settings
+from slicer.web.problems import Problem
+from slicer.web.process import give_way_to_others, is_for_renders, process_count
+from slicer.web.request import Request
+from slicer.web.response import Response
+from slicer.web.sources import Sources
+
+if TYPE_CHECKING:
+    from slicer.web.jobs import Inner, Jobs
+    from slicer.web.making import Making
+    from slicer.web.renders import Renders
+    from slicer.web.waveforms import Waveforms
+
+_LOG = logging.getLogger("slicer")
+
+
+class _Loaded(NamedTuple):
+    renders: "Renders"
+    waveforms: "Waveforms"
+    jobs: "Jobs | None"
+
+
+class Extras:
+    """Responses of all of them. One object for all threads."""
+
+    def __init__(self, settings: Settings, sources: Sources, inner: "Inner") -> None:
+        """Loads at once where renders are made, and where jobs are taken, so that no request waits for it."""
+        self._settings = settings
+        self._sources = sources
+        self._inner = inner
+        self._lock = threading.Lock()
+        self._loaded: _Loaded | None = None
+        renders = is_for_renders()
+        if renders:
+            give_way_to_others()
+        if renders or settings.jobs_broker:
+            try:
+                self._load()
+            except ImportError as error:
+                _LOG.error("no renders: %s", error)
+
+    def render(self, request: Request) -> Response:
+        """A span decoded, changed and encoded. Raises Problem, 501 where packages are missing."""
+        extras = self._get()
+        return (extras.jobs and extras.jobs.instead("render", request)) or extras.renders.get(request)
+
+    def waveform(self, request: Request) -> Response:
+        """A waveform. Raises Problem, 501 where packages are missing."""
+        extras = self._get()
+        return (extras.jobs and extras.jobs.instead("peaks", request)) or extras.waveforms.get(request)
+
+    def post_job(self, request: Request) -> Response:
+        """Asks for work that takes long."""
+        return self._jobs().post(request)
+
+    def job(self, request: Request) -> Response:
+        """A job as it is, or its end."""
+        return self._jobs().state(request)
+
+    def cancel_job(self, request: Request) -> Response:
+        """Ends a job for this client."""
+        return self._jobs().cancel(request)
+
+    def job_wait(self, request: Request) -> Response:
+        """A job once it has ended."""
+        return self._jobs().wait(request)
+
+    def job_events(self, request: Request) -> Response:
+        """A job's states, one after another."""
+        return self._jobs().events(request)
+
+    def _jobs(self) -> "Jobs":
+        jobs = self._get().jobs if self._settings.jobs_broker else None
+        if jobs is None:
+            raise Problem(
+                501,
+                "no-jobs",
+                "this server takes no jobs; its operator can install slicer[jobs] and name a broker in SLICER_JOBS_BROKER",
+            )
+        return jobs
+
+    def jobs_if_there(self) -> "Jobs | None":
+        """Responses for jobs; None where there are none, or packages of theirs are missing."""
+        try:
+            return self._get().jobs if self._settings.jobs_broker else None
+        except Problem:
+            return None
+
+    def _get(self) -> _Loaded:
+        try:
+            return self._load()
+        except ImportError as error:
+            _LOG.error("no renders: %s", error)
+            detail = "this server has not the packages that renders need; its operator can install slicer[renders]"
+            raise Problem(501, "not-installed", detail) from None
+
+    def _load(self) -> _Loaded:
+        with self._lock:
+            if self._loaded is None:
+                from slicer.render.produce import Producer
+                from slicer.render.results import Results
+                from slicer.web.making import Making
+                from slicer.web.renders import Renders
+                from slicer.web.waveforms import Waveforms
+
+                settings, sources = self._settings, self._sources
+                producer = Producer(
+                    Results(settings.results_dir, max_bytes=settings.results_bytes), settings.scratch_dir
+                )
+                making = Making(settings, producer, process_count())
+                making.prepare()
+                self._loaded = _Loaded(
+                    Renders(settings, sources, making), Waveforms(settings, sources, making), self._load_jobs(making)
+                )
+            return self._loaded
+
+    def _load_jobs(self, making: "Making") -> "Jobs | None":
+        if not self._settings.jobs_broker:
+            return None
+        try:
+            from slicer.web.jobs import Jobs, Orders
+
+            return Jobs(self._settings, Orders(self._settings, self._sources, making.producer, self._inner))
+        except ImportError as error:
+            _LOG.error("no jobs: %s", error)
+            return None

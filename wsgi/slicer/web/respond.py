@@ -1,0 +1,149 @@
+"""The conditional responder: the response to a GET or HEAD of something with an ETag, by its conditions and range."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
+from typing import Any, Protocol
+
+import werkzeug.http
+
+from slicer.render.content import Content
+from slicer.web.conditional import Outcome, evaluate
+from slicer.web.problems import Problem
+from slicer.web.request import Request
+from slicer.web.response import Caching, Response
+
+Headers = list[tuple[str, str]]
+
+#: The fields that compare validators, and nothing else.
+_ETAG_FIELDS = ("HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH")
+_DATE_FIELDS = ("HTTP_IF_MODIFIED_SINCE", "HTTP_IF_UNMODIFIED_SINCE")
+
+
+class Representation(Protocol):
+    """A representation, all or a part of which is sent (RFC 9110 section 3.2)."""
+
+    @property
+    def length(self) -> int: ...  # noqa: D102
+    def body(self, start: int, stop: int) -> Iterable[bytes]: ...  # noqa: D102
+    def close(self) -> None: ...  # noqa: D102
+
+
+class Data:
+    """A representation in memory."""
+
+    __slots__ = ("_data", "length")
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self.length = len(data)  #: bytes
+
+    def body(self, start: int, stop: int) -> Iterable[bytes]:
+        """The bytes start..stop-1."""
+        return [self._data[start:stop]]
+
+    def close(self) -> None:
+        """Nothing is to be closed."""
+
+
+class Streamed:
+    """The content of a result, piece by piece. The server closes its body, and so the content (PEP 3333)."""
+
+    __slots__ = ("_content", "length")
+
+    def __init__(self, content: Content) -> None:
+        self._content = content
+        self.length = content.length  #: bytes
+
+    def body(self, start: int, stop: int) -> Iterable[bytes]:
+        """The bytes start..stop-1."""
+        return _Body(self._content, start, stop)
+
+    def close(self) -> None:
+        """Close the content."""
+        self._content.close()
+
+
+class _Body:
+    """Some of the bytes of a content."""
+
+    __slots__ = ("_content", "_start", "_stop")
+
+    def __init__(self, content: Content, start: int, stop: int) -> None:
+        self._content = content
+        self._start, self._stop = start, stop
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._content.pieces(self._start, self._stop)
+
+    def close(self) -> None:
+        self._content.close()
+
+
+def respond(
+    request: Request,
+    representation: Representation,
+    headers: Headers,
+    *,
+    etag: str,
+    modified: int | None,
+    what: str,
+    caching: Caching,
+    ranges: bool = True,
+    full: Headers | None = None,
+) -> Response:
+    """The response to a GET or HEAD of a representation that is called `what`; whatever is not sent is closed.
+
+    `etag` is strong and in quotes, `modified` whole seconds since 1970, None for what has no date: then none is compared. Without
+    `ranges` a Range is ignored, as RFC 9110 section 14.2 allows. `headers` are those of any response but a problem, `full` further ones
+    of a 200 or 206. Raises Problem 412 and 416.
+    """
+    conditions = request.conditions if ranges else _validators(request.conditions, dated=modified is not None)
+    try:
+        outcome = _outcome(conditions, etag=etag, modified=modified or 0, length=representation.length, what=what)
+    except BaseException:
+        representation.close()
+        raise
+    headers.append(("ETag", etag))
+    if modified is not None:
+        headers.append(("Last-Modified", _http_date(modified)))
+    if ranges:
+        headers.append(("Accept-Ranges", "bytes"))
+    if outcome.status == 304:
+        representation.close()
+        return Response(304, headers, (), caching)
+    headers.append(("Content-Length", str(outcome.stop - outcome.start)))
+    if outcome.status == 206:
+        headers.append(("Content-Range", f"bytes {outcome.start}-{outcome.stop - 1}/{representation.length}"))
+    if full:
+        headers += full
+    if request.method == "HEAD":
+        representation.close()
+        return Response(outcome.status, headers, (), caching)
+    return Response(outcome.status, headers, representation.body(outcome.start, outcome.stop), caching)
+
+
+def _validators(conditions: Mapping[str, Any], *, dated: bool) -> dict[str, Any]:
+    """Those conditions that compare validators, without a range."""
+    names = (*_ETAG_FIELDS, *_DATE_FIELDS) if dated else _ETAG_FIELDS
+    return {name: conditions[name] for name in names if name in conditions}
+
+
+def _outcome(conditions: Mapping[str, Any], *, etag: str, modified: int, length: int, what: str) -> Outcome:
+    outcome = evaluate(conditions, etag=etag, modified=modified, length=length)
+    if outcome.status == 412:
+        raise Problem(
+            412, "precondition-failed", f"the {what} is not the one that If-Match or If-Unmodified-Since names"
+        )
+    if outcome.status == 416:
+        raise Problem(
+            416,
+            "range-outside",
+            f"the range {conditions['HTTP_RANGE']!r} lies outside of the {what}'s {length} bytes",
+            headers=(("Content-Range", f"bytes */{length}"), ("Accept-Ranges", "bytes")),
+        )
+    return outcome
+
+
+@lru_cache(maxsize=1024)
+def _http_date(seconds: int) -> str:
+    return werkzeug.http.http_date(seconds)

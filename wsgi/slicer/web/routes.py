@@ -1,0 +1,130 @@
+"""The table of routes: which path and method is answered by which handler, and with which options."""
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, NamedTuple
+
+from slicer.render import PEAKS_OPTIONS, RENDER_OPTIONS
+from slicer.web.request import Request
+from slicer.web.response import Response
+
+if TYPE_CHECKING:
+    from slicer.web.clips import Clips
+    from slicer.web.documents import Documents
+    from slicer.web.extras import Extras
+    from slicer.web.metrics import Metrics
+    from slicer.web.studio_files import StudioFiles
+
+Handler = Callable[[Request], Response]
+
+READ = ("GET", "HEAD")
+#: What the name of a source, or of a file, stands for in the path of a route, and what the name of a job does.
+PATH, ID = "<path>", "<id>"
+
+
+class Route(NamedTuple):
+    """One row. Several with the same path have other methods."""
+
+    name: str  #: as metrics and the log of requests have it
+    path: str  #: fixed, or with <path> at its end, or with <id> as its second name
+    handler: Handler
+    methods: tuple[str, ...] = READ  #: beside OPTIONS
+    options: frozenset[str] | None = None  #: that its query may have; None: the query is not read
+    repeatable: frozenset[str] = frozenset()  #: those of them that may come more than once
+    is_media: bool = False  #: whether its path names a source, which may need a signature
+    is_internal: bool = False  #: for operators alone: proxies in front pass no request on that could mean it
+
+    @property
+    def prefix(self) -> str:
+        """The fixed part of its path."""
+        return self.path.partition("<")[0]
+
+
+class Views(NamedTuple):
+    """The objects whose methods are handlers."""
+
+    studio: "StudioFiles"
+    clips: "Clips"
+    extras: "Extras"
+    documents: "Documents"
+    metrics: "Metrics"
+    lists: bool  #: whether anybody may have a list of all sources
+
+
+_NONE: frozenset[str] = frozenset()
+_REPEATABLE = frozenset(each.name for each in RENDER_OPTIONS.values() if each.repeatable)
+_LIBRARY = frozenset({"prefix", "after", "limit"})
+_RENDER = frozenset(RENDER_OPTIONS) | {"download"}
+
+
+def table(views: Views) -> tuple[Route, ...]:
+    """All routes of the application."""
+    documents, extras = views.documents, views.extras
+    return (
+        Route("page", "/", views.studio.page),
+        Route("studio", "/studio/<path>", views.studio.file),
+        Route("clips", "/clips/<path>", views.clips.get, options=frozenset({"t", "download"}), is_media=True),
+        Route("renders", "/renders/<path>", extras.render, options=_RENDER, repeatable=_REPEATABLE, is_media=True),
+        Route("peaks", "/peaks/<path>", extras.waveform, options=frozenset(PEAKS_OPTIONS), is_media=True),
+        Route("jobs", "/jobs", extras.post_job, methods=("POST",)),
+        Route("job", "/jobs/<id>", extras.job),
+        Route("job", "/jobs/<id>", extras.cancel_job, methods=("DELETE",), options=frozenset({"token"})),
+        Route("job_wait", "/jobs/<id>/wait", extras.job_wait),
+        Route("job_events", "/jobs/<id>/events", extras.job_events),
+        Route("info", "/info/<path>", documents.info, options=_NONE, is_media=True),
+        Route("library", "/library", documents.library, options=_LIBRARY)
+        if views.lists
+        else Route("library", "/library", documents.unlisted),
+        Route("healthz", "/healthz", documents.healthz),
+        Route("readyz", "/readyz", documents.readyz),
+        Route("metrics", "/metrics", views.metrics.get, is_internal=True),
+        Route("openapi", "/openapi.json", documents.openapi),
+    )
+
+
+class Endpoint:
+    """All rows of one path."""
+
+    __slots__ = ("allow", "methods", "name", "prefix", "routes")
+
+    def __init__(self, routes: list[Route]) -> None:
+        """`routes` have one path, and each method once."""
+        self.name = routes[0].name
+        self.prefix = routes[0].prefix
+        self.routes = {method: route for route in routes for method in route.methods}
+        self.methods = (*self.routes, "OPTIONS")
+        self.allow = ", ".join(self.methods)  #: the value of Allow
+
+
+class Routes:
+    """A table, ready to be searched. Each path has one spelling: a proxy's rules must not mean fewer requests than the routes do."""
+
+    def __init__(self, table: Iterable[Route]) -> None:
+        self.table = tuple(table)
+        paths: dict[str, list[Route]] = {}
+        for route in self.table:
+            paths.setdefault(route.path, []).append(route)
+        endpoints = self._endpoints = {path: Endpoint(routes) for path, routes in paths.items()}
+        self._fixed = {path: each for path, each in endpoints.items() if "<" not in path}
+        self._below = {path.split("/")[1]: each for path, each in endpoints.items() if path.endswith("/" + PATH)}
+        #: By the first name of the path and what follows the second one.
+        self._named = {
+            (path.split("/")[1], path.partition(ID)[2]): each for path, each in endpoints.items() if ID in path
+        }
+
+    def get(self, path: str) -> Endpoint:
+        """The endpoint of a path as the table has it. Raises KeyError."""
+        return self._endpoints[path]
+
+    def find(self, path: str) -> tuple[Endpoint, str] | None:
+        """The endpoint of a path, and what stands there for <path> or <id>; None where there is none."""
+        # Of the first name alone: "*", and no path at all, are the page's.
+        first, _, rest = path[1:].partition("/")
+        if rest:
+            below = self._below.get(first)
+            if below is not None:
+                return below, rest
+            name, slash, tail = rest.partition("/")
+            named = self._named.get((first, slash + tail)) if name else None
+            return None if named is None else (named, name)
+        fixed = self._fixed.get("/" + path[1:])
+        return None if fixed is None else (fixed, "")
