@@ -50,7 +50,7 @@ _DAEMON_THREADS = 4
 def _load(name: str) -> ModuleType:
     """A module of this checkout's Slicer, which need not be installed where Ansible is; it imports the standard library only."""
     # In front: an environment may have another version of Slicer, or somebody else's package of that name.
-    if _WSGI not in sys.path:
+    if "slicer" not in sys.modules:
         sys.path.insert(0, _WSGI)
     try:
         module = importlib.import_module(f"slicer.{name}")

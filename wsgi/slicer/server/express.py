@@ -81,7 +81,7 @@ def command(launch: Launch) -> list[str]:
         *("--header-max-timeout", str(sizes.header_timeout)),
         *("--body-timeout", str(max(1, sizes.header_timeout // 2))),
         *("--body-max-timeout", str(sizes.header_timeout)),
-        # The application takes no bodies.
+        # POST /jobs alone takes a body, of 16 KiB at most.
         *("--limit-request-body", str(64 << 10)),
         # An idle kept-alive connection would hold a child.
         *("--keep-alive-timeout", "0"),
