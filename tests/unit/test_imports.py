@@ -22,7 +22,7 @@ ALLOWED = {
     "mp3": {"mp3", "errors"},
     "media": {"media", "mp3", "errors", "atomic", "lock"},
     "render": {"render", "media", "mp3", "errors", "timespan", "lock"},
-    "failures": {"render", "media", "mp3", "errors"},
+    "failures": {"render", "media", "mp3", "errors", "timespan"},
     "jobs": {"jobs", "failures", "render", "media", "mp3", "counts", "errors", "parent", "settings"},
     "counts": {"counts", "atomic", "lock"},
     "signing": {"signing", "errors", "timespan"},

@@ -64,5 +64,5 @@ def test_a_daemon_for_clips_loads_nothing_of_renders_and_jobs(tmp_path: Path) ->
     script = "import json, sys, slicer.web.app; print(json.dumps(sorted(sys.modules)))"
     found = loaded(tmp_path, script)
     assert {"slicer.web.app", "slicer.mp3.cut"} <= found
-    assert not found & {"slicer.render", "slicer.jobs", "slicer.server", "slicer.cli"}
+    assert not found & {"slicer.render.audio", "slicer.render.peaks", "slicer.jobs", "slicer.server", "slicer.cli"}
     assert not found & {"celery", "redis", "pydub", "miniaudio", "lameenc", "tqdm", "multiprocessing", "asyncio"}

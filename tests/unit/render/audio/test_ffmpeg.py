@@ -91,9 +91,13 @@ class Aborted(BaseException):
     """What a server throws into a thread whose request has taken too long."""
 
 
+#: So much that no machine is done with it before it is interrupted.
+LONG = [("t", "0,19")] * 8
+
+
 @pytest.mark.parametrize("after", [0.02, 0.1, 0.3, 0.6])
 @pytest.mark.parametrize(
-    "options", [("m4a", ("t", "0,19")), ("wav", ("normalize", "ebu:-9")), ("ogg", ("speed", "0.5"))]
+    "options", [("m4a", *LONG), ("wav", *LONG, ("normalize", "ebu:-9")), ("ogg", *LONG, ("speed", "0.5"))]
 )
 def test_an_exception_from_outside_ends_it(cbr: str, after: float, options) -> None:
     """At any moment of a render, in the thread that waits for it."""
