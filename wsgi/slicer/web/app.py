@@ -1,6 +1,7 @@
 """The application: which URL is answered by what."""
 
 import logging
+import os
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -65,7 +66,7 @@ class Slicer:
 
     def __init__(self, settings: Settings, counts: str | None = None) -> None:
         """`counts` is the folder in which all processes of the server keep their numbers; None for a process by itself."""
-        library = Library(settings.media)
+        library = Library(settings.media, os.path.join(settings.index_dir, "names"))
         self._gate = Gate(settings)
         folder, cells = _numbers(counts)
         log = LineLog(settings.request_log) if settings.request_log else None

@@ -14,6 +14,7 @@ import slicer
 from slicer.media.aside import Aside, StandstillError
 from slicer.media.describe import describe
 from slicer.media.library import Library
+from slicer.media.names import NamesPendingError
 from slicer.media.protected import Permit
 from slicer.media.shelf import Opened, Shelf
 from slicer.media.store import IndexStore
@@ -80,7 +81,10 @@ class Documents:
         limit = _limit(options.get("limit", str(PAGE)))
         entries = self._library.list(_path_bytes(prefix), _path_bytes(after), hidden=self._hidden)
         with problems_of_media():
-            page = self._aside.run(b"", lambda: list(islice(entries, limit + 1)))
+            try:
+                page = self._aside.run(b"", lambda: list(islice(entries, limit + 1)))
+            except NamesPendingError:
+                raise busy("the names of a large folder are being sorted; try again", 2) from None
         sources = [
             {
                 "path": entry.path.decode("utf-8", "replace"),
