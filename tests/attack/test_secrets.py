@@ -23,7 +23,7 @@ from support.server import Server, folder, serving, until
 
 ROLES = ROOT / "ansible" / "roles"
 #: Variables of the roles that hold a secret, and what holds them.
-SECRETS = re.compile(r"\b(queue_password|slicer_jobs_broker|slicer_jobs_settings|slicer_signing_keys)\b")
+SECRETS = re.compile(r"\b(queue_password|queue_tls_key|slicer_jobs_broker|slicer_jobs_settings|slicer_signing_keys)\b")
 SPELLINGS = [
     "signature=",
     "%73ignature=",
@@ -160,6 +160,7 @@ def test_every_task_that_has_a_secret_is_kept_out_of_output() -> None:
         "Write the sites' settings",
         "Write the keys of signed URLs",
         "Write the configuration",
+        "Write the certificate's key",
         "Wait until it answers",
     } <= set(found)
 
