@@ -17,10 +17,11 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager, suppress
 from dataclasses import fields
+from functools import partial
 from itertools import islice
 from multiprocessing import get_context
 from types import FrameType, ModuleType
-from typing import Any, NoReturn
+from typing import IO, Any, NoReturn
 from urllib.parse import parse_qsl, unquote_to_bytes, urlsplit
 
 from tqdm import tqdm
@@ -36,6 +37,7 @@ from slicer.media.store import IndexPendingError, IndexStore
 from slicer.media.timespan import ALLOWED, TimeSpan, TimeSpanError
 from slicer.mp3 import Mp3Error, UnsupportedMp3Error, build_whole_index, cut
 from slicer.server import (
+    confined,
     costs,
     doctor,
     drain,
@@ -106,6 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain(f"{os.fsdecode(error.filename)}: {error.strerror}" if error.filename else str(error))
     except (
         _UsageError,
+        confined.RefusedError,
         JobsError,
         SettingsError,
         PreflightError,
@@ -417,7 +420,8 @@ def _sign(options: argparse.Namespace) -> int:
     if (options.new_key is None) == (options.url is None):
         raise _UsageError("slicer sign names a URL to sign, or --new-key and the name of a key to make")
     if options.new_key is not None:
-        add_key(options.key_file, options.new_key)
+        # Root makes it for others to read, and may do so in a folder of theirs: no link of theirs is followed.
+        add_key(options.key_file, options.new_key, privileges.open_as_root if os.geteuid() == 0 else os.open)
         return 0
     try:
         parts = urlsplit(options.url)
@@ -451,27 +455,38 @@ def _cut(options: argparse.Namespace) -> int:
         asked = TimeSpan.parse(options.t)
     except TimeSpanError as error:
         raise _UsageError(f"--t {options.t!r}: {error} (allowed: {ALLOWED})") from None
-    with _open(options.file) as source:
-        index = build_whole_index(source.fd)
-        span = index.locate(asked.start, asked.end)
-        minimum = -(-span.segment.header.sample_rate // 10)  # the shortest clip that every decoder trims rightly
-        clip = cut(source.fd, span, minimum=minimum)
-        pieces = _checked(source, clip.pieces(source.fd, 0, clip.length, _PIECE))
+    user = confined.user()
+    with _open(options.file, user) as source:
         if options.output == "-":
             if sys.stdout is None:
                 raise _UsageError("standard output is closed")
-            for piece in pieces:
-                sys.stdout.buffer.write(piece)
-            sys.stdout.buffer.flush()
-        else:
-            if os.path.exists(options.output) and os.path.samefile(options.output, options.file):
-                raise _UsageError(f"{options.output} is the source itself: name another file for the clip")
-            _write_whole(options.output, pieces)
-    return 0
+            return confined.run(user, lambda: _cut_into(sys.stdout.buffer, source, asked))
+        if os.path.exists(options.output) and os.path.samefile(options.output, options.file):
+            raise _UsageError(f"{options.output} is the source itself: name another file for the clip")
+        if user is None:
+            _write_whole(options.output, _pieces(source, asked))
+            return 0
+        with confined.whole_file(options.output) as file:
+            return confined.run(user, lambda: _cut_into(file, source, asked))
 
 
-def _checked(source: Source, pieces: Iterator[bytes]) -> Iterator[bytes]:
-    for piece in pieces:
+def _cut_into(file: IO[bytes], source: Source, asked: TimeSpan) -> None:
+    """Write the clip to a file."""
+    file.writelines(_pieces(source, asked))
+    file.flush()
+
+
+def _pieces(source: Source, asked: TimeSpan) -> Iterator[bytes]:
+    """The clip in pieces. Raises Mp3Error, before the first one where the source cannot be cut."""
+    try:
+        index = build_whole_index(source.fd)
+        span = index.locate(asked.start, asked.end)
+    finally:
+        # What is wrong with a file that was changed meanwhile is that.
+        source.check()
+    minimum = -(-span.segment.header.sample_rate // 10)  # the shortest clip that every decoder trims rightly
+    clip = cut(source.fd, span, minimum=minimum)
+    for piece in clip.pieces(source.fd, 0, clip.length, _PIECE):
         source.check()
         yield piece
 
@@ -506,17 +521,17 @@ def _write_whole(path: str, pieces: Iterator[bytes]) -> None:
         raise
 
 
-def _open(path: str) -> Source:
+def _open(path: str, user: str | None) -> Source:
     try:
-        return open_file(path)
+        return open_file(path, os.open if user is None else partial(confined.open_for_reading, user=user))
     except SourceMissingError:
         raise _UsageError(f"{path} is not a regular file") from None
 
 
 def _info(options: argparse.Namespace) -> int:
-    with _open(options.file) as source:
-        print(json.dumps(describe(build_whole_index(source.fd)), indent=2))
-    return 0
+    user = confined.user()
+    with _open(options.file, user) as source:
+        return confined.run(user, lambda: print(json.dumps(describe(build_whole_index(source.fd)), indent=2)))
 
 
 def _index(options: argparse.Namespace) -> int:
