@@ -42,6 +42,7 @@ def test_both_filters_have_the_names_that_the_playbook_uses() -> None:
     assert filters.FilterModule().filters() == {
         "slicer_sites": filters.slicer_sites,
         "slicer_units": filters.slicer_units,
+        "slicer_users": filters.slicer_users,
     }
 
 
@@ -225,3 +226,30 @@ def test_signing_is_set_by_its_own_variables(name: str) -> None:
     """Or an edge would not be told."""
     with pytest.raises(AnsibleFilterError, match=name):
         units(instance(settings={name: "/"}))
+
+
+def users(*instances):
+    return filters.slicer_users(
+        [{**instance(port=8000 + n), **each} for n, each in enumerate(instances)], user="slicer"
+    )
+
+
+def test_each_of_several_sites_has_a_user_of_its_own() -> None:
+    one, other = {"name": "one", "server_names": ["one.test"]}, {"name": "other"}
+    assert users(one) == {"one": "slicer"}
+    assert users(one, other) == {"one": "slicer-one", "other": "slicer-other"}
+    assert users(one, {**other, "user": "audio"}) == {"one": "slicer-one", "other": "audio"}
+    assert users({**one, "user": "audio"}) == {"one": "audio"}
+
+
+def test_users_of_long_names_fit_and_differ() -> None:
+    names = ["a" * 31 + end for end in "bc"]
+    found = users(*({"name": name, "server_names": [name]} for name in names))
+    assert len(set(found.values())) == 2
+    assert {len(user) for user in found.values()} == {32}
+
+
+@pytest.mark.parametrize("user", ["root", "", "Upper", "a b", "-x", "x" * 33, "a:b", "a\nb"])
+def test_a_user_that_cannot_be_is_refused(user: str) -> None:
+    with pytest.raises(AnsibleFilterError, match="site main: user"):
+        users({"name": "main", "user": user})
