@@ -217,8 +217,10 @@ def test_a_play_shows_no_secret(broker: Broker, tmp_path: pathlib.Path) -> None:
             }
         ],
         "slicer_jobs_publishers": [],
-        "ansible_facts": {"packages": {}, "memtotal_mb": 1024, "processor_nproc": 1},
+        "ansible_facts": {"packages": {}, "getent_group": {}, "memtotal_mb": 1024, "processor_nproc": 1},
         "_slicer_units": [],
+        "_slicer_users": {"main": "root"},
+        "_workers_users": {"main": "root"},
     }
     files = [f"{ROLES}/{role}/{part}/main.yml" for role in wanted for part in ("defaults", "vars")]
     play.write_text(json.dumps([{"hosts": "all", "gather_facts": False, "vars_files": files, "tasks": tasks}]))
