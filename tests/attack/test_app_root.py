@@ -14,7 +14,7 @@ from slicer.server import preflight
 from slicer.server.express import RUN_USER
 from slicer.server.preflight import PreflightError
 from support import streams
-from support.jobs import Broker, broker_of
+from support.jobs import Broker
 from support.server import children_of, descendants, folder, serving, status, until
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root has what these links would give away")
@@ -71,12 +71,6 @@ def ground() -> Iterator[Ground]:
     yield made
     made.check()
     shutil.rmtree(made.place)
-
-
-@pytest.fixture(scope="module")
-def broker() -> Iterator[Broker]:
-    with broker_of() as running:
-        yield running
 
 
 def index(ground: Ground) -> subprocess.CompletedProcess[str]:
