@@ -48,7 +48,7 @@ def test_units_of_sites_run_as_users_of_their_own(role: str, tmp_path: pathlib.P
 
 @pytest.mark.parametrize("role", UNITS)
 def test_folders_that_systemd_gives_to_a_user_are_of_one_site(role: str, tmp_path: pathlib.Path) -> None:
-    """A folder that two users had in common would be given to and fro, with all that is in it."""
+    """A folder that two users had in common would be given from one to the other, with all that is in it."""
     text = written(role, f"{UNITS[role]}.service.j2", tmp_path)
     found = [
         each
