@@ -9,6 +9,7 @@ import time
 import pytest
 
 from slicer.signing import Key, signed_url
+from support.server import until
 
 #: Where a machine keeps what is secret, and nothing else may have it: as lines of grep.
 _SECRETS = r"""
@@ -90,9 +91,13 @@ def test_no_log_and_no_process_has_a_secret(fleet, site, edge, sources):
     for host in fleet.hosts:
         words = [*secrets(host), *macs]
         assert given(host, ["no such text is anywhere at all"], _FOUND) == ""
-        # The look itself works: what is in a log is found.
+        # The look itself works: what is in a log is found, as soon as that is written.
         if host in fleet.edges:
-            assert "/var/log/nginx" in given(host, [sources[0].name], _FOUND)
+
+            def logged(host=host):
+                return "/var/log/nginx" in given(host, [sources[0].name], _FOUND)
+
+            until(logged, 30, "requests are in the edge's log")
         assert given(host, words, _FOUND) == ""
     if fleet.first:
         said = fleet.first.output
