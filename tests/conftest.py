@@ -9,6 +9,8 @@ import pytest
 
 from support import streams
 
+pytest_plugins = ["support.fixtures"]
+
 #: A folder of MP3 files of one's own, which must be cut exactly or refused clearly.
 AUDIO = os.environ.get("SLICER_TEST_AUDIO", "")
 

@@ -18,16 +18,10 @@ from slicer.settings import Settings
 from slicer.web.app import Slicer, create_app
 from slicer.web.request import Clients
 from support import streams
-from support.jobs import Broker, broker_of
+from support.jobs import Broker
 from support.server import folder
 
 NUMBERS = itertools.count()
-
-
-@pytest.fixture(scope="module")
-def broker() -> Iterator[Broker]:
-    with broker_of() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

@@ -15,14 +15,8 @@ from slicer.jobs.order import SHORT, url_of
 from slicer.jobs.transport import is_message
 from slicer.web.app import create_app
 from support import streams
-from support.jobs import Broker, Place, broker_of, place_of
+from support.jobs import Broker, Place, place_of
 from support.server import folder, until
-
-
-@pytest.fixture(scope="module")
-def broker() -> Iterator[Broker]:
-    with broker_of() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from slicer.server import preflight
 from slicer.server.express import RUN_USER
 from slicer.server.preflight import PreflightError
 from support import streams
-from support.jobs import Broker, broker_of
+from support.jobs import Broker
 from support.server import children_of, descendants, folder, serving, status, until
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root has what these links would give away")
@@ -71,12 +71,6 @@ def ground() -> Iterator[Ground]:
     yield made
     made.check()
     shutil.rmtree(made.place)
-
-
-@pytest.fixture(scope="module")
-def broker() -> Iterator[Broker]:
-    with broker_of() as running:
-        yield running
 
 
 def index(ground: Ground) -> subprocess.CompletedProcess[str]:
@@ -164,3 +158,153 @@ def test_a_missing_folder_is_made_where_root_leads(ground: Ground) -> None:
     account = pwd.getpwnam(RUN_USER)
     assert os.stat(path).st_uid == account.pw_uid
     assert os.stat(os.path.dirname(path)).st_uid == 0
+
+
+# ------------------------------------------------------------------------------------------ one file: cut, info, sign
+
+
+def command(ground: Ground, *words: str, cwd: str | None = None) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [*SLICER, *words], env=ground.environ, capture_output=True, timeout=120, check=False, cwd=cwd, umask=0o022
+    )
+
+
+@pytest.fixture
+def source(ground: Ground) -> str:
+    """A source that everybody can read."""
+    (name,) = (each for each in os.listdir(ground.media) if each.endswith(".mp3"))
+    return os.path.join(ground.media, name)
+
+
+@pytest.mark.parametrize("what", ["cut", "cut to standard output", "info"])
+def test_one_file_is_read_by_a_process_of_the_run_user(ground: Ground, source: str, what: str) -> None:
+    """A pipe as standard output stands still until it is read, and meanwhile the process that writes to it is looked at."""
+    long = os.path.join(ground.media, "long.mp3")
+    data = pathlib.Path(source).read_bytes()
+    with open(long, "wb") as file:
+        file.writelines(data for _ in range(200))
+    pipe = os.path.join(ground.place, "pipe")
+    os.mkfifo(pipe)
+    words = {
+        "cut": ["cut", long, "--t", "0,300", "-o", pipe],
+        "cut to standard output": ["cut", long, "--t", "0,300", "-o", "-"],
+        "info": ["info", long],
+    }[what]
+    wanted = str(pwd.getpwnam(RUN_USER).pw_uid)
+    with subprocess.Popen([*SLICER, *words], env=ground.environ, stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        if what == "info":
+            uids = set()
+            while process.poll() is None:
+                uids |= {status(pid)["Uid"] for pid in children_of(process.pid) if status(pid)}
+            # Between fork and change it is root's for a moment.
+            assert any(set(each.split()) == {wanted} for each in uids)
+            return
+        with open(pipe, "rb") if what == "cut" else process.stdout as reader:
+            assert reader.read(1)
+            (child,) = children_of(process.pid)
+            for name in ("Uid", "Gid"):
+                assert set(status(child)[name].split()) == {wanted}
+            assert "0" not in status(child)["Groups"].split()
+            reader.read()
+        assert process.wait(60) == 0
+
+
+def test_what_root_alone_can_read_and_write_is_still_cut(ground: Ground, source: str) -> None:
+    own = os.path.join(ground.treasure, "own")
+    os.mkdir(own, 0o700)
+    try:
+        shutil.copy(source, os.path.join(own, "a.mp3"))
+        os.chmod(os.path.join(own, "a.mp3"), 0o600)
+        for clip in ("clip.mp3", os.path.join(own, "clip.mp3")):
+            done = command(ground, "cut", "a.mp3", "--t", "0,1", "-o", clip, cwd=own)
+            assert (done.returncode, done.stderr) == (0, b"")
+            made = os.stat(os.path.join(own, "clip.mp3"))
+            assert (made.st_uid, made.st_mode & 0o777) == (0, 0o644)
+            os.unlink(os.path.join(own, "clip.mp3"))
+        assert command(ground, "info", "a.mp3", cwd=own).returncode == 0
+        # A link of root's own is followed.
+        os.symlink("a.mp3", os.path.join(own, "link.mp3"))
+        assert command(ground, "info", "link.mp3", cwd=own).returncode == 0
+        assert command(ground, "cut", "a.mp3", "--t", "0,1", "-o", "/dev/null", cwd=own).returncode == 0
+        assert len(command(ground, "cut", "a.mp3", "--t", "0,1", "-o", "/dev/stdout", cwd=own).stdout) > 1000
+        assert sorted(os.listdir(own)) == ["a.mp3", "link.mp3"]
+    finally:
+        shutil.rmtree(own)
+
+
+@pytest.mark.parametrize("link", ["file", "folder"])
+def test_links_to_a_source_of_roots_own_are_not_followed(ground: Ground, source: str, link: str) -> None:
+    """What only root may read is told to nobody who planted a link to it, nor to who reads the clip."""
+    shutil.copy(source, os.path.join(ground.treasure, "a.mp3"))
+    os.chmod(os.path.join(ground.treasure, "a.mp3"), 0o600)
+    try:
+        target = os.path.join(ground.treasure, "a.mp3") if link == "file" else ground.treasure
+        ground.plant("way", target)
+        path = os.path.join(ground.own, "way", *([] if link == "file" else ["a.mp3"]))
+        for words in (["info", path], ["cut", path, "--t", "0,1", "-o", os.path.join(ground.place, "clip.mp3")]):
+            done = command(ground, *words)
+            assert (done.returncode, done.stdout, done.stderr.count(b"\n")) == (2, b"", 1)
+        assert not os.path.exists(os.path.join(ground.place, "clip.mp3"))
+    finally:
+        os.unlink(os.path.join(ground.treasure, "a.mp3"))
+
+
+def test_links_to_what_the_run_user_reads_are_followed(ground: Ground, source: str) -> None:
+    ground.plant("show.mp3", source)
+    assert command(ground, "info", os.path.join(ground.own, "show.mp3")).returncode == 0
+
+
+@pytest.mark.parametrize("last", ["clip.mp3", "deeper/clip.mp3"])
+def test_a_clip_is_not_put_where_a_link_of_others_leads(ground: Ground, source: str, last: str) -> None:
+    os.makedirs(os.path.join(ground.treasure, "deeper"))
+    try:
+        ground.plant("way", ground.treasure)
+        done = command(ground, "cut", source, "--t", "0,1", "-o", os.path.join(ground.own, "way", last))
+        assert (done.returncode, done.stderr.count(b"\n")) == (2, 1)
+        assert os.listdir(os.path.join(ground.treasure, "deeper")) == []
+    finally:
+        os.rmdir(os.path.join(ground.treasure, "deeper"))
+
+
+def test_a_link_in_the_place_of_the_clip_is_replaced(ground: Ground, source: str) -> None:
+    ground.plant("clip.mp3", os.path.join(ground.treasure, "shadow"))
+    clip = os.path.join(ground.own, "clip.mp3")
+    assert command(ground, "cut", source, "--t", "0,1", "-o", clip).returncode == 0
+    assert not os.path.islink(clip)
+    assert pathlib.Path(ground.treasure, "shadow").read_text(encoding="ascii") == "root's"
+
+
+def test_a_clip_that_cannot_be_cut_leaves_nothing(ground: Ground) -> None:
+    path = os.path.join(ground.media, "no.mp3")
+    pathlib.Path(path).write_bytes(b"no audio" * 1000)
+    done = command(ground, "cut", path, "--t", "0,1", "-o", os.path.join(ground.own, "clip.mp3"))
+    assert (done.returncode, done.stderr.count(b"\n")) == (2, 1)
+    assert done.stderr.startswith(b"slicer: ")
+    assert os.listdir(ground.own) == []
+
+
+@pytest.mark.parametrize("kind", ["file", "missing", "folder"])
+def test_a_key_is_not_put_where_a_link_of_others_leads(ground: Ground, kind: str) -> None:
+    shadow = pathlib.Path(ground.treasure, "shadow")
+    os.chmod(shadow, 0o600)
+    shadow.write_text("", encoding="ascii")
+    try:
+        targets = {"file": str(shadow), "missing": os.path.join(ground.treasure, "new"), "folder": ground.treasure}
+        ground.plant("keys", targets[kind])
+        path = os.path.join(ground.own, "keys", *(["shadow"] if kind == "folder" else []))
+        done = command(ground, "sign", "--new-key", "one", "--key-file", path)
+        assert (done.returncode, done.stderr.count(b"\n")) == (2, 1)
+        assert shadow.read_text(encoding="ascii") == ""
+    finally:
+        shadow.write_text("root's", encoding="ascii")
+
+
+def test_keys_of_roots_own_are_made(ground: Ground) -> None:
+    os.symlink("own", os.path.join(ground.place, "disk"))
+    path = os.path.join(ground.place, "disk", "keys")
+    for name in ("one", "two"):
+        done = command(ground, "sign", "--new-key", name, "--key-file", path)
+        assert (done.returncode, done.stderr) == (0, b"")
+    assert os.stat(path).st_mode & 0o777 == 0o600
+    assert len(pathlib.Path(path).read_text(encoding="ascii").splitlines()) == 2

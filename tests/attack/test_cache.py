@@ -3,13 +3,14 @@
 import contextlib
 import os
 import re
+import time
 from collections.abc import Callable, Iterator
 
 import jinja2
 import pytest
 
 from support.edge import ROLE, Edge, site
-from support.server import until
+from support.server import free_port, until
 from support.stub import Say, Stub, stub_of
 
 MIB = 1 << 20
@@ -57,6 +58,28 @@ def test_each_kind_has_room_of_its_own(front: Callable[..., Edge], stub: Stub) -
     assert edge.get("/clips/a.mp3?t=10,20").cache == "HIT"
     assert len(zone(edge, "slicer_main")) == 1
     assert edge.get("/clips/long.mp3?t=29").cache == "HIT"
+
+
+def test_names_that_are_made_up_take_few_and_small_entries(front: Callable[..., Edge]) -> None:
+    """What is missing has entries beside clips, or all who ask for one missing clip at once would wait for each other. A client has few."""
+    with stub_of(lambda _: Say(404, "public, max-age=10", b"{}")) as missing:
+        edge = front(
+            site(missing.port),
+            nginx_client_misses=60,
+            nginx_client_misses_burst=20,
+            nginx_misses_listen=f"127.0.0.1:{free_port()}",
+        )
+        began = time.monotonic()
+        statuses = [edge.get(f"/clips/none-{number}.mp3?t=1,2").status for number in range(200)]
+        seconds = time.monotonic() - began
+        entries = zone(edge, "slicer_main")
+        assert set(statuses) == {404, 429}
+        # One a second, and 20 and the first at once.
+        assert len(entries) == statuses.count(404) == len(missing.seen) <= 22 + seconds
+        assert max(map(os.path.getsize, entries)) < 4096
+        # Each of them is asked for once, however many want it.
+        again = next(number for number, status in enumerate(statuses) if status == 404)
+        assert edge.get(f"/clips/none-{again}.mp3?t=1,2").cache in {"HIT", "EXPIRED", "STALE", "UPDATING"}
 
 
 def macros() -> object:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from support.edge import Edge, site
+from support.edge import Edge, Tap, site
 from support.server import Server, free_port, raw
 
 #: What a client may say of itself.
@@ -125,3 +125,56 @@ def test_each_server_that_is_not_for_clients_is_for_this_machine(
         assert re.search(r"allow 127\.0\.0\.0/8;\n\s+allow ::1;\n(?:\s+allow .*\n)*\s+deny all;", block), block
     answer = edge.get("/library", Host="nobody.test")
     assert (answer.status, json.loads(answer.body)["status"]) == (404, 404)
+
+
+#: Fields in which Nginx tells Slicer something; what a client says in them is not passed on.
+OWN_FIELDS = [
+    *(
+        "X-Slicer-Address",
+        "X-Slicer-Client",
+        "X-Slicer-Checks",
+        "X-Slicer-Signature",
+        "X-Slicer-Cache",
+        "X-Slicer-Hold",
+    ),
+    *("X-Sendfile-Type", "X-Request-Id", "X-Forwarded-For", "X-Real-IP", "Forwarded"),
+]
+FORGED = "192.0.2.99"
+#: A target for each location that passes requests on.
+PASSED_ON = [
+    *(
+        "/clips/show.mp3?t=1,2",
+        "/clips/show.mp3",
+        "/renders/show.wav?t=1,2",
+        "/peaks/show.json?t=1,2",
+        "/info/show.mp3",
+    ),
+    *("/library", "/", "/studio/main.js", "/openapi.json", "/healthz", "/readyz"),
+    *("/jobs", f"/jobs/{'0' * 40}", f"/jobs/{'0' * 40}/wait", f"/jobs/{'0' * 40}/events"),
+]
+
+
+@pytest.mark.parametrize("limited", [False, True])
+@pytest.mark.parametrize("signed", [False, True])
+def test_nobody_tells_a_slicer_who_asks_but_the_edge(
+    front: Callable[..., Edge],
+    members: Server,
+    tapping: Callable[[int], Tap],
+    secret: Callable[[], str],
+    sign: Callable[..., str],
+    signed: bool,
+    limited: bool,
+) -> None:
+    """Also where a request goes on inside of Nginx: to its own server that counts fills, and behind the check of signatures."""
+    tap = tapping(members.port)
+    limits = {"nginx_client_misses": 600, "nginx_misses_listen": f"127.0.0.1:{free_port()}"} if limited else {}
+    edge = front(site(tap.port, signed=signed), **limits)
+    forged = {name.replace("-", "_"): FORGED for name in OWN_FIELDS}
+    for target in [*PASSED_ON, sign(secret())]:
+        tap.forget()
+        edge.get(target, "POST" if target == "/jobs" else "GET", **forged)
+        assert tap.seen, target
+        for request, _ in tap.seen:
+            fields = dict(line.lower().split(": ", 1) for line in request.split("\r\n")[1:] if ": " in line)
+            assert fields["x-slicer-address"] == "127.0.0.1", request
+            assert FORGED not in request, request

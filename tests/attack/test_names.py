@@ -2,9 +2,14 @@
 
 import re
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
-from support.edge import ROLE, Edge
-from support.server import raw
+import pytest
+
+from support.edge import ROLE, Edge, Tap, site
+from support.hold import MODULE
+from support.server import Server, free_port, raw
 
 
 def test_a_name_that_ends_in_a_line_feed_is_not_the_one_without(edge: Edge, sign: Callable[..., str]) -> None:
@@ -30,17 +35,48 @@ def test_a_name_that_ends_in_a_line_feed_is_not_the_one_without(edge: Edge, sign
     assert edge.get(signed.replace("show.mp3", "show.mp3%0a"), Host="signed.test").status in {403, 404}
 
 
-def test_no_job_or_channel_has_a_line_feed(edge: Edge) -> None:
-    for path in (
-        "/jobs/" + "0" * 40 + "%0a",
-        "/jobs/" + "0" * 40 + "/wait%0a",
-        "/jobs%0a",
-        "/metrics%0a",
-        "/library%0a",
-    ):
-        for host in ("plain.test", "signed.test"):
-            status, _, _ = raw(edge.port, f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
-            assert status in {404, 501}, path
+@pytest.fixture
+def holding(tmp_path: Path) -> Callable[[], dict[str, Any]]:
+    """holding() is the variables with which another Nginx holds clients, where it can."""
+    module = tmp_path / "nchan.conf"
+    module.write_text(f"load_module {MODULE};\n")
+
+    def variables() -> dict[str, Any]:
+        listen = f"127.0.0.1:{free_port()}"
+        return {"nginx_hold_clients": True, "nginx_publish_listen": listen, "nginx_modules_include": str(module)}
+
+    return variables if MODULE.exists() else dict
+
+
+def test_no_job_or_channel_has_a_line_feed(
+    front: Callable[..., Edge], server: Server, tapping: Callable[[int], Tap], holding: Callable[[], dict[str, Any]]
+) -> None:
+    """Nor is a slicer asked about the name without it."""
+    tap = tapping(server.port)
+    job = "/jobs/" + "0" * 40
+    for signed in (False, True):
+        edge = front(site(tap.port, signed=signed), **holding())
+        for path in (
+            "/jobs",
+            job,
+            f"{job}/wait",
+            f"{job}/events",
+            "/metrics",
+            "/server-status",
+            "/library",
+            "/healthz",
+        ):
+            for end in ("%0a", "%0A", "%0d%0a", "%0a%0a"):
+                tap.forget()
+                status, _, _ = raw(
+                    edge.port, f"GET {path}{end} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode()
+                )
+                assert status in {404, 501}, path + end
+                assert all("%0a" in target.lower() for target in tap.targets), (path + end, tap.targets)
+        # They would have been seen.
+        tap.forget()
+        edge.get(job)
+        assert tap.targets == [job]
 
 
 def test_every_expression_of_the_edge_ends_where_the_text_does() -> None:

@@ -5,6 +5,8 @@ import json
 import os
 import pathlib
 import re
+import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -19,11 +21,11 @@ from slicer.signing import redacted
 from slicer.web.process import make_room
 from support.edge import ROOT, Edge, Tap, site
 from support.jobs import PASSWORD, Broker
-from support.server import Server, folder, serving, until
+from support.server import Server, folder, free_port, serving, until
 
 ROLES = ROOT / "ansible" / "roles"
 #: Variables of the roles that hold a secret, and what holds them.
-SECRETS = re.compile(r"\b(queue_password|slicer_jobs_broker|slicer_jobs_settings|slicer_signing_keys)\b")
+SECRETS = re.compile(r"\b(queue_password|queue_tls_key|slicer_jobs_broker|slicer_jobs_settings|slicer_signing_keys)\b")
 SPELLINGS = [
     "signature=",
     "%73ignature=",
@@ -83,6 +85,116 @@ def test_no_log_has_a_signature(
     until(lambda: len(log.read_text().splitlines()) >= len(SPELLINGS) * 4, 30, "all are logged there too")
     text = edge.errors() + json.dumps(edge.log()) + log.read_text() + server.log() + server.output()
     assert not {mac for mac in macs if mac in text}
+
+
+SIGNED = f"/clips/deep/er/show.mp3?t=1,2&signature={MAC}"
+#: Requests that no server understands, each with a signature somewhere.
+MALFORMED = [
+    *(f"GET {SIGNED}", f"GET  {SIGNED} HTTP/1.1", f"GET {SIGNED} HTTP/9.9", f"GET {SIGNED} HTTP/1.1 x", f"G{{ET {SIGNED} HTTP/1.1"),
+    *(f"GET {SIGNED}\x01 HTTP/1.1", f"{SIGNED} GET HTTP/1.1", f"GET {SIGNED[1:]} HTTP/1.1", f"GET /%zz{SIGNED} HTTP/1.1", MAC),
+    *(f"GET *?signature={MAC} HTTP/1.1", f"GET http://[x{SIGNED} HTTP/1.1", f"CONNECT x{SIGNED} HTTP/1.1"),
+    f"GET /{MAC}{'x' * 9000} HTTP/1.1",
+    *(f"GET {SIGNED} HTTP/1.1\r\n{field}" for field in (MAC, f" {MAC}", f": {MAC}", f"Bad {MAC}: x", "Host: x@@[", "Host: x\r\nHost: y")),
+    *(f"GET {SIGNED} HTTP/1.1\r\nHost: x\r\n{name}: {MAC}" for name in ("Transfer-Encoding", "Content-Length", "Expect", "Upgrade")),
+    f"GET {SIGNED} HTTP/1.1\r\nHost: x\r\nX: {MAC}{'y' * 9000}",
+    *(f"GET {path}{SIGNED} HTTP/1.1\r\nHost: x" for path in ("/x%00", "/x%2f", "/x%0a", "/x%ff", "/" + "n" * 300)),
+    *(f"{method} {SIGNED} HTTP/1.1\r\nHost: x" for method in ("TRACE", "PUT", "get", "X" * 50)),
+]  # fmt: skip
+#: One that Apache quotes in its log, and that no Nginx passes on.
+ABOVE = f"GET /../clips/%2e%2e/..{SIGNED} HTTP/1.1\r\nHost: x"
+
+
+def send(port: int, request: str) -> None:
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection, contextlib.suppress(OSError):
+        connection.sendall(request.encode("latin-1") + b"\r\nConnection: close\r\n\r\n")
+        connection.shutdown(socket.SHUT_WR)
+        while connection.recv(65536):
+            pass
+
+
+def test_what_is_no_http_leaves_no_signature(
+    front: Callable[..., Edge], logging_members: tuple[Server, pathlib.Path], tapping: Callable[[int], Tap]
+) -> None:
+    server, log = logging_members
+    tap = tapping(server.port)
+    edge = front(site(tap.port, signed=True))
+    for request in MALFORMED:
+        send(server.port, request)
+    for request in [*MALFORMED, ABOVE]:
+        send(edge.port, request)
+    # Each is logged before its connection ends, and this one after them.
+    server.get("/clips/last.mp3")
+    edge.get("/clips/last.mp3")
+    until(lambda: "last.mp3" in log.read_text(), 10, "the slicer has logged")
+    until(lambda: "last.mp3" in json.dumps(edge.log()), 10, "the edge has logged")
+    for text in (edge.errors(), json.dumps(edge.log()), log.read_text(), server.log(), server.output()):
+        assert MAC not in text
+    assert not [target for target in tap.targets if target.startswith("/..")]
+
+
+def run_slicer(*words: str, **environ: str) -> str:
+    """All that the command says."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("SLICER_")}
+    done = subprocess.run(
+        [sys.executable, "-m", "slicer", *words],
+        env={**clean, **environ},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    return done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("words", [["serve", "--print"], ["doctor"], ["jobs", "list"], ["serve", "--port", "1x"]])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"SLICER_JOBS_BROKER": f"redis://:{PASSWORD}@127.0.0.1:1/0"},
+        # What is wrong with each is told, and not what it is.
+        {"SLICER_JOBS_BROKER": f"http://:{PASSWORD}@127.0.0.1:1/0"},
+        {"SLICER_JOBS_BROKER": f"rediss://:{PASSWORD}@127.0.0.1:1/0?ssl_cert_reqs=none"},
+        {"SLICER_JOBS_BROKER": f"{PASSWORD}"},
+        {"SLICER_JOBS_BROKER": f"redis://:{PASSWORD}@127.0.0.1:1x/0"},
+        {"SLICER_JOBS_BROKER": f"redis://:{PASSWORD}@127.0.0.1:1/zero"},
+        {"SLICER_JOBS_BROKER": f"redis://:{PASSWORD}@[::1/0"},
+        {"SLICER_JOBS_BROKER": "amqp://127.0.0.1:1", "SLICER_JOBS_STORE": f"amqp://:{PASSWORD}@127.0.0.1:1/0"},
+        {"SLICER_JOBS_BROKER": f"amqp://x:{PASSWORD}@127.0.0.1:1"},
+    ],
+    ids=range(9),
+)
+def test_what_a_command_says_has_no_password(media: str, words: list[str], settings: dict[str, str]) -> None:
+    said = run_slicer(*words, SLICER_MEDIA=media, **settings)
+    assert said
+    assert PASSWORD not in said
+
+
+def test_a_worker_without_its_queue_says_no_password(media: str, tmp_path: pathlib.Path) -> None:
+    log = tmp_path / "log"
+    place = folder()
+    environ = {f"SLICER_{name}_DIR": os.path.join(place, name.lower()) for name in ("INDEX", "RESULTS", "SCRATCH")}
+    environ |= {"SLICER_MEDIA": media, "SLICER_JOBS_BROKER": f"redis://:{PASSWORD}@127.0.0.1:{free_port()}/0"}
+    with (
+        log.open("wb") as file,
+        subprocess.Popen(
+            [sys.executable, "-m", "slicer", "worker"], env={**os.environ, **environ}, stdout=file, stderr=file
+        ) as crew,
+    ):
+        try:
+            until(lambda: "Cannot connect to" in log.read_text(), 60, "it says that it cannot connect")
+        finally:
+            crew.terminate()
+    shutil.rmtree(place)
+    assert PASSWORD not in log.read_text()
+
+
+@pytest.mark.parametrize("line", ["main {}", "main {}0", "{}", "main {} x", "main\x00{}"])
+def test_what_is_said_of_a_broken_file_of_keys_has_no_key(media: str, tmp_path: pathlib.Path, line: str) -> None:
+    keys = tmp_path / "keys"
+    keys.write_text(line.format(MAC[:-1]) + "\n")
+    keys.chmod(0o600)
+    for words in (["serve", "--print"], ["doctor"], ["sign", "/clips/a.mp3", "--key-file", str(keys)]):
+        assert MAC[:-1] not in run_slicer(*words, SLICER_MEDIA=media, SLICER_SIGNING_KEYS=str(keys))
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
@@ -160,6 +272,7 @@ def test_every_task_that_has_a_secret_is_kept_out_of_output() -> None:
         "Write the sites' settings",
         "Write the keys of signed URLs",
         "Write the configuration",
+        "Write the certificate's key",
         "Wait until it answers",
     } <= set(found)
 
@@ -216,8 +329,10 @@ def test_a_play_shows_no_secret(broker: Broker, tmp_path: pathlib.Path) -> None:
             }
         ],
         "slicer_jobs_publishers": [],
-        "ansible_facts": {"packages": {}, "memtotal_mb": 1024, "processor_nproc": 1},
+        "ansible_facts": {"packages": {}, "getent_group": {}, "memtotal_mb": 1024, "processor_nproc": 1},
         "_slicer_units": [],
+        "_slicer_users": {"main": "root"},
+        "_workers_users": {"main": "root"},
     }
     files = [f"{ROLES}/{role}/{part}/main.yml" for role in wanted for part in ("defaults", "vars")]
     play.write_text(json.dumps([{"hosts": "all", "gather_facts": False, "vars_files": files, "tasks": tasks}]))

@@ -26,7 +26,7 @@ from serving import Load
 
 from support import streams
 from support.edge import Edge, edge_of, site
-from support.server import Server, children_of, folder, raw, serving
+from support.server import Server, children_of, folder, raw, serving, until
 
 CONNECTIONS = 16
 TICK = os.sysconf("SC_CLK_TCK")
@@ -35,6 +35,8 @@ MEGABYTE = 1_000_000
 WARM_UP = 1
 #: Files of one library are names of a few: one file can have some ten thousand names only.
 COPIES = 10
+#: Names of one empty file.
+LINKS = 20_000
 #: Clips that the edge has at hand, of each length.
 KEPT = 50
 #: Clips whose bytes are read from the disk, one after another.
@@ -48,10 +50,11 @@ class Scale:
     rounds: int
     seconds: int
     library: tuple[int, ...]
+    names: int  #: in one folder, for the list
 
 
-FULL = Scale(3, 2, (1, 100, 1_000, 10_000, 100_000))
-QUICK = Scale(1, 1, (1, 100, 1_000, 5_000))
+FULL = Scale(3, 2, (1, 100, 1_000, 10_000, 100_000), 1_000_000)
+QUICK = Scale(1, 1, (1, 100, 1_000, 5_000), 50_000)
 
 
 @dataclass(frozen=True)
@@ -270,6 +273,28 @@ def library(growth: Growth, report: Report, scale: Scale, work: str, media: str)
         report.row(f"a hundred names from the midst of {most:,}", taken_list, "ms")
 
 
+def names(report: Report, scale: Scale, media: str) -> None:
+    """Pages of the list of one folder, the first of which waits until its names are sorted."""
+    for number in range(scale.names):
+        name = os.path.join(media, f"{number:07d}.mp3")
+        if number % LINKS == 0:
+            pathlib.Path(name).touch()
+            first = name
+        else:
+            os.link(first, name)
+    with serving(media) as server:
+        began = time.perf_counter()
+        until(lambda: server.get("/library?limit=1")[0] == 200, 600, "the names are sorted")
+        report.row(f"the first page of {scale.names:,} names, sorted", [time.perf_counter() - began], "s")
+        for limit in (1, 100):
+            taken = [
+                milliseconds(server, f"/library?limit={limit}&after={part * scale.names // 20:07d}.mp3")
+                for part in range(20)
+            ]
+            report.row(f"{limit} of {scale.names:,} names", taken, "ms")
+        report.row("memory of a clips process after a long list", [proportional(server.daemons("clips"))], "MiB")
+
+
 # ----------------------------------------------------------------------------------------------------------- processes
 
 PROCESSES = (1, 2, 4)
@@ -356,6 +381,8 @@ def main() -> None:
             edge(growth, report, work, media)
         with media_folder() as media:
             library(growth, report, scale, work, media)
+        with media_folder() as media:
+            names(report, scale, media)
     report.row("errors in all of it", [growth.errors], "", "0")
     report.write()
     print(f"took {time.monotonic() - began:.0f} s")

@@ -9,22 +9,18 @@ from playwright.sync_api import expect
 
 from support import streams
 from support.browser import drawn
-from support.jobs import broker_of, place_of
+from support.jobs import place_of
 from support.server import folder, serving, until
 
 MINUTES = 60
 
 
 @pytest.fixture(scope="module")
-def server(stream_folder):
+def server(broker):
     """A server of an hour's file, whose jobs nobody works on yet; `server.place` has workers."""
     media = folder()
-    with open(streams.make("mpeg1-44-untagged-cbr128", stream_folder, seconds=60), "rb") as minute:
-        data = minute.read()
-    with open(os.path.join(media, "hour.mp3"), "wb") as file:
-        file.writelines(data for _ in range(MINUTES))
+    streams.long_file(os.path.join(media, "hour.mp3"), minutes=MINUTES)
     with (
-        broker_of() as broker,
         place_of(media, broker, SLICER_JOB_FROM_SECONDS="1") as place,
         serving(media, "--cpus", "1", environ=place.environ) as running,
     ):

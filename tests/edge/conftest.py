@@ -2,10 +2,8 @@
 
 import contextlib
 import fcntl
-import itertools
 import os
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -31,10 +29,7 @@ def media(stream: Callable[[str], str]) -> Iterator[str]:
 def long_media() -> Iterator[str]:
     """A media folder with long.mp3: 48 minutes, 46 MB, more than all buffers between a daemon and Nginx hold."""
     path = folder()
-    with open(streams.make("mpeg1-44-untagged-cbr128", path, seconds=60), "rb") as minute:
-        data = minute.read()
-    with open(os.path.join(path, "long.mp3"), "wb") as file:
-        file.writelines(data for _ in range(48))
+    streams.long_file(os.path.join(path, "long.mp3"), minutes=48)
     yield path
     shutil.rmtree(path, ignore_errors=True)
 
@@ -66,21 +61,6 @@ def edge(_shared: tuple[Tap, Edge]) -> Edge:
     return _shared[1]
 
 
-@pytest.fixture(scope="session")
-def _spans() -> Iterator[int]:
-    return itertools.count(1)
-
-
-@pytest.fixture
-def fresh(_spans: Iterator[int]) -> Callable[[], str]:
-    """The canonical URL of a clip that no test has asked for."""
-
-    def url() -> str:
-        return f"/clips/show.mp3?t=3.{next(_spans):07d}1,18"
-
-    return url
-
-
 @pytest.fixture
 def start(media: str) -> Iterator[Callable[..., Server]]:
     """start(*options) starts another slicer, of one CPU; all of them are stopped at the end of the test."""
@@ -91,20 +71,6 @@ def start(media: str) -> Iterator[Callable[..., Server]]:
             return stack.enter_context(serving(folder, "--cpus", "1", *options, **kwargs))
 
         yield begin
-
-
-@pytest.fixture
-def front() -> Iterator[Callable[..., Edge]]:
-    """front(site, …) starts another Nginx."""
-    with contextlib.ExitStack() as stack:
-        yield lambda *sites, **variables: stack.enter_context(edge_of(sites, **variables))
-
-
-@pytest.fixture
-def tapping() -> Iterator[Callable[[int], Tap]]:
-    """tapping(port) puts another tap in front of a port."""
-    with contextlib.ExitStack() as stack:
-        yield lambda port: stack.enter_context(tapped(port))
 
 
 @pytest.fixture
@@ -121,16 +87,6 @@ def no_index() -> Callable[[Server], contextlib.AbstractContextManager[None]]:
             yield
 
     return held
-
-
-@pytest.fixture(scope="session")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """A certificate for localhost, signed by itself."""
-    folder = tmp_path_factory.mktemp("tls")
-    key, chain = folder / "key.pem", folder / "chain.pem"
-    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost"
-    subprocess.run([*command.split(), "-keyout", key, "-out", chain], check=True, capture_output=True)
-    return {"tls_certificate": str(chain), "tls_certificate_key": str(key)}
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@ import json
 import os
 import pathlib
 import re
-import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,22 +11,16 @@ import pytest
 
 from slicer.signing import Key, signed_url
 from support.edge import edge_of, site, tapped
-from support.server import folder, raw, serving, until
+from support.fixtures import key_file
+from support.server import raw, serving, until
 
 OLD, NEW = Key("old", bytes(range(32))), Key("new", bytes(range(32, 64)))
 
 
 @pytest.fixture(scope="module")
 def keys():
-    place = folder()
-    path = os.path.join(place, "keys")
-    with open(path, "w", encoding="ascii") as file:
-        file.writelines(f"{key.name} {key.secret.hex()}\n" for key in (OLD, NEW))
-    os.chmod(path, 0o600)
-    if os.geteuid() == 0:
-        shutil.chown(path, "www-data", "www-data")
-    yield path
-    shutil.rmtree(place)
+    with key_file(OLD, NEW) as path:
+        yield path
 
 
 @pytest.fixture(scope="module")

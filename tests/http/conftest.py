@@ -1,8 +1,7 @@
 """Fixtures: one server for every test that only asks, and a factory for tests that break things."""
 
-import contextlib
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,12 +23,3 @@ def server(media: str) -> Iterator[Server]:
     """The server that tests share: ask it, do not break it."""
     with serving(media) as running:
         yield running
-
-
-@pytest.fixture
-def start(media: str) -> Iterator[Callable[..., Server]]:
-    """start(*options) starts another server, as for one CPU: fewer processes start sooner. All are stopped at the end of the test."""
-    with contextlib.ExitStack() as stack:
-        yield lambda *options, folder=media, **kwargs: stack.enter_context(
-            serving(folder, "--cpus", "1", *options, **kwargs)
-        )

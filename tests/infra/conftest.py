@@ -10,6 +10,7 @@ SLICER_SERVERS names those that are wanted. A test runs on all of them unless it
 import contextlib
 import json
 import os
+import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -52,15 +53,16 @@ SITES: list[dict[str, Any]] = [
         "request_timeout": 2,
         "max_requests": 100,
         "clips_memory_mib": 300,
+        "signed": ["/members"],
         "settings": {"SLICER_INDEX_SECONDS": "300", "SLICER_MAX_SOURCE_BYTES": "1000000000000"},
     },
 ]
-#: All requests of the tests come from one address, as if all clients were behind one.
+#: All requests of the tests come from one address, as from a proxy; `load.Edge` names another client with each.
 VARIABLES = {
     "slicer_instances": SITES,
+    "slicer_signing_keys": {"strict": {"tests": secrets.token_hex(32)}},
     "nginx_client_connections": 512,
-    "nginx_client_misses": 0,
-    "nginx_client_jobs": 0,
+    "nginx_trusted_proxies": ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8"],
 }
 
 _EVERYTHING = ("edge", "slicers", "queue", "workers")
@@ -177,6 +179,7 @@ def media() -> Iterator[Path]:
     shutil.rmtree(place / "work")
     for site in SITES[1:]:
         shutil.copytree(place / "slicer-test", place / site["name"] / "slicer-test")
+    shutil.copytree(place / "slicer-test", place / "strict" / "members" / "slicer-test")
     # An hour, so that an answer can be so large that it takes its time.
     whole = (place / "slicer-test" / f"{KINDS[0]}.mp3").read_bytes()
     audio = whole[streams.frames(whole)[1] :]

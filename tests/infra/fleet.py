@@ -120,6 +120,11 @@ class Site:
         return f"slicer@{self.name}.service"
 
     @property
+    def user(self) -> str:
+        """Who it runs as, by the role."""
+        return str(self.options.get("user") or (f"slicer-{self.name}" if len(self.together) > 1 else "slicer"))
+
+    @property
     def clip_max_age(self) -> int:
         return int(self.options.get("settings", {}).get("SLICER_CLIP_MAX_AGE", 86400))
 

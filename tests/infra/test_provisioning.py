@@ -36,3 +36,34 @@ def test_check_mode_changes_nothing_and_finds_nothing_to_change(fleet):
     recap = fleet.provision("--check", "--diff")
     assert recap.changes == ""
     assert not any(recap.changed.values())
+
+
+@pytest.mark.fleets("several")
+@pytest.mark.thrown_away
+def test_sites_of_one_user_become_those_of_their_own(fleet, edge, sources):
+    """As on a machine that an earlier version set up: one user for all, with what it has made, which stays."""
+    site = fleet.sites[0]
+    clip = sources[0].some(2)
+    assert edge.ask(clip.target).status == 200
+    indexes = {}
+    for host in fleet.slicers:
+        # Its settings were others, too: the unit that they are made for has another sum.
+        host.run(
+            "for one in /etc/systemd/system/slicer@*.service.d/instance.conf; do "
+            "sed -i 's/^User=.*/User=slicer/; s/^Group=.*/Group=slicer/' $one; done; "
+            "for one in /etc/slicer/*.env; do echo '# of an earlier version' >>$one; done; "
+            "chgrp slicer /etc/slicer/*; chown -R slicer:slicer /var/log/slicer; "
+            "systemctl daemon-reload; systemctl restart 'slicer@*'"
+        )
+        host.wait_until_ready(site)
+        assert host.run(f"stat --format=%U /var/cache/slicer/{site.name}").strip() == "slicer"
+        indexes[host.name] = host.run(f"ls /var/cache/slicer/{site.name}")
+    fleet.provision()
+    fleet.wait_until_ready()
+    for host in fleet.slicers:
+        for each in fleet.sites:
+            places = f"/var/cache/slicer/{each.name} /var/cache/slicer/{each.name}.* /var/log/slicer/{each.name} /run/slicer-{each.name}"
+            assert host.run(f"find {places} ! -user {each.user} -print -quit") == ""
+            assert {found.uid for found in host.tree(each).all} == {int(host.run(f"id --user {each.user}"))}
+        assert set(indexes[host.name].split()) <= set(host.run(f"ls /var/cache/slicer/{site.name}").split())
+    assert edge.ask(clip.target).status == 200

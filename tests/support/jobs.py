@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
+from typing import Any
 
 from redis import Redis, RedisError
 
@@ -29,24 +30,61 @@ START_SECONDS = 40
 PASSWORD = "secret-of-the-tests"
 
 
+class Authority:
+    """A certificate authority of its own, which makes certificates for one address or name."""
+
+    def __init__(self, place: str) -> None:
+        self._place = place
+        self.certificate = os.path.join(place, "ca.pem")
+        words = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=authority"
+        self._run(*words.split(), "-keyout", self._at("ca.key"), "-out", self.certificate)
+
+    def issue(self, name: str) -> tuple[str, str]:
+        """A certificate for a name as in subjectAltName, like IP:127.0.0.1, and its key: two files."""
+        stem = name.replace(":", "-")
+        key, request, chain = (self._at(f"{stem}.{kind}") for kind in ("key", "csr", "pem"))
+        words = "req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=queue"
+        self._run(*words.split(), "-keyout", key, "-out", request)
+        pathlib.Path(self._at("names")).write_text(f"subjectAltName={name}\n", encoding="ascii")
+        words = "x509 -req -days 2 -CAcreateserial"
+        given = ["-CA", self.certificate, "-CAkey", self._at("ca.key"), "-extfile", self._at("names")]
+        self._run(*words.split(), *given, "-in", request, "-out", chain)
+        return chain, key
+
+    def _at(self, name: str) -> str:
+        return os.path.join(self._place, name)
+
+    def _run(self, *words: str) -> None:
+        subprocess.run(["openssl", *words], check=True, capture_output=True, stdin=subprocess.DEVNULL)
+
+
 class Broker:
     """One running redis-server that writes what it is told to its disk before it answers."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, authority: Authority | None = None, names: str = "IP:127.0.0.1") -> None:
+        """With an authority it speaks TLS alone, with a certificate for `names`."""
         self.work = tempfile.mkdtemp(prefix="slicer-redis-")
         self.port = free_port()
         self.url = f"redis://:{PASSWORD}@127.0.0.1:{self.port}/0"
+        self._listen = ["--port", str(self.port)]
+        if authority is not None:
+            self.url = f"rediss{self.url.removeprefix('redis')}?ssl_ca_certs={authority.certificate}"
+            chain, key = authority.issue(names)
+            self._listen = ["--port", "0", "--tls-port", str(self.port), "--tls-auth-clients", "no"]
+            self._listen += ["--tls-cert-file", chain, "--tls-key-file", key]
         self.process: subprocess.Popen[bytes] | None = None
         self.start()
 
     def start(self) -> None:
-        words = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", self.work, "--requirepass", PASSWORD]
+        words = [*self._listen, "--bind", "127.0.0.1", "--dir", self.work, "--requirepass", PASSWORD]
         words += ["--appendonly", "yes", "--appendfsync", "always", "--save", "", "--logfile", "log"]
         self.process = subprocess.Popen(["/usr/bin/redis-server", *words], stdin=subprocess.DEVNULL)
         until(self.answers, START_SECONDS, "Redis answers")
 
     def answers(self) -> bool:
-        with contextlib.suppress(RedisError), Redis.from_url(self.url, socket_timeout=1) as redis:
+        # Whether it answers at all: some tests give it a certificate of another name.
+        options = {"ssl_check_hostname": False} if self.url.startswith("rediss") else {}
+        with contextlib.suppress(RedisError), Redis.from_url(self.url, socket_timeout=1, **options) as redis:
             return bool(redis.ping())
         return False
 
@@ -197,8 +235,8 @@ class Place:
 
 
 @contextlib.contextmanager
-def broker_of() -> Iterator[Broker]:
-    broker = Broker()
+def broker_of(**options: Any) -> Iterator[Broker]:
+    broker = Broker(**options)
     try:
         yield broker
     finally:

@@ -417,3 +417,11 @@ def decode_mpg123(path: str, *, strict: bool = True) -> "array[float]":
         out = os.path.join(folder, "out.f32")
         _run("mpg123", "-q", "-e", "f32", "-O", out, path, strict=strict)
         return array("f", _read(out))
+
+
+def long_file(path: str, *, minutes: int) -> None:
+    """Write a minute of constant 128 kbit/s, so many times."""
+    with tempfile.TemporaryDirectory(prefix="slicer-test-") as place:
+        data = pathlib.Path(make("mpeg1-44-untagged-cbr128", place, seconds=60)).read_bytes()
+    with open(path, "wb") as file:
+        file.writelines(data for _ in range(minutes))

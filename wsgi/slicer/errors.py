@@ -5,11 +5,13 @@ SlicerError
 ├── cli.errors.UsageError
 ├── jobs.errors.JobsError               JobsDownError, JobsBusyError (JobsShareError), JobsTokenError
 ├── media.aside.StandstillError
+├── media.names.NamesPendingError
 ├── media.protected.ProtectedError
 ├── media.source.SourceMissingError, SourceTooLargeError
 ├── media.store.IndexPendingError
 ├── mp3.errors.Mp3Error                 NotMp3Error, UnsupportedMp3Error, SpanError, SourceChangedError
 ├── render.errors.RenderError           OptionError, LimitError, UnreadableError, ToolError
+├── server.confined.RefusedError
 ├── server.drain.DrainError
 ├── server.preflight.PreflightError
 ├── server.reach.RunUserError

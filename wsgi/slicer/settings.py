@@ -26,6 +26,10 @@ _NANO = 10**9
 _ORIGIN = re.compile(r"https?://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?", re.ASCII)
 
 _HOST = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*", re.ASCII)
+#: What would have certificates, or the names in them, not checked.
+_UNCHECKED = re.compile(
+    r"[?&]ssl_(?:cert_reqs=(?!(?:CERT_REQUIRED|required)(?:&|$))|check_hostname=(?!true(?:&|$)))", re.IGNORECASE
+)
 _REDIS, _AMQP = ("redis://", "rediss://", "unix://"), ("amqp://", "amqps://")
 _NAME = re.compile(r"[a-z0-9_-]{1,40}", re.ASCII)
 _PUBLISHER = re.compile(r"http://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\]):([0-9]{1,5})(?:/[a-z0-9/_-]*)?", re.ASCII)
@@ -270,6 +274,11 @@ def _check_jobs(settings: Settings) -> None:
     """Raise SettingsError where the settings of jobs are not what they must be. Their URLs may hold a password: they are never shown."""
     if settings.jobs_broker and not settings.jobs_broker.startswith(_REDIS + _AMQP):
         raise SettingsError(f"{PREFIX}JOBS_BROKER is no URL that begins with {', '.join(_REDIS + _AMQP)}")
+    for name, url in (("BROKER", settings.jobs_broker), ("STORE", settings.jobs_store)):
+        if url.startswith("rediss://") and _UNCHECKED.search(url):
+            raise SettingsError(
+                f"{PREFIX}JOBS_{name} turns the check of Redis's certificate off; name its CA in ssl_ca_certs instead"
+            )
     if settings.jobs_store and not settings.jobs_store.startswith(_REDIS):
         raise SettingsError(f"{PREFIX}JOBS_STORE is no URL that begins with {', '.join(_REDIS)}")
     if settings.jobs_broker.startswith(_AMQP) and not settings.jobs_store:

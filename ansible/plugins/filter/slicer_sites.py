@@ -1,9 +1,11 @@
 """Filters that derive from the list of sites what machines are given: one copy of the sizes, that of `slicer serve` itself.
 
-`slicer_units` completes the sites for a slicer, and `slicer_sites` says what the proxies in front must know of all slicers.
+`slicer_units` completes the sites for a slicer, `slicer_users` names the user of each, and `slicer_sites` says what the proxies in front
+must know of all slicers.
 """
 
 import dataclasses
+import hashlib
 import importlib
 import os
 import re
@@ -31,6 +33,9 @@ HIDDEN = ("/home", "/root", "/run", "/tmp", "/var/tmp", "/dev", "/proc", "/sys")
 
 _MIB = 1 << 20
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?")
+_USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
+#: Characters of a user's name on Linux (useradd(8)).
+_LONGEST_USER = 32
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 # The role gives these itself.
 _RESERVED = frozenset(
@@ -123,6 +128,8 @@ def _check(instances: Sequence[Mapping[str, Any]]) -> None:
                 raise AnsibleFilterError(
                     f"{site}: signed has {folder!r}, and a folder is like /members, from the top of media; / stands for all"
                 )
+        if "user" in each and (not _USER.fullmatch(str(each["user"])) or each["user"] == "root"):
+            raise AnsibleFilterError(f"{site}: user {each['user']!r} is no name of a user without privileges")
         if bool(each.get("tls_certificate")) != bool(each.get("tls_certificate_key")):
             raise AnsibleFilterError(f"{site}: tls_certificate and tls_certificate_key go together")
 
@@ -150,6 +157,24 @@ def slicer_units(instances: Sequence[Mapping[str, Any]], *, cpus: int, memory_mi
             }
         )
     return units
+
+
+def slicer_users(instances: Sequence[Mapping[str, Any]], *, user: str) -> dict[str, str]:
+    """The user of each site, by the site's name: `user` for one alone, else one for each site that names none itself.
+
+    Raises AnsibleFilterError, naming the site.
+    """
+    _check(instances)
+    alone = len(instances) == 1
+    return {each["name"]: str(each.get("user") or (user if alone else _user_of(each["name"]))) for each in instances}
+
+
+def _user_of(site: str) -> str:
+    """The name of a site's own user. A long name of a site is told from others by a hash."""
+    name = f"slicer-{site}"
+    if len(name) <= _LONGEST_USER:
+        return name
+    return f"{name[: _LONGEST_USER - 9]}-{hashlib.sha256(site.encode()).hexdigest()[:8]}"
 
 
 def slicer_sites(
@@ -211,4 +236,4 @@ class FilterModule:
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """The filters, by the names that playbooks use."""
-        return {"slicer_sites": slicer_sites, "slicer_units": slicer_units}
+        return {"slicer_sites": slicer_sites, "slicer_units": slicer_units, "slicer_users": slicer_users}

@@ -45,6 +45,7 @@ def test_both_filters_have_the_names_that_the_playbook_uses() -> None:
     assert filters.FilterModule().filters() == {
         "slicer_sites": filters.slicer_sites,
         "slicer_units": filters.slicer_units,
+        "slicer_users": filters.slicer_users,
     }
 
 
@@ -249,3 +250,30 @@ def test_slicer_need_not_be_installed_where_ansible_is(tmp_path):
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
     )
     assert done.stdout.split() == ["2", str(ANSIBLE.parent / "wsgi/slicer/settings.py")]
+
+
+def users(*instances):
+    return filters.slicer_users(
+        [{**instance(port=8000 + n), **each} for n, each in enumerate(instances)], user="slicer"
+    )
+
+
+def test_each_of_several_sites_has_a_user_of_its_own() -> None:
+    one, other = {"name": "one", "server_names": ["one.test"]}, {"name": "other"}
+    assert users(one) == {"one": "slicer"}
+    assert users(one, other) == {"one": "slicer-one", "other": "slicer-other"}
+    assert users(one, {**other, "user": "audio"}) == {"one": "slicer-one", "other": "audio"}
+    assert users({**one, "user": "audio"}) == {"one": "audio"}
+
+
+def test_users_of_long_names_fit_and_differ() -> None:
+    names = ["a" * 31 + end for end in "bc"]
+    found = users(*({"name": name, "server_names": [name]} for name in names))
+    assert len(set(found.values())) == 2
+    assert {len(user) for user in found.values()} == {32}
+
+
+@pytest.mark.parametrize("user", ["root", "", "Upper", "a b", "-x", "x" * 33, "a:b", "a\nb"])
+def test_a_user_that_cannot_be_is_refused(user: str) -> None:
+    with pytest.raises(AnsibleFilterError, match="site main: user"):
+        users({"name": "main", "user": user})

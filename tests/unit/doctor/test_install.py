@@ -10,6 +10,8 @@ import pytest
 from slicer.doctor import install
 from slicer.server import checks
 from slicer.server.checks import Check
+from slicer.settings import Settings, SettingsError
+from slicer.signing import add_key
 
 USER = "www-data" if os.geteuid() == 0 else None
 
@@ -109,3 +111,40 @@ def test_mod_wsgi_of_this_python():
     assert found is not None
     assert f"py{sys.version_info[0]}{sys.version_info[1]}" in found
     assert not install.mod_wsgi(None).ok
+
+
+@pytest.fixture
+def media(folder):
+    """A media folder with a folder, a file and a link out of it."""
+    os.makedirs(os.path.join(folder, "media", "members", "deep"))
+    with open(os.path.join(folder, "media", "top.mp3"), "wb"):
+        pass
+    os.symlink("/usr", os.path.join(folder, "media", "out"))
+    return os.path.join(folder, "media")
+
+
+WRONG = [",", " , ", "..", "/members/../members", "./members", "/memebrs", "/members,/gone", "/top.mp3", "/out"]
+
+
+@pytest.mark.parametrize("given", [*WRONG, "", " ", "/", "/members", "members,/members/deep"])
+def test_signed_folders_are_found_wrong_where_the_server_does_not_start(media, tmp_path, given):
+    keys = str(tmp_path / "keys")
+    add_key(keys, "one")
+    environ = {"SLICER_MEDIA": media, "SLICER_SIGNING_KEYS": keys, "SLICER_SIGNED": given}
+    found = [check for check in install.checks(media=media, environ=environ) if check.name == "signed folders"]
+    assert [check.ok for check in found] == [given not in WRONG]
+    try:
+        Settings.from_environ(environ)
+    except SettingsError:
+        assert given in WRONG
+    else:
+        assert given not in WRONG
+    if given in WRONG:
+        assert "SLICER_SIGNED" in found[0].advice
+        named = given.strip(" ,").rpartition(",")[2]
+        assert (named or "names no folder") in found[0].detail
+
+
+def test_signed_folders_matter_with_keys_alone(media):
+    assert install.signed(media, {"SLICER_SIGNED": "/gone"}) == []
+    assert install.signed(media, {"SLICER_SIGNED": "/gone", "SLICER_SIGNING_KEYS": " "}) == []

@@ -68,7 +68,20 @@ def test_all_is_covered_by_the_top_and_nothing_without_keys(environ) -> None:
 
 
 @pytest.mark.parametrize(
-    "signed", [",", " , ", "/a/../b", "..", "./x", "/memebrs", "/members,/gone", "/top.mp3", "/out"]
+    "signed",
+    [
+        ",",
+        " , ",
+        "/a/../b",
+        "/members/../members",
+        "/members/.",
+        "..",
+        "./x",
+        "/memebrs",
+        "/members,/gone",
+        "/top.mp3",
+        "/out",
+    ],
 )
 def test_folders_that_are_none_stop_the_start(environ, signed: str) -> None:
     os.symlink("/usr", os.path.join(environ["SLICER_MEDIA"], "out"))

@@ -5,11 +5,14 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
+from typing import IO
 
 from slicer import atomic
 from slicer.cli.errors import UsageError
 from slicer.media.source import Source, SourceMissingError, open_file
 from slicer.mp3 import build_whole_index, cut
+from slicer.server import confined
 from slicer.timespan import ALLOWED, TimeSpan, TimeSpanError
 
 _PIECE = 1 << 20
@@ -30,35 +33,46 @@ def run(options: argparse.Namespace) -> int:
         asked = TimeSpan.parse(options.t)
     except TimeSpanError as error:
         raise UsageError(f"--t {options.t!r}: {error} (allowed: {ALLOWED})") from None
-    with source_at(options.file) as source:
-        index = build_whole_index(source.fd)
-        span = index.locate(asked.start, asked.end)
-        minimum = -(-span.segment.header.sample_rate // 10)  # the shortest clip that every decoder trims rightly
-        clip = cut(source.fd, span, minimum=minimum)
-        pieces = _checked(source, clip.pieces(source.fd, 0, clip.length, _PIECE))
+    user = confined.user()
+    with source_at(options.file, user) as source:
         if options.output == "-":
             if sys.stdout is None:
                 raise UsageError("standard output is closed")
-            for piece in pieces:
-                sys.stdout.buffer.write(piece)
-            sys.stdout.buffer.flush()
-        else:
-            if os.path.exists(options.output) and os.path.samefile(options.output, options.file):
-                raise UsageError(f"{options.output} is the source itself: name another file for the clip")
-            _write_whole(options.output, pieces)
-    return 0
+            return confined.run(user, lambda: _cut_into(sys.stdout.buffer, source, asked))
+        if os.path.exists(options.output) and os.path.samefile(options.output, options.file):
+            raise UsageError(f"{options.output} is the source itself: name another file for the clip")
+        if user is None:
+            _write_whole(options.output, _pieces(source, asked))
+            return 0
+        with confined.whole_file(options.output) as file:
+            return confined.run(user, lambda: _cut_into(file, source, asked))
 
 
-def source_at(path: str) -> Source:
-    """Open a file by its name. Raises UsageError where it is no regular file."""
+def source_at(path: str, user: str | None) -> Source:
+    """Open a file by its name, as `user` (None: the caller). Raises UsageError where it is no regular file."""
     try:
-        return open_file(path)
+        return open_file(path, os.open if user is None else partial(confined.open_for_reading, user=user))
     except SourceMissingError:
         raise UsageError(f"{path} is not a regular file") from None
 
 
-def _checked(source: Source, pieces: Iterator[bytes]) -> Iterator[bytes]:
-    for piece in pieces:
+def _cut_into(file: IO[bytes], source: Source, asked: TimeSpan) -> None:
+    """Write the clip to a file."""
+    file.writelines(_pieces(source, asked))
+    file.flush()
+
+
+def _pieces(source: Source, asked: TimeSpan) -> Iterator[bytes]:
+    """Yield the clip in pieces. Raises Mp3Error, before the first one where the source cannot be cut."""
+    try:
+        index = build_whole_index(source.fd)
+        span = index.locate(asked.start, asked.end)
+    finally:
+        # What is wrong with a file that was changed meanwhile is that.
+        source.check()
+    minimum = -(-span.segment.header.sample_rate // 10)  # the shortest clip that every decoder trims rightly
+    clip = cut(source.fd, span, minimum=minimum)
+    for piece in clip.pieces(source.fd, 0, clip.length, _PIECE):
         source.check()
         yield piece
 

@@ -6,6 +6,7 @@ import json
 from slicer.cli.cut import source_at
 from slicer.media.describe import describe
 from slicer.mp3 import build_whole_index
+from slicer.server import confined
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,6 +16,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the description as JSON."""
-    with source_at(options.file) as source:
-        print(json.dumps(describe(build_whole_index(source.fd)), indent=2))
-    return 0
+    user = confined.user()
+    with source_at(options.file, user) as source:
+        return confined.run(user, lambda: print(json.dumps(describe(build_whole_index(source.fd)), indent=2)))

@@ -1,10 +1,12 @@
 """`slicer sign`: a signed URL, or a key to sign with."""
 
 import argparse
+import os
 import time
 
 from slicer.cli import values
 from slicer.cli.errors import UsageError
+from slicer.server import privileges
 from slicer.settings import PREFIX
 from slicer.signing import Key, add_key, read_keys, signed_url, split_url
 from slicer.signing.signature import MOST_EXPIRES
@@ -36,7 +38,8 @@ def run(options: argparse.Namespace) -> int:
     if (options.new_key is None) == (options.url is None):
         raise UsageError("slicer sign names a URL to sign, or --new-key and the name of a key to make")
     if options.new_key is not None:
-        add_key(options.key_file, options.new_key)
+        # Root makes it for others to read, and may do so in a folder of theirs: no link of theirs is followed.
+        add_key(options.key_file, options.new_key, privileges.open_as_root if os.geteuid() == 0 else os.open)
         return 0
     url = split_url(options.url)
     if not url.path.startswith(tuple(prefix.encode() for prefix in _SIGNED_PREFIXES)):

@@ -178,17 +178,16 @@ def signed(media: str, environ: Mapping[str, str]) -> list[Check]:
     if not environ.get(f"{PREFIX}SIGNING_KEYS", "").strip():
         return []
     root = os.path.realpath(media)
-    folders = [part.strip() for part in (environ.get(f"{PREFIX}SIGNED") or "/").split(",") if part.strip()]
-    bad = [folder for folder in folders if not is_folder_of(root, os.fsencode(folder))]
-    if bad:
-        return [
-            Check(
-                "signed folders",
-                False,
-                f"{', '.join(bad)}: no folder of {media}",
-                f"correct {PREFIX}SIGNED; the server does not start with it",
-            )
-        ]
+    given = environ.get(f"{PREFIX}SIGNED", "")
+    folders = [part.strip() for part in (given if given.strip() else "/").split(",") if part.strip()]
+    bad = [
+        folder
+        for folder in folders
+        if {".", ".."} & set(folder.split("/")) or not is_folder_of(root, os.fsencode(folder))
+    ]
+    if bad or not folders:
+        detail = f"{', '.join(bad)}: no folder of {media}" if bad else f"{given!r} names no folder; / stands for all"
+        return [Check("signed folders", False, detail, f"correct {PREFIX}SIGNED; the server does not start with it")]
     return [Check("signed folders", True, ", ".join(folders))]
 
 

@@ -4,6 +4,8 @@ A message holds a job's name and nothing else; what the job is, and whether it n
 or late, does no harm.
 """
 
+import ssl
+
 from celery import Celery
 from kombu.entity import Exchange, Queue
 
@@ -31,6 +33,9 @@ def make_app(settings: Settings, *, worker: bool = False) -> Celery:
     amqp = settings.jobs_broker.startswith("amqp")
     if worker and not amqp:
         app.conf.broker_transport = f"{Transport.__module__}:{Transport.__qualname__}"
+    if settings.jobs_broker.startswith("rediss"):
+        # Kombu checks no certificate unless it is told to. Options in the URL, like ssl_ca_certs, come instead, and leave the check on.
+        app.conf.broker_use_ssl = {"ssl_cert_reqs": ssl.CERT_REQUIRED}
     app.conf.update(
         # Numbers and text in messages: nothing that runs when it is read.
         task_serializer="json",

@@ -1,9 +1,11 @@
 """The media folder: which paths name a source, and the list of what can be cut."""
 
 import os
+import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from slicer.media.names import Names, StoredNames
 from slicer.media.source import Source, SourceMissingError, open_source
 
 _SUFFIX = b".mp3"
@@ -21,10 +23,12 @@ class Entry:
 
 
 class Library:
-    """The folder `root`, a real path. Holds no state: every look is a fresh one."""
+    """The folder `root`, a real path. Every look is a fresh one, but for the names of large folders where those are stored."""
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, names_dir: str | None = None) -> None:
+        """`names_dir` is the folder in which the names of large folders are stored; None sorts them in memory each time."""
         self._root = os.fsencode(root)
+        self._names = Names(self._root) if names_dir is None else StoredNames(self._root, names_dir)
 
     def open(self, path: bytes) -> Source:
         """Open the source at a path from the media folder. Raises SourceMissingError for missing and forbidden alike.
@@ -60,6 +64,8 @@ class Library:
         Folders that are `hidden` are left out, and so is what links find in them.
         Only folders that can hold such paths are read. Folders behind symbolic links are left out, so that there is no way round
         in a circle; files behind links are in if they lie within the folder.
+
+        Raises NamesPendingError while the names of a large folder are sorted for the first time.
         """
         yield from self._list(b"", prefix, after, 0, hidden)
 
@@ -69,37 +75,35 @@ class Library:
         if hidden(folder):
             return
         try:
-            with os.scandir(os.path.join(self._root, folder)) as entries:
-                # With its slash a folder sorts where its files do.
-                found = sorted(
-                    (folder + entry.name + (b"/" if entry.is_dir(follow_symlinks=False) else b""), entry)
-                    for entry in entries
-                    if not entry.name.startswith(b".")
-                )
+            # What was a folder when its name was stored may be a link now.
+            if folder and not stat.S_ISDIR(os.lstat(self.full_path(folder[:-1])).st_mode):
+                return
+            names = self._names.of(folder, max(_first(folder, prefix), _first(folder, after)))
         except OSError:
             return
-        for path, entry in found:
+        for name in names:
+            path = folder + name
+            if path > prefix and not _overlaps(path, prefix):
+                return
             if path.endswith(b"/"):
                 if depth < _MAX_DEPTH and _overlaps(path, prefix) and (path > after or after.startswith(path)):
                     yield from self._list(path, prefix, after, depth + 1, hidden)
-            elif path > after and path.startswith(prefix) and path[-4:].lower() == _SUFFIX:
-                listed = self._entry(path, entry, hidden)
+            elif path > after and path.startswith(prefix):
+                listed = self._entry(path, hidden)
                 if listed:
                     yield listed
 
-    def _entry(self, path: bytes, entry: os.DirEntry[bytes], hidden: Callable[[bytes], bool]) -> Entry | None:
+    def _entry(self, path: bytes, hidden: Callable[[bytes], bool]) -> Entry | None:
         try:
-            if entry.is_symlink():
+            status = os.lstat(self.full_path(path))
+            if stat.S_ISLNK(status.st_mode):
                 with open_source(self._root, path) as source:
                     if hidden(self.inner_path(source)):
                         return None
                     return Entry(path, source.identity.size, source.identity.mtime_ns)
-            if not entry.is_file():
-                return None
-            status = entry.stat()
         except (OSError, SourceMissingError):
             return None
-        return Entry(path, status.st_size, status.st_mtime_ns)
+        return Entry(path, status.st_size, status.st_mtime_ns) if stat.S_ISREG(status.st_mode) else None
 
 
 def is_safe(path: bytes) -> bool:
@@ -111,3 +115,11 @@ def is_safe(path: bytes) -> bool:
 
 def _overlaps(folder: bytes, prefix: bytes) -> bool:
     return folder.startswith(prefix) or prefix.startswith(folder)
+
+
+def _first(folder: bytes, path: bytes) -> bytes:
+    """The first name in a folder that matters, where all paths before `path` do not, and folders on the way to it do."""
+    if not path.startswith(folder):
+        return b""
+    name, slash, _ = path[len(folder) :].partition(b"/")
+    return name + slash

@@ -4,6 +4,7 @@ import errno
 import os
 import stat
 import sys
+from collections.abc import Callable
 from typing import NamedTuple, Self
 
 from slicer.errors import SlicerError
@@ -126,9 +127,9 @@ def _holds_anything(folder: bytes) -> bool:
         return False
 
 
-def open_file(path: str) -> Source:
+def open_file(path: str, opener: Callable[[str, int], int] = os.open) -> Source:
     """Open any regular file by its path, for the command line. Raises OSError, or SourceMissingError if it is no regular file."""
-    fd = os.open(path, _FLAGS)
+    fd = opener(path, _FLAGS)
     status = os.fstat(fd)
     if not stat.S_ISREG(status.st_mode):
         os.close(fd)

@@ -21,6 +21,8 @@ from slicer.media.source import Identity, Source
 from slicer.mp3 import Index, Mp3Error, SourceChangedError, build_index
 
 _LOCKS = 64
+#: What else lies beside indexes: locks, and the names of large folders.
+_FOLDERS = frozenset({"locks", "names"})
 _STALE_SECONDS = 3600
 _MAX_ERRORS = 256
 
@@ -205,7 +207,7 @@ class IndexStore:
 
     def _names(self) -> list[str]:
         try:
-            return sorted(name for name in os.listdir(self._folder) if name != "locks")
+            return sorted(name for name in os.listdir(self._folder) if name not in _FOLDERS)
         except OSError:
             return []
 

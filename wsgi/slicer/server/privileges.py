@@ -14,6 +14,12 @@ _WALK = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _MAX_LINKS = 40
 
 
+def numbers_of(user: str) -> tuple[int, int]:
+    """The numbers of a user and of its group. Raises LookupError where there is no such user."""
+    account = pwd.getpwnam(user)
+    return account.pw_uid, account.pw_gid
+
+
 def become(user: str | None) -> None:
     """Run as `user` and its groups from now on, in /; None changes nothing. Root alone can, and cannot go back.
 
@@ -27,6 +33,43 @@ def become(user: str | None) -> None:
     os.setresuid(account.pw_uid, account.pw_uid, account.pw_uid)
     # Its own folder may be one that the user cannot enter.
     os.chdir("/")
+
+
+def open_as_root(path: str, flags: int, mode: int = 0o600) -> int:
+    """Open a file or folder by a path that other users may have planted links on, from the current folder where it is relative.
+
+    Raises OSError: ELOOP where a link that others can change is on the way.
+    """
+    names = _names(os.path.join(os.getcwd(), path))
+    links = 0
+    folder = os.open("/", _WALK)
+    try:
+        while names:
+            name = names.pop()
+            try:
+                target = os.readlink(name, dir_fd=folder)
+            except OSError:
+                if not names:
+                    return os.open(name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, mode, dir_fd=folder)
+                entered = os.open(name, _WALK, dir_fd=folder)
+            else:
+                links += 1
+                if links > _MAX_LINKS or not _is_roots(folder):
+                    raise OSError(errno.ELOOP, "a link that others can change is on the way", path)
+                names += _names(target)
+                if not target.startswith("/"):
+                    continue
+                entered = os.open("/", _WALK)
+            os.close(folder)
+            folder = entered
+        return os.dup(folder)
+    finally:
+        os.close(folder)
+
+
+def _names(path: str) -> list[str]:
+    """The names in a path, the first one last."""
+    return [name for name in reversed(path.split("/")) if name not in {"", "."}]
 
 
 def make_folder(path: str, user: str | None) -> None:

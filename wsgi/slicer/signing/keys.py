@@ -5,7 +5,7 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from slicer.errors import SlicerError
@@ -74,6 +74,10 @@ def read_keys(path: str) -> Keys:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
         raise KeysError(f"the key file {path} cannot be read: {error.strerror}") from None
+    return _read(path, fd)
+
+
+def _read(path: str, fd: int) -> Keys:
     status = os.fstat(fd)
     if not stat.S_ISREG(status.st_mode):
         os.close(fd)
@@ -112,12 +116,12 @@ def _parse(path: str, data: bytes) -> list[Key]:
     return keys
 
 
-def add_key(path: str, name: str) -> None:
+def add_key(path: str, name: str, opener: Callable[[str, int, int], int] = os.open) -> None:
     """Add a new key to a file, which is made for its owner alone where it is missing. Raises KeysError."""
     if not is_name(name):
         raise KeysError(f"{name[:40]!r} is no name of a key: 1 to 32 of A to Z, a to z, 0 to 9, _ and -")
     try:
-        fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
+        fd = opener(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
     except OSError as error:
         raise KeysError(f"the key file {path} cannot be written: {error.strerror}") from None
     with os.fdopen(fd, "ab") as file:
@@ -125,7 +129,8 @@ def add_key(path: str, name: str) -> None:
         fcntl.flock(fd, fcntl.LOCK_EX)
         size = os.fstat(fd).st_size
         if size:
-            known = read_keys(path)
+            # The open file, not whatever has its path by now.
+            known = _read(path, os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK))
             if known.get(name):
                 raise KeysError(f"the key file {path} has a key {name} already")
             if len(known) >= MOST_KEYS:

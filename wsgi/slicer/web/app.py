@@ -1,6 +1,7 @@
 """The application: a request is let through, routed, answered, and whatever happens becomes a response."""
 
 import logging
+import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -54,7 +55,7 @@ class Slicer:
         self.routes = Routes(table(self._views(settings, folder, cells)))
 
     def _views(self, settings: Settings, folder: Folder | None, cells: Cells) -> Views:
-        library = Library(settings.media)
+        library = Library(settings.media, os.path.join(settings.index_dir, "names"))
         protected = self._access.protected
         store = IndexStore(
             settings.index_dir, seconds=settings.index_seconds, whole_bytes=settings.index_memory_bytes // _SHARE

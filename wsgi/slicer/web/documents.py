@@ -14,6 +14,7 @@ import slicer
 from slicer.media.aside import StandstillError
 from slicer.media.describe import describe
 from slicer.media.library import Library
+from slicer.media.names import NamesPendingError
 from slicer.media.store import IndexStore
 from slicer.mp3 import SECOND
 from slicer.web.problems import Problem, busy
@@ -69,7 +70,10 @@ class Documents:
                 raise Problem(400, "option-too-long", f"{name} is longer than {_MAX_TEXT} characters", {"option": name})
         limit = _limit(options.get("limit", str(PAGE)))
         entries = self._library.list(_path_bytes(prefix), _path_bytes(after), hidden=self._hidden)
-        page = self._sources.aside(b"", lambda: list(islice(entries, limit + 1)))
+        try:
+            page = self._sources.aside(b"", lambda: list(islice(entries, limit + 1)))
+        except NamesPendingError:
+            raise busy("the names of a large folder are being sorted; try again", 2) from None
         sources = [
             {
                 "path": entry.path.decode("utf-8", "replace"),
