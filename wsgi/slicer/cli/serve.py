@@ -31,7 +31,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--request-timeout", type=int, metavar="S", help="seconds a request may take on average (default: 30)"
     )
     parser.add_argument(
-        "--max-requests", type=int, metavar="N", help="replace a daemon after so many requests (default: 0, never)"
+        "--max-requests",
+        type=int,
+        metavar="N",
+        help="replace a daemon after this number of requests (default: 0, never)",
     )
     parser.add_argument(
         "--status", action="store_true", help="answer /server-status, Apache's own account, to callers on this machine"
