@@ -252,7 +252,7 @@ def _check_signed(settings: Settings) -> None:
 
 
 def is_folder_of(media: str, folder: bytes) -> bool:
-    """Whether `folder` names a folder of the media, a real path; anything does while the media are away and theirs is empty."""
+    """Return whether `folder` names a folder of the media, a real path; anything does while the media are away and theirs is empty."""
     path = os.path.realpath(os.path.join(os.fsencode(media), folder.strip(b"/")))
     root = os.fsencode(media).rstrip(b"/")
     if os.path.isdir(path):
