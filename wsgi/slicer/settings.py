@@ -45,7 +45,7 @@ CACHES = {"index_dir": "index", "results_dir": "results", "scratch_dir": "scratc
 
 
 def default_dir(field: str, environ: Mapping[str, str]) -> str:
-    """Where the folder of a field is when nobody says: in the system's cache for root, else in the user's own (XDG Base Directory)."""
+    """Return the default folder of a field: in the system's cache for root, else in the user's own (XDG Base Directory)."""
     if os.geteuid() == 0:
         return os.path.join("/var/cache/slicer", CACHES[field])
     cache = environ.get("XDG_CACHE_HOME") or os.path.join(environ.get("HOME", "/tmp"), ".cache")  # noqa: S108
@@ -59,7 +59,7 @@ def _variable(default: Any, doc: str, low: int | Fraction | None = None, high: i
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What the application works with. Every value is within its range; nothing changes after start."""
+    """Settings of the application. Every value is within its range; nothing changes after start."""
 
     media: str = _variable("", "Folder whose MP3 files can be cut. Required.")
     index_dir: str = _variable(
@@ -81,7 +81,7 @@ class Settings:
         86_400, "Seconds a cache may reuse a clip, a render or a waveform before it asks again.", 0, 31_536_000
     )
     max_render_seconds: Fraction = _variable(
-        Fraction(600), "All spans of a render together, in seconds.", Fraction(1), Fraction(36_000)
+        Fraction(600), "Longest total of a render's spans, in seconds.", Fraction(1), Fraction(36_000)
     )
     max_render_bytes: int = _variable(128 << 20, "Largest render or waveform, in bytes.", 1 << 16, 1 << 36)
     render_seconds: Fraction = _variable(
@@ -91,53 +91,51 @@ class Settings:
         Fraction(3600),
     )
     render_memory_bytes: int = _variable(
-        96 << 20, "Memory that a render may take beside what its process has at rest, in bytes.", 16 << 20, 1 << 34
+        96 << 20, "Memory that a render may use above its idle process, in bytes.", 16 << 20, 1 << 34
     )
     results_dir: str = _variable(
         "",
         "Folder for finished renders and waveforms; made if missing. Empty: a slicer folder in the system's or user's cache.",
     )
-    results_bytes: int = _variable(1 << 30, "All of these results together, in bytes; 0 keeps none.", 0, 1 << 42)
+    results_bytes: int = _variable(1 << 30, "Largest total of stored results, in bytes; 0 stores none.", 0, 1 << 42)
     scratch_dir: str = _variable(
         "",
         "Folder for nameless files while a render is made; made if missing. Empty: a slicer folder in the system's or user's cache.",
     )
     cors_origins: str = _variable(
-        "", "Origins whose pages may read answers: empty for none, * for all, or a list with commas."
+        "", "Comma-separated CORS origins whose pages may read answers; * allows all. Empty: none."
     )
-    list_library: int = _variable(1, "1: /library lists what there is. 0: nobody gets a list.", 0, 1)
+    list_library: int = _variable(1, "1: /library lists the media folder. 0: listing is disabled.", 0, 1)
     signing_keys: str = _variable("", "File with the keys of signed URLs. Empty: no URL needs a signature.")
-    signed: str = _variable("/", "With keys: folders whose files need signed URLs, with commas; / for all.")
+    signed: str = _variable("/", "Comma-separated folders whose files need signed URLs if keys are set; / for all.")
     metrics_from: str = _variable(
         "127.0.0.0/8,::1",
-        "Addresses and networks that may read /metrics, with commas. Others are answered 404; - is nobody.",
+        "Comma-separated addresses and networks that may read /metrics; others get 404. -: none.",
     )
     hosts: str = _variable(
         "",
-        "Names that the server answers to besides addresses and its machine's, with commas. Empty: to any, but /metrics.",
+        "Comma-separated host names accepted besides addresses and the machine's own. Empty: any, except for /metrics.",
     )
     proxies: str = _variable(
         "127.0.0.0/8,::1",
-        "Addresses and networks of proxies that name their client in X-Slicer-Address, with commas; - is none.",
+        "Comma-separated addresses and networks of proxies that name their client in X-Slicer-Address. -: none.",
     )
     request_log: str = _variable(
-        "", "File that gets a line of JSON for each request, or for each job of a worker. Empty: none."
+        "", "Log file with a line of JSON for each request, or for each job of a worker. Empty: none."
     )
     jobs_broker: str = _variable(
-        "", "URL of the broker of jobs, redis://, rediss://, unix:// or amqp://. Empty: there are no jobs."
+        "", "URL of the job broker: redis://, rediss://, unix:// or amqp://. Empty: jobs are disabled."
     )
-    jobs_store: str = _variable("", "URL of the Redis that remembers jobs. Empty: the broker, where that is a Redis.")
-    jobs_name: str = _variable(
-        "slicer", "What keys and queues begin with: another one for each site that shares a Redis."
-    )
+    jobs_store: str = _variable("", "URL of the Redis that stores jobs. Empty: the broker, if that is Redis.")
+    jobs_name: str = _variable("slicer", "Prefix of keys and queues; unique for each site that shares a Redis.")
     jobs_publish: str = _variable(
-        "", "URLs at which Nginx takes what clients that are held wait for, with commas. Empty: nobody is held."
+        "", "Comma-separated Nginx URLs to which job updates are published. Empty: clients are not held."
     )
     jobs_life_seconds: int = _variable(
-        20, "Seconds between two signs of life to clients that are held, each of which then asks again.", 5, 300
+        20, "Interval of keep-alive updates to held clients, in seconds; each client then asks again.", 5, 300
     )
     job_span_seconds: Fraction = _variable(
-        Fraction(14_400), "All spans of a job's render together, in seconds.", Fraction(1), Fraction(360_000)
+        Fraction(14_400), "Longest total of the spans of a job's render, in seconds.", Fraction(1), Fraction(360_000)
     )
     job_bytes: int = _variable(512 << 20, "Largest result of a job, in bytes.", 1 << 16, 1 << 40)
     job_seconds: Fraction = _variable(
@@ -145,7 +143,7 @@ class Settings:
     )
     job_short_seconds: Fraction = _variable(
         Fraction(10),
-        "Jobs of at most so much work, in seconds, never wait behind longer ones.",
+        "Most work of a short job, in seconds; short jobs never wait behind longer ones.",
         Fraction(0),
         Fraction(86_400),
     )
@@ -155,7 +153,7 @@ class Settings:
         Fraction(0),
         Fraction(86_400),
     )
-    job_keep_seconds: int = _variable(86_400, "Seconds for which a finished job is remembered.", 60, 31_536_000)
+    job_keep_seconds: int = _variable(86_400, "Retention of finished jobs, in seconds.", 60, 31_536_000)
     jobs_waiting: int = _variable(1000, "Jobs of each lane that may be queued or running at once.", 1, 1_000_000)
     jobs_client: int = _variable(
         100, "Jobs of one client that may be queued or running at once, or were cancelled minutes ago.", 1, 1_000_000
@@ -228,7 +226,7 @@ class Settings:
 
     @property
     def publishers(self) -> tuple[str, ...]:
-        """Where Nginx takes what held clients wait for, in the order given, without a slash at the end."""
+        """The Nginx URLs to which job updates are published, in the order given, without a slash at the end."""
         return tuple(part.strip().rstrip("/") for part in self.jobs_publish.split(",") if part.strip())
 
     def to_environ(self) -> dict[str, str]:
@@ -258,7 +256,7 @@ def _check_signed(settings: Settings) -> None:
 
 
 def is_folder_of(media: str, folder: bytes) -> bool:
-    """Whether `folder` names a folder of the media, a real path; anything does while the media are away and theirs is empty."""
+    """Return whether `folder` names a folder of the media, a real path; anything does while the media are away and theirs is empty."""
     path = os.path.realpath(os.path.join(os.fsencode(media), folder.strip(b"/")))
     root = os.fsencode(media).rstrip(b"/")
     if os.path.isdir(path):

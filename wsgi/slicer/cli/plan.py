@@ -43,17 +43,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=N",
-        help="another cost than the one measured; the plan names all of them",
+        help="replace a measured cost; the plan lists all names",
     )
     parser.add_argument(
         "--measured",
         action="append",
         default=[],
         metavar="FILE",
-        help="costs of this machine: what a benchmark keeps, build/bench/growth.json for instance",
+        help="costs measured on this machine: a benchmark's file, such as build/bench/growth.json",
     )
-    parser.add_argument("--brief", action="store_true", help="without what was assumed")
-    parser.add_argument("--json", action="store_true", help="all of it as JSON")
+    parser.add_argument("--brief", action="store_true", help="omit the assumed costs")
+    parser.add_argument("--json", action="store_true", help="print the whole plan as JSON")
 
 
 def run(options: argparse.Namespace) -> int:

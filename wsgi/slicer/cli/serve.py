@@ -16,9 +16,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--port", type=int, default=8000, metavar="P", help="the port to listen on (default: %(default)s)"
     )
-    parser.add_argument("--cpus", type=int, metavar="N", help="the CPUs to size for (default: those there are)")
+    parser.add_argument("--cpus", type=int, metavar="N", help="the CPUs to size for (default: those available)")
     parser.add_argument(
-        "--memory", type=values.size, metavar="BYTES", help="the memory to size for, like 4G (default: what there is)"
+        "--memory",
+        type=values.size,
+        metavar="BYTES",
+        help="the memory to size for, like 4G (default: the memory available)",
     )
     parser.add_argument("--backlog", type=int, metavar="N", help="renders that may wait")
     parser.add_argument(
@@ -31,10 +34,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--request-timeout", type=int, metavar="S", help="seconds a request may take on average (default: 30)"
     )
     parser.add_argument(
-        "--max-requests", type=int, metavar="N", help="replace a daemon after so many requests (default: 0, never)"
+        "--max-requests",
+        type=int,
+        metavar="N",
+        help="replace a daemon after this number of requests (default: 0, never)",
     )
     parser.add_argument(
-        "--status", action="store_true", help="answer /server-status, Apache's own account, to callers on this machine"
+        "--status", action="store_true", help="serve Apache's /server-status to callers on this machine"
     )
     parser.add_argument("--print", action="store_true", help="show sizes and command line, and start nothing")
 

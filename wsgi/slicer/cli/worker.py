@@ -18,14 +18,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             f"--{lane}",
             type=values.processes,
             metavar="N",
-            help=f"processes for {lane} jobs (default: the CPUs there are)",
+            help=f"processes for {lane} jobs (default: one per CPU)",
         )
     parser.add_argument(
         "--grace",
         type=int,
         default=30,
         metavar="S",
-        help="seconds in which jobs may finish when it is told to stop (default: %(default)s)",
+        help="seconds that running jobs have to finish after a stop signal (default: %(default)s)",
     )
     # What it starts itself with.
     parser.add_argument("--lane", choices=LANES, help=argparse.SUPPRESS)

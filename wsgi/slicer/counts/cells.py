@@ -109,13 +109,13 @@ def _records(data: bytes, used: int) -> Iterator[tuple[Key, list[float]]]:
 
 
 def fits(key: Key, size: int) -> bool:
-    """Whether this version counts so many numbers under such a key."""
+    """Return whether this version counts this number of values under the key."""
     metric = _BY_NAME.get(key[0]) if key else None
     return metric is not None and size == metric.size and len(key) == 1 + len(metric.labels)
 
 
 def is_gauge(key: Key) -> bool:
-    """Whether a key's number goes with its process."""
+    """Return whether a key's number goes with its process."""
     return _BY_NAME[key[0]].kind == "gauge"
 
 

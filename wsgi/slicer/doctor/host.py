@@ -97,7 +97,7 @@ def enabled_units() -> list[str]:
 
 
 def unit(name: str) -> Check:
-    """Whether a unit runs, and has not been started again and again."""
+    """Check whether a unit runs, and has not been started again and again."""
     said = dict(
         line.split("=", 1)
         for line in _said("systemctl", "show", "--property=ActiveState,SubState,NRestarts", name).splitlines()
@@ -129,7 +129,7 @@ def _unquoted(text: str) -> str:
 
 
 def ready(site: str, settings: Mapping[str, str]) -> Check:
-    """Whether a site says of itself that it can serve."""
+    """Check whether a site says of itself that it can serve."""
     words = settings.get("SERVE_OPTIONS", "").split()
     options = dict(pairwise(words))
     host, port = options.get("--host", ""), options.get("--port", "")
@@ -163,7 +163,7 @@ def _unready(site: str, settings: Mapping[str, str], said: str) -> str:
 
 
 def media(site: str, settings: Mapping[str, str]) -> Check:
-    """Whether the media folder of a site holds anything: an empty one may wait for its disk."""
+    """Check whether the media folder of a site holds anything: an empty one may wait for its disk."""
     path, name = settings.get("SLICER_MEDIA", ""), f"media of {site}"
     try:
         with os.scandir(path or "/nowhere") as entries:
@@ -176,7 +176,7 @@ def media(site: str, settings: Mapping[str, str]) -> Check:
 
 
 def release(site: str, wanted: str, running: str) -> Check:
-    """Whether the daemons of a site run the release that is installed: both are links to it."""
+    """Check whether the daemons of a site run the release that is installed: both are links to it."""
     name = f"release of {site}"
     try:
         new = os.path.basename(os.readlink(wanted))
@@ -203,7 +203,7 @@ def disks(folders: Sequence[str]) -> list[str]:
 
 
 def disk(path: str) -> Check:
-    """Whether there is room on a disk."""
+    """Check whether there is room on a disk."""
     usage = shutil.disk_usage(path)
     detail = f"{_amount(usage.free)} of {_amount(usage.total)} free"
     if usage.free < max(MIN_FREE_BYTES, MIN_FREE_PART * usage.total) and usage.free < ENOUGH_BYTES:
@@ -226,7 +226,7 @@ def certificates(conf: str) -> list[str]:
 
 
 def certificate(path: str) -> Check:
-    """Whether a certificate is good for two more weeks."""
+    """Check whether a certificate is good for two more weeks."""
     command = ["openssl", "x509", "-in", path, "-noout", "-enddate", "-checkend", str(CERTIFICATE_SECONDS)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=WAIT_SECONDS, check=False)
@@ -239,7 +239,7 @@ def certificate(path: str) -> Check:
 
 
 def clock(synchronised: str) -> Check:
-    """Whether the clock is set by others: signatures and caches go by it. A container has that of its machine and does not know."""
+    """Check whether the clock is set by others: signatures and caches go by it. A container has that of its machine and does not know."""
     if synchronised == "no":
         if _said("systemd-detect-virt", "--container") not in {"", "none"}:
             return Check("clock", True, "that of the container's machine")
@@ -250,7 +250,7 @@ def clock(synchronised: str) -> Check:
 
 
 def errors(name: str) -> Check:
-    """Whether a unit logged errors of late."""
+    """Check whether a unit logged errors of late."""
     since = f"--since=-{ERROR_MINUTES}min"
     command = ("journalctl", f"--unit={name}", since, f"--lines={ERROR_LINES}", "--output=cat", "--no-pager", "--quiet")
     found = logged_errors(_said(*command).splitlines())

@@ -75,7 +75,7 @@ def find_apache(environ: Mapping[str, str]) -> str | None:
 
 
 def apache(httpd: str | None) -> Check:
-    """Whether Apache is there and which version it is; 2.4 or later is needed."""
+    """Check that Apache is installed, in version 2.4 or later."""
     if httpd is None:
         return Check("Apache", False, "not found", NO_APT)
     said = _output([httpd, "-v"])
@@ -98,7 +98,7 @@ def modules_folder() -> str:
 
 
 def prefork(modules: str) -> Check:
-    """Whether the folder of Apache's modules holds the prefork MPM."""
+    """Check whether the folder of Apache's modules holds the prefork MPM."""
     path = os.path.join(modules, "mod_mpm_prefork.so")
     there = os.path.isfile(path)
     return Check("prefork", there, path if there else f"no {path}", "" if there else NO_APT)
@@ -116,14 +116,14 @@ def mod_wsgi_library() -> str | None:
 
 
 def mod_wsgi(library: str | None) -> Check:
-    """Whether mod_wsgi is installed beside Slicer."""
+    """Check whether mod_wsgi is installed beside Slicer."""
     if library is None:
         return Check("mod_wsgi", False, "not installed for this Python", "pip install 'slicer[apache]'")
     return Check("mod_wsgi", True, library)
 
 
 def runpath(library: str, trusted: tuple[str, ...]) -> Check:
-    """Whether the module looks for libpython only where the run user can: in `trusted` folders, never in a home.
+    """Check whether the module looks for libpython only where the run user can: in `trusted` folders, never in a home.
 
     A python3-config of pyenv in PATH while mod_wsgi is compiled bakes such a folder in; the daemons then fail to start.
     """
@@ -150,7 +150,7 @@ def _is_below(folder: str, trusted: tuple[str, ...]) -> bool:
 
 
 def _is_standalone() -> bool:
-    """Whether pip compiled an Apache for this Python (the package mod_wsgi-httpd)."""
+    """Check whether pip compiled an Apache for this Python (the package mod_wsgi-httpd)."""
     return importlib.util.find_spec("mod_wsgi_packages") is not None
 
 
@@ -161,7 +161,7 @@ def origin(library: str) -> Check:
 
 
 def one_mod_wsgi(modules: str) -> Check:
-    """Whether Debian's own mod_wsgi is absent: Apache may load only one, and that one is another version."""
+    """Check whether Debian's own mod_wsgi is absent: Apache may load only one, and that one is another version."""
     path = os.path.join(modules, "mod_wsgi.so")
     if os.path.exists(path):
         return Check(
@@ -174,7 +174,7 @@ def one_mod_wsgi(modules: str) -> Check:
 
 
 def signed(media: str, environ: Mapping[str, str]) -> list[Check]:
-    """Whether each folder whose files need signed URLs is one of the media; nothing where no URL needs a signature."""
+    """Check whether each folder whose files need signed URLs is one of the media; nothing where no URL needs a signature."""
     if not environ.get(f"{PREFIX}SIGNING_KEYS", "").strip():
         return []
     root = os.path.realpath(media)
@@ -192,7 +192,7 @@ def signed(media: str, environ: Mapping[str, str]) -> list[Check]:
 
 
 def renders(modules: tuple[str, ...]) -> Check:
-    """Whether the Python packages of renders are installed, by the modules that they bring."""
+    """Check whether the Python packages of renders are installed, by the modules that they bring."""
     missing = [name for name in modules if importlib.util.find_spec(name) is None]
     if missing:
         return Check("renders", False, f"no module {', '.join(missing)}", "pip install 'slicer[renders]'")
@@ -200,20 +200,20 @@ def renders(modules: tuple[str, ...]) -> Check:
 
 
 def program(name: str, environ: Mapping[str, str], advice: str) -> Check:
-    """Whether a program is in PATH."""
+    """Check whether a program is in PATH."""
     path = shutil.which(name, path=environ.get("PATH"))
     return Check(name, path is not None, path or "not found", "" if path else advice)
 
 
 def open_files(limit: int) -> Check:
-    """Whether a process may open enough files; Apache's parent holds a few for each child and each daemon."""
+    """Check whether a process may open enough files; Apache's parent holds a few for each child and each daemon."""
     if limit in (-1, resource.RLIM_INFINITY) or limit >= OPEN_FILES:
         return Check("open files", True, "no limit" if limit < 0 else str(limit))
     return Check("open files", False, f"at most {limit}", f"ulimit -n {OPEN_FILES}, or LimitNOFILE= in the unit")
 
 
 def _sizes() -> Check:
-    """Whether sizes can be derived from this machine."""
+    """Check whether sizes can be derived from this machine."""
     try:
         here = sizes.compute(machine.cpus(), machine.memory_bytes())
     except (sizes.SizesError, OSError) as error:

@@ -50,7 +50,7 @@ class Transport(redis.Transport):  # type: ignore[misc, unused-ignore]
 
 
 def is_command(message: Any) -> bool:
-    """Whether this is a message as Celery's own commands send it, like `celery inspect`."""
+    """Return whether this is a message as Celery's own commands send it, like `celery inspect`."""
     try:
         properties = message["properties"]
         command = json.loads(base64.b64decode(message["body"], validate=True))

@@ -201,7 +201,7 @@ class Aside:
             del task
 
     def may_stand_still(self, path: bytes) -> bool:
-        """Whether the mount that holds a path is none of this machine's disks."""
+        """Return whether the mount that holds a path is none of this machine's disks."""
         now = time.monotonic()
         if now - self._looked > _MOUNTS_SECONDS:
             self._mounts = mounts_of(self._root, self._mountinfo())

@@ -38,7 +38,7 @@ class Protected:
         self._look()
 
     def names(self, path: bytes) -> bool:
-        """Whether a path from the media folder leads into one of them by its names; b"" is the media folder itself."""
+        """Return whether a path from the media folder leads into one of them by its names; b"" is the media folder itself."""
         if not self._folders:
             return False
         names = names_of(path)
@@ -46,7 +46,7 @@ class Protected:
         return b".." in names or any(tuple(names[: len(folder)]) == folder for folder in self._folders)
 
     def holds(self, path: bytes) -> bool:
-        """Whether the file or folder at a path lies in one of them, or is one, by what the kernel finds on the way there.
+        """Return whether the file or folder at a path lies in one of them, or is one, by what the kernel finds on the way there.
 
         Where nobody can tell, it does.
         """

@@ -64,7 +64,7 @@ class IndexStore:
         self._sweep()
 
     def is_writable(self) -> bool:
-        """Whether an index could be stored now."""
+        """Return whether an index could be stored now."""
         return os.access(self._folder, os.W_OK | os.X_OK)
 
     def get(self, source: Source) -> Index:
@@ -90,7 +90,7 @@ class IndexStore:
             raise
 
     def is_indexed(self, source: Source) -> bool:
-        """Whether a complete index of this very file lies on disk."""
+        """Return whether a complete index of this very file lies on disk."""
         found = self._read(self._path(source.identity))
         return found is not None and found[0] == source.identity and found[1].complete
 
@@ -248,7 +248,7 @@ class _Turn:
         self._since = 0.0
 
     def take(self) -> bool:
-        """Whether it is this thread's turn now; then `leave` ends it."""
+        """Return whether it is this thread's turn now; then `leave` ends it."""
         with self._condition:
             if not self._taken and not self._waiting:
                 self._since = time.monotonic()

@@ -208,7 +208,7 @@ def _may_lack(segment: Segment, run: Run, window: bytes, places: list[int], begi
 
 
 def _is_continued(segment: Segment, window: bytes, places: list[int], back: int) -> bool:
-    """Whether the main data of the last frame at `places` begins where that of the others ended, or behind.
+    """Return whether the main data of the last frame at `places` begins where that of the others ended, or behind.
 
     Where frames are missing in front of it, it asks for bytes that they had used.
     """

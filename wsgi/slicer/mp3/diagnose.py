@@ -43,7 +43,7 @@ def changing() -> UnsupportedMp3Error:
 
 
 def _is_free_format(data: bytes, place: int) -> bool:
-    """Whether a frame of bitrate index 0 starts here: its first bytes come again at one steady distance (clause 2.4.2.3)."""
+    """Return whether a frame of bitrate index 0 starts here: its first bytes come again at one steady distance (clause 2.4.2.3)."""
     head = data[place : place + 3]
     if len(head) < 3 or head[2] >> 4 or head[2] >> 2 & 3 == 3:
         return False

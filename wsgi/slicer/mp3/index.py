@@ -234,12 +234,12 @@ def _damage(
 
 
 def has_grown(fd: int, index: Index) -> bool:
-    """Whether the file open as `fd` is the indexed one with more behind it, as far as samples spread over it tell."""
+    """Return whether the file open as `fd` is the indexed one with more behind it, as far as samples spread over it tell."""
     return os.fstat(fd).st_size > index.size and _begins_like(fd, index)
 
 
 def _can_go_on(previous: Index, size: int) -> bool:
-    """Whether going on from an index gives what a fresh walk would.
+    """Return whether going on from an index gives what a fresh walk would.
 
     Of the same file it does. Of one that grew, only where nothing was judged by where the file ended then: a plain row of frames.
     """

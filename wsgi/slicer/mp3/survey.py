@@ -75,7 +75,7 @@ def survey(fd: int, holes: Iterable[tuple[int, int]], kinds: Collection[Kind]) -
 
 
 def _is_single(frame: bytes, kinds: Collection[Kind], *, fits: bool) -> bool:
-    """Whether bytes that begin with a header, as long as it says, are a frame and no accident.
+    """Return whether bytes that begin with a header, as long as it says, are a frame and no accident.
 
     It is of a kind that the frames around have, or `fits`: it follows or precedes one of them. And its side information is possible
     (clause 2.4.1.7): of big values there are at most 288, no window is switched to type 0, and there are as many bits as it uses.

@@ -97,7 +97,7 @@ def find_frame(
 
 
 def _is_confirmed(fd: int, position: int, header: FrameHeader, end: int, confirm: int) -> bool:
-    """Whether frames of one kind follow from here: enough of them, or up to the end exactly."""
+    """Return whether frames of one kind follow from here: enough of them, or up to the end exactly."""
     window = os.pread(fd, confirm * MAX_FRAME_LENGTH + 4, position)
     place = 0
     for count in range(confirm):

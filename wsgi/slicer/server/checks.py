@@ -18,7 +18,7 @@ class Check:
 
 
 def readable(name: str, path: str, user: str | None) -> Check:
-    """Whether `user` (None: the caller) can read `path`, and list it if it is a folder."""
+    """Return whether `user` (None: the caller) can read `path`, and list it if it is a folder."""
     if not os.path.exists(path) and reach.obstacle(os.path.dirname(os.path.abspath(path)), None) is None:
         return Check(name, False, f"{path} does not exist", "name a folder that does")
     blocked = reach.obstacle(path, user, "rx" if os.path.isdir(path) else "r")
@@ -35,7 +35,7 @@ def readable(name: str, path: str, user: str | None) -> Check:
 
 
 def writable(name: str, path: str, user: str | None, variable: str) -> Check:
-    """Whether `user` (None: the caller) can write the folder `path`, or it will be made by `slicer serve`.
+    """Return whether `user` (None: the caller) can write the folder `path`, or it will be made by `slicer serve`.
 
     `variable` is where another one can be named.
     """

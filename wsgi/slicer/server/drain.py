@@ -38,7 +38,7 @@ class _Server:
         return {pid: match[1].decode() for pid, match in found if match}
 
     def loaded(self, pid: int) -> bool:
-        """Whether a daemon has loaded the application: then it keeps a file open, and the kernel knows that at any time."""
+        """Return whether a daemon has loaded the application: then it keeps a file open, and the kernel knows that at any time."""
         folder = f"/proc/{pid}/fd"
         try:
             for name in os.listdir(folder):

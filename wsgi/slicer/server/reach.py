@@ -49,7 +49,7 @@ def obstacle(path: str, user: str | None, mode: str = "r") -> str | None:
 
 
 def _allowed(path: str, mode: str, user: str | None) -> bool:
-    """Whether `user` may do all of `mode` with `path`, whose parents they can pass."""
+    """Return whether `user` may do all of `mode` with `path`, whose parents they can pass."""
     if user is None:
         return os.access(path, sum({"r": os.R_OK, "w": os.W_OK, "x": os.X_OK}[letter] for letter in mode))
     account = pwd.getpwnam(user)

@@ -157,7 +157,7 @@ class Sizes:
                 f"{stuck_seconds(self.request_timeout, self.clips_threads)} s",
             ),
             ("socket timeout", f"{self.socket_timeout} s", "longer than the longest request"),
-            ("max requests", str(self.max_requests or "none"), "a daemon that has answered so many is replaced"),
+            ("max requests", str(self.max_requests or "none"), "requests after which a daemon is replaced"),
             (
                 "proxy may hold",
                 f"{self.edge_clips_connections} + {self.edge_renders_connections}",

@@ -60,7 +60,7 @@ class Keys:
 
 
 def is_name(text: str) -> bool:
-    """Whether a key can be called so: 1 to 32 of A to Z, a to z, 0 to 9, _ and -."""
+    """Return whether a key can be called so: 1 to 32 of A to Z, a to z, 0 to 9, _ and -."""
     return bool(_NAME.fullmatch(text))
 
 
