@@ -1,11 +1,14 @@
 """Preconditions and byte ranges: every question of RFC 9110 sections 13 and 14, asked of values, without a server."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+from werkzeug.datastructures import ETags
 from werkzeug.http import parse_date, parse_etags
 
+#: Werkzeug 3.2 has it as ETags.from_header, and warns where the old function is called.
+_parse_etags: Callable[[str], ETags] = getattr(ETags, "from_header", parse_etags)
 _RANGE = re.compile(r"bytes=[ \t]*([0-9]{0,18})-([0-9]{0,18})[ \t]*", re.ASCII)
 
 
@@ -25,7 +28,7 @@ def evaluate(environ: Mapping[str, str], *, etag: str, modified: int, length: in
     """
     whole = Outcome(200, 0, length)
     if "HTTP_IF_MATCH" in environ:
-        if not parse_etags(environ["HTTP_IF_MATCH"]).is_strong(etag[1:-1]) and environ["HTTP_IF_MATCH"].strip() != "*":
+        if not _parse_etags(environ["HTTP_IF_MATCH"]).is_strong(etag[1:-1]) and environ["HTTP_IF_MATCH"].strip() != "*":
             return Outcome(412, 0, 0)
     elif "HTTP_IF_UNMODIFIED_SINCE" in environ:
         since = _seconds(environ["HTTP_IF_UNMODIFIED_SINCE"])
@@ -33,7 +36,7 @@ def evaluate(environ: Mapping[str, str], *, etag: str, modified: int, length: in
             return Outcome(412, 0, 0)
     if "HTTP_IF_NONE_MATCH" in environ:
         # Weak comparison (section 13.1.2): a cache between may have made the validator weak.
-        if environ["HTTP_IF_NONE_MATCH"].strip() == "*" or parse_etags(environ["HTTP_IF_NONE_MATCH"]).contains_weak(
+        if environ["HTTP_IF_NONE_MATCH"].strip() == "*" or _parse_etags(environ["HTTP_IF_NONE_MATCH"]).contains_weak(
             etag[1:-1]
         ):
             return Outcome(304, 0, 0)
