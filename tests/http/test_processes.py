@@ -564,6 +564,7 @@ def test_a_full_clips_group_still_answers_within_its_bounds(start):
     server = start(*ALL_CPUS)
     before = shape(server)
     stopped = server.daemons("clips")
+    began = time.monotonic()
     with contextlib.ExitStack() as waiting:
         try:
             stop_all(stopped)
@@ -577,6 +578,7 @@ def test_a_full_clips_group_still_answers_within_its_bounds(start):
         finally:
             for pid in stopped:
                 os.kill(pid, signal.SIGCONT)
-        for connection in connections:
-            assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
+        answers = [connection.recv(65536).split(b" ", 2)[1] for connection in connections]
+        # On a busy machine it took so long to find the group full that they waited longer than a request may.
+        assert set(answers) <= ({b"200", b"504"} if time.monotonic() - began > SIZES.queue_timeout else {b"200"})
     assert shape(server) == before
