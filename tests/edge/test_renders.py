@@ -20,9 +20,9 @@ FORMS = [
 
 
 @pytest.fixture
-def moment(_spans):
+def moment(spans):
     """A time that no other test of the cache begins with."""
-    return f"3.{next(_spans):07d}1"
+    return f"3.{next(spans):07d}1"
 
 
 @pytest.mark.parametrize(("canonical", "spellings"), FORMS)
