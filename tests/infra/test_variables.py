@@ -68,7 +68,7 @@ def test_a_process_that_exceeds_its_memory_ends_alone(fleet, site, edge, sources
     before = host.tree(site)
     victim, *others = before.daemons("clips")
     # It has more than this already, so the next bit of memory it wants is refused. Its user may lower the limit, as root may.
-    host.run(f"runuser -u slicer -- prlimit --pid {victim.pid} --data={1 << 20}")
+    host.run(f"runuser -u {site.user} -- prlimit --pid {victim.pid} --data={1 << 20}")
     with Load(edge, lambda: sources[0].some(10), threads=6, pause=0) as load:
         until(
             lambda: victim.pid not in {each.pid for each in host.tree(site).daemons("clips")},
