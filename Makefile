@@ -42,7 +42,7 @@ help: ## list these targets
 serve: $(SLICER) $(if $(MEDIA),,$(SAMPLE)) ## serve MEDIA=folder (default: an hour of sample audio) at HOST=127.0.0.1 PORT=8000
 	@exec $(VENV)/bin/slicer serve "$(if $(MEDIA),$(MEDIA),$(dir $(SAMPLE)))" --host "$(HOST)" --port "$(PORT)"
 
-check: $(SLICER) $(STAMPS)/test $(STAMPS)/deploy ## look quickly, in about two minutes: style, types, and unit tests without servers or decoding
+check: $(SLICER) $(STAMPS)/test $(STAMPS)/deploy ## look quickly, within a minute: style, types, and unit tests without servers or decoding
 	scripts/lint $(VENV) --quick
 	$(PYTHON) -m pytest -q -n 2 --dist=loadfile -m "not decodes and not long" tests/unit
 
