@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from slicer.errors import SlicerError
+from slicer.media import helpers
 
 _T = TypeVar("_T")
 
@@ -59,7 +60,6 @@ MOST_IN_FOLDER, MOST = 4, 32
 #: An exception that mod_wsgi throws into a thread waits for the end of a wait.
 _LOOK_SECONDS = 0.25
 _MOUNTS_SECONDS = 2.0
-_STACK_BYTES = 512 << 10
 _IDLE = 4
 _OCTAL = re.compile(rb"\\([0-7]{3})")
 
@@ -177,11 +177,7 @@ class Aside:
 
     def _start(self) -> None:
         """Start a helper. The lock is held."""
-        before = threading.stack_size(_STACK_BYTES)
-        try:
-            threading.Thread(target=self._help, name="aside", daemon=True).start()
-        finally:
-            threading.stack_size(before)
+        helpers.start("aside", self._help)
 
     def _help(self) -> None:
         while True:

@@ -21,6 +21,7 @@ from typing import IO, NamedTuple
 
 from slicer.errors import SlicerError
 from slicer.lock import lock
+from slicer.media import helpers
 
 _LOG = logging.getLogger("slicer")
 _SUFFIX = b".mp3"
@@ -37,7 +38,6 @@ _PAUSE = 10
 #: A change this soon after another one may have the same time of modification; ext3 and HFS+ count whole seconds.
 _RACY_NS = 2_000_000_000
 _STALE_SECONDS, _OLD_SECONDS = 3600, 30 * 86_400
-_STACK_BYTES = 512 << 10
 _TEMPORARY = ".tmp"
 _MAGIC = b"slicer names 1\n\0"
 #: Magic, device, inode, time of modification in nanoseconds, nanoseconds that the build took, blocks.
@@ -127,21 +127,20 @@ class StoredNames(Names):
                 self._sort(path)
                 self._failed.pop(path, None)
             except OSError as error:
-                self._failed[path] = time.monotonic() + _PAUSE
+                now = time.monotonic()
+                # Those of before are forgotten, so that this does not grow with the folders.
+                self._failed = {each: end for each, end in self._failed.items() if end > now} | {path: now + _PAUSE}
                 _LOG.error("the names in %s cannot be sorted: %s", os.fsdecode(path), error)
             finally:
                 self._building.release()
                 done.set()
 
-        before = threading.stack_size(_STACK_BYTES)
         try:
-            threading.Thread(target=build, name="names", daemon=True).start()
+            helpers.start("names", build)
         except RuntimeError:
             # There is no room for a thread now.
             self._building.release()
             return
-        finally:
-            threading.stack_size(before)
         done.wait(self._wait)
 
     def _sort(self, path: bytes) -> None:
