@@ -8,6 +8,7 @@ import errno
 import os
 import pwd
 import stat
+from collections.abc import Callable
 
 _WALK = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 #: Symbolic links on one way, as in the kernel (path_resolution(7)).
@@ -40,36 +41,13 @@ def open_as_root(path: str, flags: int, mode: int = 0o600) -> int:
 
     Raises OSError: ELOOP where a link that others can change is on the way.
     """
-    names = _names(os.path.join(os.getcwd(), path))
-    links = 0
-    folder = os.open("/", _WALK)
-    try:
-        while names:
-            name = names.pop()
-            try:
-                target = os.readlink(name, dir_fd=folder)
-            except OSError:
-                if not names:
-                    return os.open(name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, mode, dir_fd=folder)
-                entered = os.open(name, _WALK, dir_fd=folder)
-            else:
-                links += 1
-                if links > _MAX_LINKS or not _is_roots(folder):
-                    raise OSError(errno.ELOOP, "a link that others can change is on the way", path)
-                names += _names(target)
-                if not target.startswith("/"):
-                    continue
-                entered = os.open("/", _WALK)
-            os.close(folder)
-            folder = entered
-        return os.dup(folder)
-    finally:
-        os.close(folder)
 
+    def step(folder: int, name: str, last: bool) -> int:
+        if last:
+            return os.open(name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, mode, dir_fd=folder)
+        return os.open(name, _WALK, dir_fd=folder)
 
-def _names(path: str) -> list[str]:
-    """The names in a path, the first one last."""
-    return [name for name in reversed(path.split("/")) if name not in {"", "."}]
+    return _walk(os.path.join(os.getcwd(), path), step)
 
 
 def make_folder(path: str, user: str | None) -> None:
@@ -88,40 +66,51 @@ def make_folder(path: str, user: str | None) -> None:
             os.umask(previous)
         return
     account = pwd.getpwnam(user)
-    names = [name for name in reversed(path.split("/")) if name not in {"", "."}]
+    os.close(_walk(path, lambda folder, name, last: _enter(folder, name, account if last else None)))
+
+
+def _walk(path: str, step: Callable[[int, str, bool], int]) -> int:
+    """Walk an absolute path by descriptors, and return that of its end.
+
+    `step(folder, name, last)` opens a name that is no link in an open folder. Raises what it raises, and OSError: ELOOP where a link that
+    others can change is on the way.
+    """
+    names = _names(path)
     links = 0
     folder = os.open("/", _WALK)
-    try:
-        while names:
+    while names:
+        try:
             name = names.pop()
             try:
                 target = os.readlink(name, dir_fd=folder)
             except OSError:
-                folder = _enter(folder, name, account if not names else None)
-                continue
-            links += 1
-            if links > _MAX_LINKS or not _is_roots(folder):
-                raise OSError(errno.ELOOP, "a link that others can change is on the way")
-            if target.startswith("/"):
-                os.close(folder)
-                folder = os.open("/", _WALK)
-            names += [part for part in reversed(target.split("/")) if part not in {"", "."}]
-    finally:
-        os.close(folder)
+                entered = step(folder, name, not names)
+            else:
+                links += 1
+                if links > _MAX_LINKS or not _is_roots(folder):
+                    raise OSError(errno.ELOOP, "a link that others can change is on the way", path)
+                names += _names(target)
+                entered = os.open("/" if target.startswith("/") else ".", _WALK, dir_fd=folder)
+        finally:
+            os.close(folder)
+        folder = entered
+    return folder
+
+
+def _names(path: str) -> list[str]:
+    """The names in a path, the first one last."""
+    return [name for name in reversed(path.split("/")) if name not in {"", "."}]
 
 
 def _enter(folder: int, name: str, owner: pwd.struct_passwd | None) -> int:
-    """Open the folder `name` in `folder`, which is closed. One that is missing is made, for `owner` where one is given."""
+    """Open the folder `name` in `folder`. One that is missing is made, for `owner` where one is given."""
+    made = False
     try:
-        made = False
-        try:
-            os.mkdir(name, 0o750 if owner else 0o755, dir_fd=folder)
-            made = True
-        except FileExistsError:
-            pass
-        entered = os.open(name, _WALK, dir_fd=folder)
-    finally:
-        os.close(folder)
+        os.mkdir(name, 0o750 if owner else 0o755, dir_fd=folder)
+        made = True
+    except FileExistsError:
+        pass
+    entered = os.open(name, _WALK, dir_fd=folder)
     # Whoever can write `folder` may have put another one there meanwhile: only what is root's and empty is the one just made.
     if made and os.fstat(entered).st_uid == os.geteuid() and not os.listdir(entered):
         os.fchmod(entered, 0o750 if owner else 0o755)
