@@ -61,6 +61,7 @@ def _of_span(_: Exception) -> dict[str, Any]:
     return {"option": "t", "allowed": ALLOWED}
 
 
+_SIGNED = Said(403, "signature-missing", "this source needs a signed URL")
 #: By error, the first that fits.
 TABLE = (
     _both(OptionError, 400, "option-refused", lambda error: {"option": error.option, "allowed": error.allowed}),
@@ -71,19 +72,15 @@ TABLE = (
     _both(TooLongError, 413, "render-too-long"),
     _both(TooLargeError, 413, "render-too-large"),
     _both(UnreadableError, 422, "cannot-be-decoded"),
-    Row(
-        ProtectedError,
-        Said(403, "signature-missing", "this is only for who has a signed URL of it"),
-        Said(403, "signature-missing", "this is only for who has a signed URL of it"),
-    ),
+    Row(ProtectedError, _SIGNED, _SIGNED),
     Row(
         SourceMissingError,
-        Said(410, "source-gone", "the source is not there any more"),
+        Said(410, "source-gone", "the source no longer exists"),
         Said(404, "not-found", "there is nothing to cut under this path; /library lists what there is"),
     ),
     Row(
         SourceChangedError,
-        Said(410, "source-gone", "the source is another one by now; ask again"),
+        Said(410, "source-gone", "the source has changed; ask again"),
         Said(503, "try-again", "the file is being changed; try again", retry=1),
     ),
     Row(
@@ -147,7 +144,7 @@ class Failure:
 
 
 #: A job whose workers were killed too often.
-LOST = Failure(503, "job-lost", "whoever worked on it was killed, more than once; ask again")
+LOST = Failure(503, "job-lost", "its workers were killed more than once; ask again")
 #: A job that a worker could not finish in its time.
 OVERSTAYED = Failure(413, "render-too-long", "the work took longer than a job may; ask for less at a time")
 #: A defect.

@@ -78,4 +78,4 @@ def job_limits(settings: Settings) -> Limits:
 def _check(order: Order, key: str) -> None:
     """Raise SourceChangedError unless the result has the name under which it was ordered: else it is of another version of the source."""
     if key != order.key:
-        raise SourceChangedError("the source is another one by now")
+        raise SourceChangedError("the source has changed")

@@ -51,7 +51,7 @@ def _checked(path: bytes, pairs: Pairs, keys: Keys) -> Signature:
     try:
         return check(path, pairs, keys, time.time())
     except SignatureMissingError:
-        raise Problem(403, "signature-missing", "this is only for who has a signed URL of it") from None
+        raise Problem(403, "signature-missing", "this source needs a signed URL") from None
     except SignatureWrongError:
         raise Problem(403, "signature-wrong", "the signature is not one of this URL by a key of this server") from None
     except SignatureExpiredError as error:
