@@ -40,6 +40,9 @@ def connection(family: socket.AddressFamily, host: str) -> Iterator[tuple[socket
         listener.bind((host, 0))
         listener.listen()
         client = socket.socket(family)
+        # A port that is bound by name is given to no other connection of this machine, and a second socket may take it.
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        client.bind((host, 0))
         client.connect(listener.getsockname()[:2])
         server, address = listener.accept()
         with server, client:
@@ -72,7 +75,6 @@ def test_a_connection_to_another_server_from_the_same_port() -> None:
         other.listen()
         with socket.socket() as second:
             second.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             second.bind(client.getsockname())
             second.connect(other.getsockname())
             assert not has_gone(environ)

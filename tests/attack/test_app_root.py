@@ -196,7 +196,7 @@ def test_one_file_is_read_by_a_process_of_the_run_user(ground: Ground, source: s
         if what == "info":
             uids = set()
             while process.poll() is None:
-                uids |= {status(pid)["Uid"] for pid in children_of(process.pid) if status(pid)}
+                uids |= {fields["Uid"] for pid in children_of(process.pid) if (fields := status(pid))}
             # Between fork and change it is root's for a moment.
             assert any(set(each.split()) == {wanted} for each in uids)
             return
