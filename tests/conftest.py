@@ -5,6 +5,7 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from support import streams
@@ -40,6 +41,11 @@ LONGEST = (
         "edge/test_slicers.py",
     ),
 )
+
+
+# On a machine with other work an example takes whatever it takes; the tests ask whether it is right.
+hypothesis.settings.register_profile("slicer", deadline=None)
+hypothesis.settings.load_profile("slicer")
 
 
 def pytest_configure() -> None:

@@ -93,15 +93,20 @@ def kept(server: Server) -> list[str]:
 
 def nothing_is_left(server: Server) -> None:
     """No ffmpeg, no file: neither one with a name nor one without that a daemon has open."""
-    until(lambda: not helpers(server), 30, "no ffmpeg is left")
-    assert os.listdir(server.folders["SLICER_SCRATCH_DIR"]) == []
-    kept(server)
-    for pid in server.daemons("renders"):
+
+    def unnamed() -> list[str]:
         opened = []
-        for name in os.listdir(f"/proc/{pid}/fd"):
-            with contextlib.suppress(OSError):
-                opened.append(os.readlink(f"/proc/{pid}/fd/{name}"))
-        assert not [path for path in opened if "(deleted)" in path and server.work in path]
+        for pid in server.daemons("renders"):
+            for name in os.listdir(f"/proc/{pid}/fd"):
+                with contextlib.suppress(OSError):
+                    opened.append(os.readlink(f"/proc/{pid}/fd/{name}"))
+        return [path for path in opened if "(deleted)" in path and server.work in path]
+
+    # A client has the last byte of its answer before the daemon has closed the file that it came from.
+    until(lambda: not helpers(server), 30, "no ffmpeg is left")
+    until(lambda: not os.listdir(server.folders["SLICER_SCRATCH_DIR"]), 30, "no scratch file is left")
+    until(lambda: not unnamed(), 30, "no file without a name is left")
+    kept(server)
 
 
 # ---------------------------------------------------------------------------------------------------------------- bytes

@@ -206,7 +206,7 @@ ANY = st.builds(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(ANY)
 def test_whatever_is_asked_there_is_a_plan_that_suffices_or_a_sentence(demand):
     try:

@@ -85,7 +85,7 @@ def test_tags_read_back_as_written(raw: bytes, frames: int, delay: int, padding:
     assert parse(written, frame) == InfoTag("Info" if constant else "Xing", frames, "LAME clip", delay, padding)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_damaged_files_are_cut_or_refused(cbr: str, tmp_path: Path, data: st.DataObject) -> None:
     """Bytes flipped, removed, doubled: an index or one of our errors, and clips of the length they promise."""
