@@ -27,6 +27,8 @@ FILES = {
 #: What decides about the files.
 SOURCES = ("package.json", "package-lock.json", "hatch_build.py")
 FOLDER = "wsgi/slicer/studio/vendor"
+#: Debian's bundle of trusted certificates, to which an administrator adds those of their own.
+AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
 #: Holds the sum of the sources that the files were fetched for.
 _STAMP = ".stamp"
 
@@ -73,6 +75,9 @@ def fetch(root: Path) -> None:
 def _npm(folder: str, *arguments: str) -> None:
     """Run npm in a folder. Raises RuntimeError with what it said if it fails."""
     environ = {**os.environ, "npm_config_cache": os.path.join(folder, ".cache")}
+    # Node brings authorities of its own; a proxy's is among the system's.
+    if os.path.isfile(AUTHORITIES):
+        environ.setdefault("NODE_EXTRA_CA_CERTS", AUTHORITIES)
     program = shutil.which("npm")
     command = [program] if program else _npm_of_the_wheel()
     done = subprocess.run(  # noqa: S603
