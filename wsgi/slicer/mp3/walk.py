@@ -135,11 +135,10 @@ def walk(
     """
     false_syncs = [MAX_FALSE_SYNCS]
     if resume is None:
-        segments: list[SegmentWalk] = []
         found = find_frame(fd, position, end, 1, false_syncs=false_syncs, confirm=confirm)
         if found is None:
             raise ValueError("no frame starts at this position")
-        segments.append(SegmentWalk(found[1], found[1].bitrate))
+        segments = [SegmentWalk(found[1], found[1].bitrate)]
     else:
         segments = resume.segments
         position = _reopen(segments)
@@ -166,9 +165,7 @@ def walk(
             segment = SegmentWalk(header, header.bitrate)
             segments.append(segment)
             if len(segments) > MAX_SEGMENTS:
-                raise UnsupportedMp3Error(
-                    f"the sample rate or the channels change more than {MAX_SEGMENTS} times in the file"
-                )
+                raise UnsupportedMp3Error(f"the sample rate or the channels change more than {MAX_SEGMENTS} times")
 
 
 def frames_reach(fd: int, found: Walk, ends: tuple[int, ...]) -> int | None:

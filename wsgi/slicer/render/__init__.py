@@ -21,7 +21,8 @@ from slicer.render.limits import Limits
 from slicer.render.options import PEAKS_OPTIONS, RENDER_OPTIONS, Option
 from slicer.render.plan import Estimate, Plan, plan
 from slicer.render.request import RENDER_VERSION, PeaksRequest, RenderRequest
-from slicer.render.results import Results, Stored
+from slicer.render.resultfile import Stored
+from slicer.render.results import Results
 from slicer.render.version import Version
 
 __all__ = [

@@ -15,7 +15,8 @@ from slicer.render.errors import PeaksTimeoutError
 from slicer.render.limits import Deadline, Limits
 from slicer.render.peaks import Peaks, peaks
 from slicer.render.request import PeaksRequest, RenderRequest
-from slicer.render.results import Facts, Results
+from slicer.render.resultfile import Facts
+from slicer.render.results import Results
 from slicer.render.version import Version, etag_of
 
 #: Seconds of work on a waveform between two reports, to begin with; and reports between two times that what is done is stored.

@@ -1,94 +1,29 @@
-"""Finished results on disk, by the hash of what was asked: found again after a restart, by other processes, and by jobs.
+"""Finished results on disk, by the hash of their request: found again after a restart, by other processes, and by jobs.
 
-One file for each result, written without a name, synced, named and renamed: it is whole or not there, and of a process that is killed
-nothing is left. Its first line says what it is, and its length is checked when it is opened. What was used last stays: the time of a
-file's modification is that of its last use. Whoever has opened a result reads it to the end, even if it is taken away meanwhile.
+One file for each result (`resultfile.py`). The results used last stay: a file's time of modification is that of its last use.
 """
 
-import errno
 import itertools
-import json
 import os
 import re
-import secrets
-import sys
-import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from types import TracebackType
-from typing import Self
 
 from slicer.lock import lock
+from slicer.render.resultfile import TEMPORARY, Facts, Stored, create, opened, write
 
 #: A result's name: no path leads out of the folder by it.
 _KEY = re.compile(r"[0-9a-f]{40}", re.ASCII)
-_TEMPORARY = ".tmp"
 _ACCOUNT = "account"
 #: Seconds after which a half-written file is nobody's any more.
 _STALE_SECONDS = 3600
-#: Bytes of the first line, at most.
-_MAX_LINE = 4096
 #: Results, whatever their size, and names looked at in one scan, whatever somebody else put there.
 MAX_RESULTS = 20_000
 _MAX_NAMES = 4 * MAX_RESULTS
 #: How full the folder is after making room, so that not each new result has to.
 _LOW_WATER = 0.9
 _LOCK_SECONDS = 2.0
-_PIECE = 1 << 18
-
-Facts = Mapping[str, str | int]
-
-
-class Stored:
-    """A result that was found, open. `with` closes it, and so does the loss of the last reference."""
-
-    __slots__ = ("_closed", "_fd", "_offset", "facts", "length")
-
-    def __init__(self, fd: int, offset: int, length: int, facts: dict[str, str | int]) -> None:
-        self._fd = fd
-        self._offset = offset
-        self._closed = False
-        self.length = length  #: bytes
-        self.facts = facts  #: what was said of it when it was put there
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def __del__(self) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the file; twice is harmless."""
-        if not self._closed:
-            self._closed = True
-            os.close(self._fd)
-
-    def name(self, folder: str, key: str) -> str:
-        """Give a file that has none a name in its folder, which nobody else has, and return its path. Raises OSError."""
-        path = os.path.join(folder, f"{key}.{secrets.token_hex(8)}{_TEMPORARY}")
-        # Naming a folder makes Python follow the link in /proc; it says nothing else, as the path is absolute.
-        os.link(f"/proc/self/fd/{self._fd}", path, src_dir_fd=self._fd, follow_symlinks=True)
-        return path
-
-    def read(self) -> bytes:
-        """All bytes of it."""
-        return b"".join(self.pieces())
-
-    def pieces(self, start: int = 0, stop: int | None = None, size: int = _PIECE) -> Iterator[bytes]:
-        """The bytes start..stop-1, all of them by default, in pieces of at most `size`. Safe for several readers at a time."""
-        stop = self.length if stop is None else stop
-        while start < stop:
-            data = os.pread(self._fd, min(size, stop - start), self._offset + start)
-            if not data:
-                raise EOFError("the result became shorter")
-            start += len(data)
-            yield data
 
 
 class Results:
@@ -118,7 +53,7 @@ class Results:
         except OSError:
             return None
         try:
-            found = _opened(fd)
+            found = opened(fd)
         except BaseException:
             os.close(fd)
             raise
@@ -141,15 +76,15 @@ class Results:
         fd = temporary = None
         try:
             try:
-                fd, temporary = _new_file(self._folder, key)
+                fd, temporary = create(self._folder, key)
             except OSError:
                 return None
             # What comes out of `pieces` may be an OSError of another disk, and is the caller's.
-            size = _write(fd, facts, pieces, self._max_bytes)
+            size = write(fd, facts, pieces, self._max_bytes)
             if size is None:
                 return None
             try:
-                found = _opened(fd)
+                found = opened(fd)
                 if found is None:
                     return None
                 fd = None  # it is closed with what was found
@@ -208,7 +143,7 @@ class Results:
                     status = entry.stat(follow_symlinks=False)
                     if _KEY.fullmatch(entry.name):
                         found.append((status.st_mtime, status.st_size, entry.path))
-                    elif entry.name.endswith(_TEMPORARY) and status.st_mtime < old:
+                    elif entry.name.endswith(TEMPORARY) and status.st_mtime < old:
                         os.unlink(entry.path)
         total = sum(size for _, size, _ in found)
         number = len(found)
@@ -222,69 +157,6 @@ class Results:
                 total -= size
                 number -= 1
         _write_account(account, total, number)
-
-
-def _new_file(folder: str, key: str) -> tuple[int, str | None]:
-    """A new file, open, and its path: None where the file system knows files without a name. Raises OSError."""
-    if sys.platform == "linux":
-        try:
-            return os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600), None
-        except OSError as error:
-            # What those say that know none: open(2).
-            if error.errno not in {errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL}:
-                raise
-    return tempfile.mkstemp(prefix=f"{key}.", suffix=_TEMPORARY, dir=folder)
-
-
-def _write(fd: int, facts: Facts, pieces: Iterable[bytes], largest: int) -> int | None:
-    """Fill a new file. Returns its length, or None where it would be larger than `largest` or the disk is full."""
-    line = json.dumps(dict(facts), separators=(",", ":"), sort_keys=True).encode() + b"\n"
-    if len(line) + 20 > _MAX_LINE:
-        raise ValueError("there is too much to say of this result")
-    # The length goes in front when it is known; so many digits are enough for any.
-    offset = 20 + len(line)
-    for piece in pieces:
-        if offset + len(piece) > largest:
-            return None
-        if not _written(fd, piece, offset):
-            return None
-        offset += len(piece)
-    if not _written(fd, b"%019d\n" % (offset - 20 - len(line)) + line, 0):
-        return None
-    try:
-        os.fchmod(fd, 0o644)
-        os.fsync(fd)
-    except OSError:
-        return None
-    return offset
-
-
-def _written(fd: int, data: bytes, offset: int) -> bool:
-    """Write all of `data` at an offset; False where the disk is full or broken."""
-    view = memoryview(data)
-    try:
-        while view:
-            done = os.pwrite(fd, view, offset)
-            view, offset = view[done:], offset + done
-    except OSError:
-        return False
-    return True
-
-
-def _opened(fd: int) -> Stored | None:
-    """The result in an open file, or None where it is not a whole one."""
-    head = os.pread(fd, _MAX_LINE, 0)
-    end = head.find(b"\n", 20)
-    if end < 0 or head[19:20] != b"\n" or not head[:19].isdigit():
-        return None
-    length = int(head[:19])
-    if os.fstat(fd).st_size != end + 1 + length:
-        return None
-    try:
-        facts = json.loads(head[20:end])
-    except ValueError:
-        return None
-    return Stored(fd, end + 1, length, facts) if isinstance(facts, dict) else None
 
 
 def _size(path: str) -> int:

@@ -12,6 +12,29 @@ RUN_USER = "www-data"
 # These would change the server behind our back: where httpd is, whom it runs as, which modules Python finds.
 _DROPPED = frozenset({"HTTPD", "PYTHONHOME", "PYTHONPATH", "WSGI_RUN_USER", "WSGI_RUN_GROUP"})
 
+#: Options that are the same for every server.
+_FIXED = (
+    *("--server-mpm", "prefork"),
+    *("--process-group", "clips"),
+    # All children start at once. With as many spare ones allowed none is ever ended, and with one demanded none is
+    # missing: Apache never forks under load.
+    *("--initial-workers", "1.0"),
+    *("--minimum-spare-workers", "0.0"),
+    *("--maximum-spare-workers", "1.0"),
+    # POST /jobs alone takes a body, of 16 KiB at most.
+    *("--limit-request-body", str(64 << 10)),
+    # An idle kept-alive connection would hold a child.
+    *("--keep-alive-timeout", "0"),
+    # The application answers HEAD itself, without reading audio; told GET, it would obey a Range too.
+    *("--map-head-to-get", "Off"),
+    # New code comes with a new process, not when a file's time changes.
+    "--disable-reloading",
+    *("--locale", "C.UTF-8"),
+    "--log-to-terminal",
+    # Errors of the configuration itself are shown too.
+    "--startup-log",
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Launch:
@@ -40,7 +63,7 @@ def listen_host(host: str) -> str:
 
 def command(launch: Launch) -> list[str]:
     """The words of the command line."""
-    sizes, root = launch.sizes, launch.root
+    root = launch.root
     words = [
         # Not run by its own first line: that names the environment by the path it was installed under, and a server started
         # through a link would give its new processes the code that the link led to once, not what it leads to by then.
@@ -53,46 +76,8 @@ def command(launch: Launch) -> list[str]:
         *("--working-directory", root),
         *("--host", listen_host(launch.host)),
         *("--port", str(launch.port)),
-        *("--server-mpm", "prefork"),
-        *("--process-group", "clips"),
-        *("--processes", str(sizes.clips_processes)),
-        *("--threads", str(sizes.clips_threads)),
-        *("--daemon-backlog", str(sizes.clips_backlog)),
-        *("--max-clients", str(sizes.max_request_workers)),
-        *("--server-backlog", str(sizes.listen_backlog)),
-        *("--maximum-requests", str(sizes.max_requests)),
-        # All children start at once. With as many spare ones allowed none is ever ended, and with one demanded none is
-        # missing: Apache never forks under load.
-        *("--initial-workers", "1.0"),
-        *("--minimum-spare-workers", "0.0"),
-        *("--maximum-spare-workers", "1.0"),
-        *("--connect-timeout", str(sizes.connect_timeout)),
-        *("--queue-timeout", str(sizes.queue_timeout)),
-        *("--request-timeout", str(sizes.request_timeout)),
-        *("--interrupt-timeout", str(sizes.interrupt_timeout)),
-        *("--socket-timeout", str(sizes.socket_timeout)),
-        *("--graceful-timeout", str(sizes.graceful_timeout)),
-        *("--eviction-timeout", str(sizes.eviction_timeout)),
-        *("--shutdown-timeout", str(sizes.shutdown_timeout)),
-        *("--startup-timeout", str(sizes.startup_timeout)),
-        *("--deadlock-timeout", str(sizes.deadlock_timeout)),
-        # A client that sends its header slowly holds a child: 10 s at most.
-        *("--header-timeout", str(max(1, sizes.header_timeout // 2))),
-        *("--header-max-timeout", str(sizes.header_timeout)),
-        *("--body-timeout", str(max(1, sizes.header_timeout // 2))),
-        *("--body-max-timeout", str(sizes.header_timeout)),
-        # POST /jobs alone takes a body, of 16 KiB at most.
-        *("--limit-request-body", str(64 << 10)),
-        # An idle kept-alive connection would hold a child.
-        *("--keep-alive-timeout", "0"),
-        # The application answers HEAD itself, without reading audio; told GET, it would obey a Range too.
-        *("--map-head-to-get", "Off"),
-        # New code comes with a new process, not when a file's time changes.
-        "--disable-reloading",
-        *("--locale", "C.UTF-8"),
-        "--log-to-terminal",
-        # Errors of the configuration itself are shown too.
-        "--startup-log",
+        *_sized(launch.sizes),
+        *_FIXED,
         *("--rewrite-rules", os.path.join(root, "rewrite.conf")),
         *("--include-file", os.path.join(root, "sizes.conf")),
         *("--include-file", os.path.join(root, "slicer.conf")),
@@ -100,6 +85,34 @@ def command(launch: Launch) -> list[str]:
     if launch.user is not None:
         words += ["--user", launch.user, "--group", launch.user]
     return words
+
+
+def _sized(sizes: Sizes) -> list[str]:
+    """The options of the clips' daemons and of Apache that follow from the sizes."""
+    options = {
+        "--processes": sizes.clips_processes,
+        "--threads": sizes.clips_threads,
+        "--daemon-backlog": sizes.clips_backlog,
+        "--max-clients": sizes.max_request_workers,
+        "--server-backlog": sizes.listen_backlog,
+        "--maximum-requests": sizes.max_requests,
+        "--connect-timeout": sizes.connect_timeout,
+        "--queue-timeout": sizes.queue_timeout,
+        "--request-timeout": sizes.request_timeout,
+        "--interrupt-timeout": sizes.interrupt_timeout,
+        "--socket-timeout": sizes.socket_timeout,
+        "--graceful-timeout": sizes.graceful_timeout,
+        "--eviction-timeout": sizes.eviction_timeout,
+        "--shutdown-timeout": sizes.shutdown_timeout,
+        "--startup-timeout": sizes.startup_timeout,
+        "--deadlock-timeout": sizes.deadlock_timeout,
+        # A client that sends its header slowly holds a child: 10 s at most.
+        "--header-timeout": max(1, sizes.header_timeout // 2),
+        "--header-max-timeout": sizes.header_timeout,
+        "--body-timeout": max(1, sizes.header_timeout // 2),
+        "--body-max-timeout": sizes.header_timeout,
+    }
+    return [word for name, value in options.items() for word in (name, str(value))]
 
 
 def control(root: str, *, status: bool = False) -> list[str]:

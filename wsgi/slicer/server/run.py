@@ -139,34 +139,8 @@ def _supervise(command: list[str], environ: dict[str, str], folder: str, signals
 
     `data_bytes` is how much memory of its own each process may take; the renders get a limit of their own from Apache.
     """
-    parent = os.getpid()
-    hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
-    soft = data_bytes if hard == resource.RLIM_INFINITY else min(data_bytes, hard)
-
-    def before_exec() -> None:
-        # If we are killed outright, the kernel stops Apache in our place.
-        end_with(parent, signal.SIGTERM)
-        # The soft one only, which mod_wsgi can replace.
-        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
-        # Apache's children and the clips' daemons work for a moment and then wait; a render works until its turn is over. Without
-        # this a clip may have to wait for that, up to a tick of the kernel, at each step of its way. The renders' daemons undo it.
-        ask_for(SHORTEST, os.getpriority(os.PRIO_PROCESS, 0))
-
     log_read, log_write = os.pipe()
-    child = subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        # A pipe: Apache opens /dev/stderr anew, which would truncate a log file and cannot be done to a journal's socket.
-        stderr=log_write,
-        cwd=folder,
-        env=environ,
-        # Ctrl-C and a resized window (SIGWINCH means "stop" to Apache) reach only us.
-        start_new_session=True,
-        # Files that express writes must be readable by the run user.
-        umask=0o022,
-        preexec_fn=before_exec,
-    )
+    child = _start(command, environ, folder, log_write, data_bytes)
     os.close(log_write)
     log = threading.Thread(target=_copy_log, args=(log_read,), daemon=True)
     log.start()
@@ -196,6 +170,39 @@ def _supervise(command: list[str], environ: dict[str, str], folder: str, signals
     if signals.asked:
         return 0
     return status if status >= 0 else 128 - status
+
+
+def _start(
+    command: list[str], environ: dict[str, str], folder: str, log: int, data_bytes: int
+) -> subprocess.Popen[bytes]:
+    """Start Apache in a session of its own, with its messages to the descriptor `log`; it ends with this process."""
+    parent = os.getpid()
+    hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+    soft = data_bytes if hard == resource.RLIM_INFINITY else min(data_bytes, hard)
+
+    def before_exec() -> None:
+        # If we are killed outright, the kernel stops Apache in our place.
+        end_with(parent, signal.SIGTERM)
+        # The soft one only, which mod_wsgi can replace.
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+        # Apache's children and the clips' daemons work for a moment and then wait; a render works until its turn is over. Without
+        # this a clip may have to wait for that, up to a tick of the kernel, at each step of its way. The renders' daemons undo it.
+        ask_for(SHORTEST, os.getpriority(os.PRIO_PROCESS, 0))
+
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        # A pipe: Apache reopens /dev/stderr, which would truncate a log file and fails on a journal's socket.
+        stderr=log,
+        cwd=folder,
+        env=environ,
+        # Ctrl-C and a resized window (SIGWINCH means "stop" to Apache) reach only us.
+        start_new_session=True,
+        # Files that express writes must be readable by the run user.
+        umask=0o022,
+        preexec_fn=before_exec,
+    )
 
 
 def _finish(apache: int, ended: threading.Event) -> None:

@@ -32,7 +32,6 @@ RESERVED_CLIPS_MEMORY = 128 * MIB
 _PROXY_PLACES_PER_CPU = 64
 _OTHERS_PLACES = 52
 
-
 # Of the request timeout: the rest is for finding the source, for keeping the result and for beginning to send it.
 _WORK_SHARE = Fraction(5, 6)
 
@@ -209,16 +208,7 @@ def compute(
     each clips process (None: half of the memory, shared, within bounds). Raises SizesError, naming the value, when cpus or
     backlog is not 1..256, memory is below 256 MiB, or one of the others is out of its range.
     """
-    if not 1 <= cpus <= MOST_CPUS:
-        raise SizesError(f"cpus={cpus} is not from 1 to {MOST_CPUS}")
-    if memory_bytes < LEAST_MEMORY:
-        raise SizesError(f"memory={memory_bytes} is less than the {LEAST_MEMORY} bytes (256 MiB) that Slicer needs")
-    if not 1 <= backlog <= MOST_BACKLOG:
-        raise SizesError(f"backlog={backlog} is not from 1 to {MOST_BACKLOG}")
-    if not 1 <= request_timeout <= MOST_REQUEST_TIMEOUT:
-        raise SizesError(f"request-timeout={request_timeout} is not from 1 to {MOST_REQUEST_TIMEOUT} seconds")
-    if not 0 <= max_requests <= MOST_MAX_REQUESTS:
-        raise SizesError(f"max-requests={max_requests} is not from 1 to {MOST_MAX_REQUESTS}, or 0 for no end")
+    _check(cpus, memory_bytes, backlog, request_timeout, max_requests)
     if clips_memory_bytes is None:
         clips_memory_bytes = min(max(memory_bytes // 2 // cpus, LEAST_CLIPS_MEMORY), MOST_CLIPS_MEMORY)
     elif clips_memory_bytes < LEAST_CLIPS_MEMORY:
@@ -251,3 +241,17 @@ def compute(
         # Work that is allowed to take long is let finish when its process is to be replaced.
         eviction_timeout=max(30, request_timeout),
     )
+
+
+def _check(cpus: int, memory_bytes: int, backlog: int, request_timeout: int, max_requests: int) -> None:
+    """Raise SizesError, naming the first argument that is out of its range."""
+    if not 1 <= cpus <= MOST_CPUS:
+        raise SizesError(f"cpus={cpus} is not from 1 to {MOST_CPUS}")
+    if memory_bytes < LEAST_MEMORY:
+        raise SizesError(f"memory={memory_bytes} is less than the {LEAST_MEMORY} bytes (256 MiB) that Slicer needs")
+    if not 1 <= backlog <= MOST_BACKLOG:
+        raise SizesError(f"backlog={backlog} is not from 1 to {MOST_BACKLOG}")
+    if not 1 <= request_timeout <= MOST_REQUEST_TIMEOUT:
+        raise SizesError(f"request-timeout={request_timeout} is not from 1 to {MOST_REQUEST_TIMEOUT} seconds")
+    if not 0 <= max_requests <= MOST_MAX_REQUESTS:
+        raise SizesError(f"max-requests={max_requests} is not from 1 to {MOST_MAX_REQUESTS}, or 0 for no end")
