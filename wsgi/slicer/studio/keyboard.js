@@ -1,10 +1,10 @@
 /**
  * The keys, and the dialog that lists them.
  *
- * Single keys can be turned off (WCAG 2.1.4): who speaks to the computer would press them by accident.
+ * Single keys can be turned off (WCAG 2.1.4): speech input would press them by accident.
  */
 
-/** What keys are for itself while it has the focus. */
+/** Elements that use keys themselves while they have the focus. */
 const FIELDS = 'input:not([type=radio], [type=checkbox]), select, textarea, audio[controls]';
 const STORE = 'slicer.keys';
 
@@ -41,7 +41,7 @@ function attempt(work) {
   try {
     return work();
   } catch {
-    // A browser that keeps nothing for pages.
+    // The browser has no storage for this page.
     return null;
   }
 }

@@ -13,7 +13,7 @@ const NEXT = 1000;
 /** Results of a search that are shown at most; there is no use in reading on. */
 const FOUND = 400;
 
-/** Start the list; returns {mark(id), reload()}. */
+/** Start the list; {mark(id), toggle(shown)}. */
 export function createLibrary() {
   const [list, search, status, back, on, where] = ['files', 'search', 'library-state', 'page-back', 'page-on', 'page-where'].map(
     (id) => document.getElementById(id),
@@ -107,7 +107,16 @@ export function createLibrary() {
   back.addEventListener('click', () => { page -= 1; show(); });
   on.addEventListener('click', () => { page += 1; show(); });
   show();
+
+  const toggle = document.getElementById('library-toggle');
+  const open = (shown) => {
+    document.body.classList.toggle('no-library', !shown);
+    toggle.setAttribute('aria-expanded', String(shown));
+  };
+  toggle.addEventListener('click', () => open(document.body.classList.contains('no-library')));
   return {
+    /** Show or hide the list. */
+    toggle: open,
     /** Show which file is open. */
     mark(id) {
       chosen = id;

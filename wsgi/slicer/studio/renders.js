@@ -21,7 +21,7 @@ const FIELDS = [
     ['', 'as it is'], ...[8000, 16000, 22050, 24000, 32000, 44100, 48000].map((hertz) => [String(hertz), `${hertz / 1000} kHz`]),
   ]],
   ['trim', 'Cut silence', [['', 'no'], ...[60, 50, 40, 30].map((level) => [`-${level}`, `below −${level} dB`])]],
-  ['join', 'Spans', [['', 'the chosen one'], ['all', 'all, joined']]],
+  ['join', 'Spans', [['', 'the selected one'], ['all', 'all, joined']]],
   ['crossfade', 'Cross-fade', 'seconds between spans', /^\d{1,2}(\.\d{1,3})?$/],
 ];
 const NO_RENDERS = ' This server may not make renders; the clip itself is still there.';

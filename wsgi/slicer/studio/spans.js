@@ -1,11 +1,11 @@
 /**
- * The list of spans, and the exact times of the chosen one.
+ * The list of spans, and the exact times of the selected one.
  */
 
 import { TimeError, clockText, parsePair, parseTime, roughClock, sampleAt, secondsText } from './times.js';
 
-/** Start the list and the fields. `act` has add(), choose(key), remove(key), change(key, first, last), nudge(edge, unit, step). */
-export function createSpans(state, act) {
+/** Start the list and the fields. `edits` comes from `createEdits`. */
+export function createSpans(state, edits) {
   const [list, none, editor, startField, endField, lengthField] = ['spans', 'spans-none', 'editor', 'start', 'end', 'length'].map(
     (id) => document.getElementById(id),
   );
@@ -14,11 +14,11 @@ export function createSpans(state, act) {
   let typed = null;
   let filled = null;
 
-  document.getElementById('span-add').addEventListener('click', act.add);
+  document.getElementById('span-add').addEventListener('click', edits.add);
   editor.addEventListener('submit', (event) => event.preventDefault());
   editor.addEventListener('click', (event) => {
     const { edge, unit, step } = event.target.dataset;
-    if (edge) act.nudge(edge, unit, Number(step));
+    if (edge) edits.nudge(edge, unit, Number(step));
   });
   for (const [field, edge] of [[startField, 'first'], [endField, 'last']]) {
     field.addEventListener('focus', () => state.set({ edge }));
@@ -62,7 +62,7 @@ export function createSpans(state, act) {
     }
     typed = null;
     for (const one of [startField, endField, lengthField]) complain(one, '');
-    act.change(span.key, first, last);
+    edits.change(span.key, first, last);
     fill({ first, last });
   }
 
@@ -72,7 +72,7 @@ export function createSpans(state, act) {
     else field.removeAttribute('aria-invalid');
   }
 
-  /** Show the chosen span's times, but not over what is being typed. */
+  /** Show the selected span's times, except in the field that is being typed in. */
   function fill(span = state.selected()) {
     if (!span) return;
     const { rate } = get.file;
@@ -103,14 +103,14 @@ export function createSpans(state, act) {
     times.textContent = `${roughClock(span.first, rate)} – ${roughClock(span.last, rate)}`;
     length.textContent = `${roughSeconds((span.last - span.first) / rate)}`;
     choose.append(mark, times, length);
-    choose.addEventListener('click', () => act.choose(span.key));
+    choose.addEventListener('click', () => edits.choose(span.key));
     const remove = document.createElement('button');
     remove.type = 'button';
     remove.className = 'remove';
     remove.textContent = '×';
     remove.setAttribute('aria-label', `Remove span ${number}`);
     remove.addEventListener('click', () => {
-      act.remove(span.key);
+      edits.remove(span.key);
       document.getElementById('span-add').focus();
     });
     item.append(choose, remove);

@@ -1,25 +1,25 @@
 /**
- * What the page shows, in one object, and its copy in the URL's hash, so that a reload or a link brings the same page.
+ * The state of the page, in one object and in the URL's hash, so that a reload or a link shows the same page.
  *
  * #file=talks/show.mp3&t=3000,3010&t=3020,3030&span=1&view=2990,3040&at=3000&kind=render&format=ogg&fade=0.5,1
  *
- * Positions are samples, but for the window that is shown, which is in seconds.
+ * Positions are samples; the window is in seconds.
  */
 
 import { parsePair, parseTime, sampleAt, secondsText } from './times.js';
 
-/** What can be done to a render, by option, with what says nothing. */
+/** The effects of a render, by option, with the value that has none. */
 export const EFFECTS = {
   format: 'mp3', bitrate: '', fade: '', gain: '', normalize: '', speed: '', channels: '', rate: '', trim: '', join: '', crossfade: '',
 };
 /** Shortest window, in seconds. */
 export const LEAST_VIEW = 0.02;
 const WRITE_EVERY = 250;
-/** Spans that a URL may bring; and what an effect's value may look like, so that nothing else gets from a link into what is copied. */
+/** Spans that a URL may bring; and the form of an effect's value, so that a link cannot bring anything else into the copied URL. */
 const MOST_SPANS = 200;
 const VALUE = /^[a-z0-9.,:-]{1,24}$/i;
 
-/** The state, with ways to change it and to be told of changes. */
+/** The state, with functions that change it or listen to changes. */
 export function createState() {
   const listeners = [];
   const changed = new Set();
@@ -31,7 +31,7 @@ export function createState() {
     file: null,
     /** {key, first, last} each: samples first..last-1. */
     spans: [],
-    /** The key of the chosen span. */
+    /** The key of the selected span. */
     selected: null,
     /** The edge that keys move: first or last. */
     edge: 'first',
@@ -42,7 +42,7 @@ export function createState() {
     loop: false,
   };
 
-  /** Change some of it; who listens is told once, before the next frame is drawn. */
+  /** Change some of it; listeners are called once, before the next frame is drawn. */
   function set(values) {
     if (values.file) held = false;
     Object.assign(state, values);
@@ -81,11 +81,11 @@ export function createState() {
       const from = Math.max(0, Math.min(seconds - width, start));
       set({ view: { start: from, end: from + width } });
     },
-    /** Whether the URL was changed by somebody else: a link, or the Back button. */
+    /** Return whether a link or the Back button changed the URL. */
     foreign: () => location.hash !== written,
-    /** Take the URL for what is shown. */
+    /** Take the URL as that of the current state. */
     adopt() { written = location.hash; },
-    /** Leave the URL alone until there is another file: it names that one already, and a reload is to open it. */
+    /** Keep the URL until another file is open: it names that file already, and a reload opens it. */
     hold() { held = true; },
   };
 }
@@ -109,7 +109,7 @@ function format(state) {
   return `#${parts.join('&')}`;
 }
 
-/** What a hash says, before the file is known: {file, fill}; `fill(file)` gives the rest as values for `set`. */
+/** Parse a hash, before the file is known: {file, fill}; `fill(file)` returns the rest as values for `set`. */
 export function parse(hash) {
   const pairs = hash.replace(/^#/, '').split('&').map((part) => [part.split('=', 1)[0], part.slice(part.indexOf('=') + 1)]);
   const one = (name) => pairs.find(([key]) => key === name)?.[1] ?? '';
