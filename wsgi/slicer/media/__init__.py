@@ -1,1 +1,1 @@
-"""Where sources live: safe paths, identity, the index store, spans of time."""
+"""Sources: safe paths, identity, indexes on disk, open files at hand."""

@@ -1,7 +1,7 @@
-"""Work on media that may stand still, done aside: no request thread is lost to a read that never ends.
+"""Work on media that may stand still, done by helper threads: no request thread is lost to a read that never ends.
 
-A read from a file system of the network or of FUSE may wait for ever, and the kernel may let nobody end it. Work on such media is done by
-helper threads, and the request waits with a bound. Work on disks is done at once, by the thread that asks.
+A read from a file system of the network or of FUSE may wait for ever, and cannot always be interrupted. Work on such media is done by
+helper threads, and the request waits with a timeout. Work on disks is done at once, by the thread that asks.
 """
 
 import os
@@ -89,7 +89,7 @@ class _Task(Generic[_T]):
             self._error = error
 
     def result(self) -> _T:
-        """What came of it, or the error that it ended with."""
+        """Return the result, or raise the error that the work ended with."""
         if self._error is not None:
             raise self._error
         return self._result  # type: ignore[return-value]
@@ -101,9 +101,8 @@ class Aside:
     def __init__(
         self, root: str, *, seconds: float, waiting: int = 1, mounts: Callable[[], bytes] | None = None
     ) -> None:
-        """`root` is a real path. `seconds` is how long the one request of a process waits that goes on waiting.
+        """`root` is a real path. `seconds` is the timeout of the one request of a process that waits long; `waiting` others wait a moment.
 
-        `waiting` others wait a moment.
         `mounts` gives the mounts of this process as /proc/PID/mountinfo has them.
         """
         self._root = os.fsencode(root).rstrip(b"/")
@@ -119,9 +118,9 @@ class Aside:
         self._looked = float("-inf")
 
     def run(self, path: bytes, work: Callable[[], _T]) -> _T:
-        """What comes of work on the file or folder at `path`, from the media folder.
+        """Return the result of work on the file or folder at `path`, from the media folder.
 
-        Raises StandstillError where that takes too long, and whatever the work raises. It may go on afterwards.
+        Raises StandstillError where that takes too long, and whatever the work raises. The work may go on afterwards.
         """
         if not self.may_stand_still(path):
             return work()

@@ -1,4 +1,4 @@
-"""What an index says of its source, as plain values for JSON and the command line."""
+"""The description of a source, from its index, as plain values for JSON and the command line."""
 
 from fractions import Fraction
 from typing import Any

@@ -1,4 +1,4 @@
-"""An index as the bytes of a file: what `mp3` knows of a source, the identity it was made for, and a checksum of both."""
+"""An index as the bytes of a file: the index itself, the identity of its source, and a checksum of both."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from slicer.mp3.header import LENGTHS, FrameHeader
 from slicer.mp3.index import Anchors
 from slicer.mp3.infotag import InfoTag, plan
 
-#: Changes with the form of these bytes or the meaning of what is in them; files of another version are made anew.
+#: Changes with the format of these bytes or their meaning; files of another version are rebuilt.
 FORMAT_VERSION = 3
 #: Bytes of an anchor.
 _WIDE = 8
@@ -66,7 +66,7 @@ class KeptFile:
 
 
 class StoredAnchors:
-    """The anchors of a run in an index file, which is read where one is asked for; closed when nobody holds them."""
+    """The anchors of a run in an index file, read where one is asked for; the file closes with the last reference."""
 
     __slots__ = ("_count", "_file", "_offset")
     itemsize = 0  #: they take no memory
@@ -108,7 +108,7 @@ class StoredAnchors:
 
 
 def load(data: bytes, file: KeptFile | None = None) -> tuple[Identity, Index] | None:
-    """What `dump` made, or None if these bytes are not wholly that: another version, cut short, changed.
+    """Return what `dump` encoded, or None if these bytes are of another version, cut short or changed.
 
     With `file`, which holds these bytes, the anchors stay there.
     """

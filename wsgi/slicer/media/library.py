@@ -23,7 +23,7 @@ class Entry:
 
 
 class Library:
-    """The folder `root`, a real path. Every look is a fresh one, but for the names of large folders where those are stored."""
+    """The folder `root`, a real path. It is read at each call, except for the names of large folders where those are stored."""
 
     def __init__(self, root: str, names_dir: str | None = None) -> None:
         """`names_dir` is the folder in which the names of large folders are stored; None sorts them in memory each time."""
@@ -33,22 +33,22 @@ class Library:
     def open(self, path: bytes) -> Source:
         """Open the source at a path from the media folder. Raises SourceMissingError for missing and forbidden alike.
 
-        Raises SourceUnavailableError where nobody can tell.
+        Raises SourceUnavailableError where that is unknown.
         """
         if not is_safe(path) or path[-4:].lower() != _SUFFIX:
             raise SourceMissingError
         return open_source(self._root, path)
 
     def full_path(self, path: bytes) -> bytes:
-        """Where a path from the media folder leads."""
+        """The whole path of one from the media folder."""
         return self._root + b"/" + path
 
     def inner_path(self, source: Source) -> bytes:
-        """Where an open source really lies, from the media folder, without symbolic links."""
+        """The real path of an open source, from the media folder, without symbolic links."""
         return source.identity.path[len(self._root.rstrip(b"/")) + 1 :]
 
     def is_readable(self) -> bool:
-        """Whether the folder can be listed now."""
+        """Return whether the folder can be listed now."""
         try:
             with os.scandir(self._root) as entries:
                 next(entries, None)
@@ -62,8 +62,8 @@ class Library:
         """Sources whose path starts with `prefix` and comes after `after`, in byte order of their paths.
 
         Folders that are `hidden` are left out, and so is what links find in them.
-        Only folders that can hold such paths are read. Folders behind symbolic links are left out, so that there is no way round
-        in a circle; files behind links are in if they lie within the folder.
+        Only folders that can hold such paths are read. Folders behind symbolic links are left out, so that there is no
+        circle; files behind links are listed if they lie within the folder.
 
         Raises NamesPendingError while the names of a large folder are sorted for the first time.
         """
@@ -107,7 +107,7 @@ class Library:
 
 
 def is_safe(path: bytes) -> bool:
-    """Whether a path can name something in the folder: relative, no empty, hidden, . or .. names, no NUL, of bounded length."""
+    """Return whether a path can name something in the folder: relative, no empty, hidden, . or .. names, no NUL, of bounded length."""
     if not path or len(path) > _MAX_PATH or b"\0" in path:
         return False
     return not (path.startswith((b"/", b".")) or b"//" in path or b"/." in path or path.endswith(b"/"))

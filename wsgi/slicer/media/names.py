@@ -33,7 +33,7 @@ _BLOCK = 4096
 _RUN = 50_000
 #: Seconds that the request which began a build waits for it. Others do not wait.
 _WAIT_SECONDS = 0.5
-#: A build that took a second is followed by no other for so many, so folders that change all the time cost a tenth of a CPU.
+#: Seconds without a build after one that took a second, so folders that change all the time cost a tenth of a CPU.
 _PAUSE = 10
 #: A change this soon after another one may have the same time of modification; ext3 and HFS+ count whole seconds.
 _RACY_NS = 2_000_000_000
@@ -180,7 +180,7 @@ class StoredNames(Names):
             os.close(guard)
 
     def _sweep(self) -> None:
-        """Take away what a killed process left, and names that nobody has sorted again for a month: their folder may be gone."""
+        """Remove what a killed process left, and names that were not sorted again for a month: their folder may be gone."""
         now = time.time()
         with os.scandir(self._folder) as entries:
             for entry in entries:
@@ -209,12 +209,12 @@ class _Stored:
         os.close(self._fd)
 
     def is_whole(self) -> bool:
-        """Whether it is a file of names of this form."""
+        """Return whether it is a complete file of names in this format."""
         head = self._head
         return head is not None and head.magic == _MAGIC and self._size == (1 + head.blocks) * _BLOCK
 
     def is_current(self, status: os.stat_result) -> bool:
-        """Whether the folder is the one whose names these are, and unchanged."""
+        """Return whether these are the names of that folder, unchanged."""
         head = self._head
         return head is not None and (head.device, head.inode, head.mtime_ns) == (
             status.st_dev,
@@ -223,7 +223,7 @@ class _Stored:
         )
 
     def may_be_replaced(self) -> bool:
-        """Whether the last build is long enough ago for another one."""
+        """Return whether the last build is long enough ago for another one."""
         age = time.time() - self._written
         # A clock that was put back must not keep it for ever.
         return self._head is None or age < 0 or age > _PAUSE * self._head.took_ns / 1e9

@@ -1,4 +1,4 @@
-"""The folders of media that are not for everybody: known by what the kernel calls them, whatever a request or a link does.
+"""The folders of media that need a signature, by device and inode, whatever a request or a link does.
 
 A folder is its device and inode. On media that ignore case, normalise names or are mounted twice, one folder has many names.
 """
@@ -12,12 +12,12 @@ _Number = tuple[int, int]
 
 
 class Permit(NamedTuple):
-    """What the check of a request found out; nothing opens a source without one."""
+    """The result of a request's check; nothing opens a source without one."""
 
     signed: bool  #: whether it has a signature, which is right, for the path that it asks for
 
 
-#: The two of them.
+#: The two permits.
 SIGNED, UNSIGNED = Permit(signed=True), Permit(signed=False)
 
 
@@ -48,7 +48,7 @@ class Protected:
     def holds(self, path: bytes) -> bool:
         """Return whether the file or folder at a path lies in one of them, or is one, by what the kernel finds on the way there.
 
-        Where nobody can tell, it does.
+        True where that is unknown.
         """
         if not self._folders or self._all:
             return self._all

@@ -18,7 +18,7 @@ from slicer.media.source import Source, SourceTooLargeError, SourceUnavailableEr
 from slicer.media.store import IndexPendingError, IndexStore
 from slicer.mp3 import Index, SourceChangedError, has_grown
 
-#: Sources kept open at most, and the seconds after which one that nobody asks for is closed when another is.
+#: Sources kept open at most, and the idle seconds after which one is closed when another is opened.
 MAX_OPEN = 128
 IDLE_SECONDS = 30
 #: Descriptors that a process needs for other things: connections, locks, logs, pipes to helpers.
@@ -26,23 +26,23 @@ _OTHER_DESCRIPTORS = 64
 
 
 def most_open() -> int:
-    """How many sources may be kept open where the process may open so few files altogether: at least one."""
+    """The number of sources that may stay open, at least one, by the process's limit of open files."""
     soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
         return MAX_OPEN
     return max(1, min(MAX_OPEN, (soft - _OTHER_DESCRIPTORS) // 2))
 
 
-#: Is told of what, and what came of it.
+#: Is called with a kind of work, and its outcome.
 Note = Callable[[str, str], None]
 
 
 def _nobody(what: str, outcome: str) -> None:
-    """Is told and does nothing."""
+    """Ignore it."""
 
 
 class Opened:
-    """An open source with its index. Whoever holds one can read from it; it is closed when nobody does."""
+    """An open source with its index. It closes with the last reference."""
 
     __slots__ = ("index", "name", "path", "protected", "source", "used")
 
@@ -77,7 +77,7 @@ class Opened:
 
 
 class Shelf:
-    """The sources used last, up to a number and to so many bytes of indexes. Safe for any number of threads."""
+    """The sources used last, up to a number and a size of indexes. Safe for any number of threads."""
 
     def __init__(
         self,
@@ -102,7 +102,7 @@ class Shelf:
     def take(self, path: bytes, permit: Permit, note: Note = _nobody) -> Opened:
         """The source at a path from the media folder; it was current when it was put here, which `check_current` asks again.
 
-        `note` is told where its index came from: memory, disk, built, or pending where it is not ready.
+        `note` is called with the origin of its index: memory, disk, built, or pending where it is not ready.
         Raises ProtectedError, SourceMissingError, SourceUnavailableError, SourceTooLargeError, IndexPendingError while the file is being
         indexed, and Mp3Error where that cannot be.
         """
@@ -134,7 +134,7 @@ class Shelf:
         return opened
 
     def _open(self, path: bytes) -> Source:
-        """Open a source; those that are at hand make place for it where the process has too many files open."""
+        """Open a source; where the process has too many files open, close those at hand first."""
         try:
             return self._library.open(path)
         except SourceUnavailableError as error:
@@ -146,7 +146,7 @@ class Shelf:
         return self._library.open(path)
 
     def drop(self, path: bytes, opened: Opened) -> None:
-        """Take a source off the shelf, if it is still there: it is not current any more."""
+        """Take a source that is no longer current off the shelf, if it is still there."""
         with self._lock:
             if self._items.get(path) is opened:
                 del self._items[path]

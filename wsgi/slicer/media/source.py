@@ -13,7 +13,7 @@ from slicer.mp3 import SourceChangedError
 if sys.platform == "darwin":  # pragma: no cover
     import fcntl
 
-#: Errors that say of a path that it names no file which may be given out. All others say that nobody can tell at the moment.
+#: Errors by which a path names no file that may be served. After all others that is unknown.
 _MISSING = frozenset(
     (
         errno.ENOENT,
@@ -31,11 +31,11 @@ _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 
 
 class SourceMissingError(SlicerError):
-    """There is no such file, or it must not be given out: the two are never told apart."""
+    """The file does not exist, or must not be served: the two are never distinguished."""
 
 
 class SourceUnavailableError(OSError):
-    """Nobody can tell whether there is such a file: the folder is away, the disk fails, or the process has too many files open."""
+    """It is unknown whether the file exists: the folder is away, the disk fails, or the process has too many files open."""
 
 
 class SourceTooLargeError(SlicerError):
@@ -43,7 +43,7 @@ class SourceTooLargeError(SlicerError):
 
 
 class Identity(NamedTuple):
-    """What makes a file this file: any of these differs after it was replaced, rewritten, cut short or grown."""
+    """The identity of a file: any of these differs after it was replaced, rewritten, cut short or grown."""
 
     path: bytes  #: real path, no symbolic links
     device: int

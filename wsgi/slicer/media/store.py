@@ -1,7 +1,7 @@
-"""Indexes of sources on disk, for all processes, built once however many ask at a time.
+"""Indexes of sources on disk, for all processes, built once however many requests need one at a time.
 
 On disk an index lies under the hash of its source's real path, device, inode and the format version; size and modification time
-stand inside, so that a file that grew finds the index of its beginning and goes on from there. Whatever is doubtful is made anew.
+stand inside, so that a file that grew finds the index of its beginning and goes on from there. Whatever is doubtful is rebuilt.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from slicer.media.source import Identity, Source
 from slicer.mp3 import Index, Mp3Error, SourceChangedError, build_index
 
 _LOCKS = 64
-#: What else lies beside indexes: locks, and the names of large folders.
+#: Folders beside the indexes: locks, and the names of large folders.
 _FOLDERS = frozenset({"locks", "names"})
 _STALE_SECONDS = 3600
 _MAX_ERRORS = 256
@@ -50,7 +50,7 @@ class IndexStore:
     def __init__(self, folder: str, *, seconds: Fraction | float, whole_bytes: int | None = None) -> None:
         """`seconds` is for one build. One thread of a process builds at a time, and others wait for a moment only.
 
-        Of an index file of more than `whole_bytes` no more than what is asked for is kept in memory; None keeps all of any.
+        An index file of more than `whole_bytes` stays on disk and is read in parts; None loads all of any.
         """
         self._whole = whole_bytes
         self._folder = folder
@@ -112,7 +112,7 @@ class IndexStore:
         found = self._read(path)
         if found and found[0] == source.identity and found[1].complete:
             return found[1], "disk"
-        # One thread of a process at a time, so that all others answer for files whose indexes are there.
+        # One thread of a process at a time, so that all others serve files that have an index.
         if not self._cold.take():
             raise IndexPendingError(self._progress(path))
         try:
@@ -135,7 +135,7 @@ class IndexStore:
                     source.fd, previous=found[1] if found and fits else None, deadline=deadline, told=told
                 )
             finally:
-                # Whatever was found: it counts only for a file that nobody wrote to meanwhile.
+                # The result counts only for a file that was not written to meanwhile.
                 source.check()
             self._write(path, indexfile.dump(source.identity, index))
             if index.complete and self._whole is not None and index.nbytes > self._whole:
@@ -147,7 +147,7 @@ class IndexStore:
         return index, "built"
 
     def _progress(self, path: str) -> float:
-        """How far the build of an index is, by the note of whoever builds it; 0 where there is none."""
+        """The progress of a build from 0 to 1, by the note of its process; 0 without one."""
         try:
             fd = os.open(self._lock_path(path), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
             try:
@@ -174,7 +174,7 @@ class IndexStore:
         try:
             # The folder may have been taken away while the server runs.
             os.makedirs(os.path.dirname(place), exist_ok=True)
-            # No link is followed: nothing is made elsewhere, whoever runs this.
+            # No link is followed, so nothing is made elsewhere.
             fd = os.open(place, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
         except OSError:
             # No place to write, so nothing to share: each process builds for itself, one index at a time.
@@ -221,7 +221,7 @@ class IndexStore:
 
 
 class _Errors:
-    """What is wrong with the files asked for last: without it each request for one of them would look for frames again."""
+    """The errors of the files asked for last: without them each request for one would look for frames again."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -5,7 +5,7 @@ would be in: one frame in MPEG-1, two otherwise (the IMDCT's overlap and the 480
 ISO 11172-3 clause 2.4.3.4). The first of them may keep its main data up to 511 bytes before itself (main_data_begin,
 clause 2.4.2.7); those bytes stand in a silent frame in front, at its end, where the bit reservoir of the decoder finds them.
 
-Where the source begins, or frames are missing in it, frames may reach back to bytes that nobody has. Decoders mute them, and a clip has
+Where the source begins, or frames are missing in it, frames may reach back to bytes that do not exist. Decoders mute them, and a clip has
 copies of them that say nothing. The frames themselves will not do: what stands in front of them in a clip is not what is missing.
 """
 
@@ -144,10 +144,9 @@ def cut(fd: int, span: Span, *, minimum: int = 1) -> Clip:
     return Clip(tag + made, ranges, length, samples, frames)
 
 
-#: Where the frames of a clip are, and what a cut has to know of the first of them: the file ranges of all; the main data in front of the
-#: first that it reaches back to, as far as the source has it; how many bytes of that a decoder has, None where no frame lacks any; of its
-#: header the second byte, the sample rate's bits of the third, and the fourth; whether ffmpeg sees that its successor is of
-#: one stream with it.
+#: The frames of a clip: the file ranges of all; and of the first one, the main data in front of it that it reaches back to, as far as
+#: the source has it; how many bytes of that a decoder has, None where no frame lacks any; of its header the second byte, the
+#: sample rate's bits of the third, and the fourth; whether ffmpeg sees that its successor is of one stream with it.
 _Start = tuple[tuple[tuple[int, int], ...], bytes, int | None, tuple[int, int, int], bool]
 
 
@@ -188,9 +187,9 @@ def _start(fd: int, segment: Segment, begin: int, stop: int) -> _Start:
 
 
 def _may_lack(segment: Segment, run: Run, window: bytes, places: list[int], begin: int, stop: int) -> bool:
-    """Whether, of the first frames of a segment, one behind `begin` may reach back to before all of them: frames are missing between.
+    """Return whether one of a segment's first frames, behind `begin`, may reach back to before all of them: frames are missing between.
 
-    The first of `places` is where the first frame of the run is. Says yes where the window does not tell.
+    The first of `places` is where the first frame of the run is. True where the window does not tell.
     """
     if run.first:
         return True
@@ -331,7 +330,7 @@ def _mute(fd: int, segment: Segment, begin: int, stop: int, there: int, held: in
             lacks = back > held and (lacks or back > before)
             held = _held(segment, frame, 0, len(frame), held)
             if lacks:
-                # All that is there is asked for, or ffmpeg would forget it.
+                # It asks for all bytes that exist, or ffmpeg would forget them.
                 asked = (there << 7).to_bytes(2, "big") if mpeg1 else bytes((there,))
                 asked = asked.ljust(header.side_info_length, b"\0")
                 frame = frame[:4] + (_frame_crc(frame[2:4] + asked) if side == 6 else b"") + asked + body

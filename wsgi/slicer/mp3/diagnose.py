@@ -1,4 +1,4 @@
-"""Why a file in which no Layer III frames were found has none: the sentence its owner gets."""
+"""The error for a file without Layer III frames, with the reason in one sentence."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""What can be wrong with a source or a span. Each error is one sentence for the person who asked."""
+"""Errors of a source or a span. Each message is one sentence for the client."""
 
 from slicer.errors import SlicerError
 

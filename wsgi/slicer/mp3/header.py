@@ -68,7 +68,7 @@ class FrameHeader:
 
     @property
     def kind(self) -> tuple[int, int, int]:
-        """What all frames of one segment share: version bits, sample rate, channels."""
+        """The properties that all frames of a segment share: version bits, sample rate, channels."""
         return self.version, self.sample_rate, self.channels
 
     @property
@@ -88,7 +88,7 @@ class FrameHeader:
 
     @property
     def max_main_data_begin(self) -> int:
-        """How far back, in bytes of main data, a frame's data can begin: 511 in MPEG-1, 255 otherwise."""
+        """The furthest that a frame's data can reach back, in bytes of main data: 511 in MPEG-1, 255 otherwise."""
         return 511 if self.version == 3 else 255
 
     @property

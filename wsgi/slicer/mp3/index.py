@@ -36,14 +36,14 @@ from slicer.mp3.walk import (
 
 #: Nanoseconds in a second: times are whole nanoseconds, so that no float ever rounds one.
 SECOND = 1_000_000_000
-#: How many samples of how many bytes, spread over a file, say that a larger one is the same file, grown.
+#: Number and length, in bytes, of the samples spread over a file by which a larger one is known as the same file, grown.
 _SAMPLES, _SAMPLE = 256, 128
 #: Bytes below which a hole holds no frame.
 _SMALLEST_HOLE = 24
 
 
 class Anchors(Protocol):
-    """File offsets in their order: an array, or what reads them from where they are kept."""
+    """File offsets in their order: an array, or an object that reads them from a file."""
 
     @property
     def itemsize(self) -> int:
@@ -93,7 +93,7 @@ class Segment:
 
 
 class Damage(NamedTuple):
-    """What there is beside frames that are cut, tags and gaps."""
+    """Parts of the file that are neither frames that are cut, nor tags, nor gaps."""
 
     leading_bytes: int  #: before the first frame, tags not counted
     dropped_frames: int  #: frames of Layer III between or around the others, alone or too few in a row to be followed
@@ -110,7 +110,7 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """All there is to know of a source for cutting it."""
+    """The structure of a source, as a cut needs it."""
 
     size: int  #: bytes of the file when it was walked
     start: int  #: offset of the first audio frame, its tag frame not counted
@@ -254,7 +254,7 @@ def _begins_like(fd: int, index: Index) -> bool:
 
 
 class _First(NamedTuple):
-    """Where the audio frames begin."""
+    """The position of the first audio frame."""
 
     start: int  #: offset of the first, the tag frame not counted
     info: InfoTag | None  #: what the tag frame before it says
@@ -316,7 +316,7 @@ def _freeze(walks: list[SegmentWalk], info: InfoTag | None) -> tuple[Segment, ..
         if number == 0 and info:
             skip = info.skip
             # Decoders count from the claim. Where fewer frames are claimed than there are, it is another file's tag or a joined one:
-            # what decoders leave out lies within the audio, and is there.
+            # what decoders leave out lies within the audio and exists.
             if info.padding is not None and info.frames is not None and info.frames >= frames and len(walks) == 1:
                 stop = min(stop, info.frames * per_frame - max(0, info.padding - DECODER_DELAY))
         samples = max(0, stop - skip)

@@ -34,12 +34,14 @@ def plan(header: FrameHeader) -> tuple[bytes, int]:
 
 @dataclass(frozen=True, slots=True)
 class InfoTag:
-    """What a tag frame says. It is a claim: the frame count is checked against the frames that are there."""
+    """The contents of a tag frame. The frame count is a claim, and is checked against the frames of the file."""
 
     name: str  #: "Xing", "Info" or "VBRI"
     frames: int | None  #: audio frames, this one not counted
     encoder: str  #: at most 9 characters, empty where there is none
-    delay: int | None  #: samples the encoder put before the audio; None where nobody said, or decoders would not listen
+    delay: (
+        int | None
+    )  #: samples the encoder put before the audio; None where the tag has none, or decoders would ignore it
     padding: int | None  #: samples the encoder put behind it
 
     @property

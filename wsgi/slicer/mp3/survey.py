@@ -1,6 +1,6 @@
-"""What lies in the holes of a file, where no run of frames is: frames too few to follow, or alone, and frames of other layers.
+"""The holes of a file, between its runs of frames: frames too few to follow, or alone, and frames of other layers.
 
-It is looked at once, when the file was walked, so that a description can name what a cut leaves out. Every search has a bound.
+A file is searched once, when it was walked, so that a description can name what a cut leaves out. Every search has a bound.
 """
 
 import os
@@ -40,7 +40,7 @@ class Row(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What holes hold."""
+    """The contents of the holes."""
 
     dropped_frames: int  #: frames of Layer III, too few in a row to be followed
     single_frames: int  #: frames of Layer III that stand alone

@@ -1,7 +1,7 @@
-"""Where the audio of a file lies between the tags that may stand before and after it.
+"""The audio of a file, between the tags that may stand before and after it.
 
 ID3v2 (id3.org, id3v2.4.0-structure), ID3v1 with its "TAG+" extension, APEv2 and Lyrics3 v1 and v2. Sizes in tags lie, so none is
-followed past the end of the file, and their number is bounded. An APE tag is believed only if both of its ends are there: decoders look
+followed past the end of the file, and their number is bounded. An APE tag is believed only if both of its ends exist: decoders look
 for frames and not for its size, so one that lies would take away audio that they play.
 """
 

@@ -20,7 +20,7 @@ from slicer.mp3.header import LENGTHS, MAX_FRAME_LENGTH, SYNC_PATTERN, FrameHead
 ANCHOR_FRAMES = 16
 #: Bytes that may lie before the first frame, tags not counted.
 FIRST_FRAME_SCAN = 1 << 20
-#: Frames in a row that make four bytes a frame header and not an accident; how few are enough in a file that has not so many.
+#: Frames in a row that make four bytes a frame header and not an accident; the number that suffices in a file with fewer.
 CONFIRM_FRAMES = 4
 CONFIRM_FEW = 2
 #: Places that may look like frames and are none, runs of frames, and segments, before a file counts as too damaged.
@@ -63,7 +63,7 @@ class SegmentWalk:
 
 @dataclass(slots=True)
 class Walk:
-    """What a pass found. `walked` is the offset it got to; `complete` is False when its time was up before the end."""
+    """The result of a pass. `walked` is the offset it reached; `complete` is False if it ran out of time before the end."""
 
     segments: list[SegmentWalk]
     walked: int
@@ -113,7 +113,7 @@ def _is_confirmed(fd: int, position: int, header: FrameHeader, end: int, confirm
     return True
 
 
-#: Is told the offset that a pass has got to.
+#: Is called with the offset that a pass has reached.
 Told = Callable[[int], None]
 
 
@@ -130,7 +130,7 @@ def walk(
     """Follow the frames from `position`, where one starts, to `end`. A row of them has `confirm` frames at least (`find_frame`).
 
     With `resume`, a pass over the beginning of the same file, `position` is ignored and the pass goes on from its last remembered
-    frame. `deadline` is a time.monotonic() value; past it the pass stops with `complete` False. `told` hears how far it is. Raises
+    frame. `deadline` is a time.monotonic() value; past it the pass stops with `complete` False. `told` is called with its offset. Raises
     UnsupportedMp3Error on a file too damaged to follow.
     """
     false_syncs = [MAX_FALSE_SYNCS]
@@ -169,9 +169,9 @@ def walk(
 
 
 def frames_reach(fd: int, found: Walk, ends: tuple[int, ...]) -> int | None:
-    """To which of these offsets, if to any, the frames that a pass found go on through what was taken for tags.
+    """Return the offset of `ends`, if any, to which the frames of a pass continue through bytes that were taken for tags.
 
-    A tag begins where a frame ends. What has only its letters is the audio of a last frame, and decoders play it.
+    A tag begins where a frame ends. Bytes that only look like its letters are the audio of a last frame, and decoders play them.
     """
     segment = found.segments[-1]
     place = segment.runs[-1].end
