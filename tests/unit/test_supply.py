@@ -64,7 +64,7 @@ def test_nothing_is_installed_without_hashes():
     for path in files:
         text = path.read_text(encoding="utf-8")
         # A command may go on in the next line.
-        for match in re.finditer(r"(?:-m pip\b[^\n]*?|'pip', |_slicer_pip \+ \[)'?(?:install|wheel)\b", text):
+        for match in re.finditer(r"(?:-m pip\b[^\n]*?|'pip', |_slicer_pip \+ \[)'?\b(?:install|wheel)\b", text):
             command = re.split(r"(?<!\\)\n(?! {20})", text[match.start() :], maxsplit=1)[0]
             found += 1
             from_lock = re.search(r"-r\b|--requirement", command)

@@ -85,7 +85,7 @@ def test_without_a_package_there_are_clips(module: str, ask) -> None:
     answers, said = ask(targets, module)
     assert [code for code, _ in answers] == [200, 501, 501, 200, 501]
     assert answers[1][1]["type"] == "urn:slicer:problem:not-installed"
-    assert "slicer[renders]" in answers[1][1]["detail"]
+    assert "mp3-slicer[renders]" in answers[1][1]["detail"]
     assert module in said
     assert "Traceback" not in said
 

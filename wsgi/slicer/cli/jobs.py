@@ -5,6 +5,7 @@ import importlib
 import os
 from types import ModuleType
 
+from slicer import distribution
 from slicer.cli.errors import UsageError
 from slicer.cli.options import settings_of
 from slicer.settings import PREFIX
@@ -38,4 +39,5 @@ def job_commands() -> ModuleType:
 
 def missing_packages(error: ImportError) -> UsageError:
     """Return the error to raise in place of one of an import."""
-    return UsageError(f"jobs need packages that are missing ({error.name}): pip install 'slicer[jobs,renders]'")
+    install = distribution.pip_install("jobs", "renders")
+    return UsageError(f"jobs need packages that are missing ({error.name}): {install}")

@@ -11,7 +11,7 @@ from contextlib import suppress
 from types import FrameType
 from typing import NoReturn
 
-import slicer
+from slicer import distribution
 from slicer.errors import SlicerError
 
 #: By name: the command's sentence. Its module in this package has the same name.
@@ -35,6 +35,14 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Say what is wrong with the command line and end."""
         sys.exit(complain(f"{message} ({self.prog} --help shows what there is)"))
+
+
+class _Version(argparse.Action):
+    """Prints the version, which is looked up only then, and ends."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        print(f"slicer {distribution.version()}")
+        parser.exit()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -96,7 +104,7 @@ def parser(command: str | None = None) -> argparse.ArgumentParser:
     A command's module imports what the command works with, so only the one that is asked for is imported.
     """
     whole = _Parser(prog="slicer", description="Sample-exact MP3 clips over HTTP.")
-    whole.add_argument("--version", action="version", version=f"slicer {slicer.__version__}")
+    whole.add_argument("--version", action=_Version, nargs=0, help="say which version this is, and of which commit")
     commands = whole.add_subparsers(required=True, metavar="COMMAND")
     for name, sentence in COMMANDS.items():
         one = commands.add_parser(name, help=sentence)

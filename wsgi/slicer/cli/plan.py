@@ -6,6 +6,7 @@ import json
 from dataclasses import fields
 from typing import Any
 
+from slicer import distribution
 from slicer.capacity import costs, plan, report
 from slicer.capacity.demand import Demand
 from slicer.capacity.errors import CapacityError
@@ -84,5 +85,5 @@ def _most_results() -> int:
         return int(importlib.import_module("slicer.render.results").MAX_RESULTS)
     except ImportError as error:
         raise UsageError(
-            f"renders need packages that are missing ({error.name}): pip install 'slicer[renders]'"
+            f"renders need packages that are missing ({error.name}): {distribution.pip_install('renders')}"
         ) from None

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 
+from slicer import distribution
 from slicer.server import express, machine, reach, sizes
 from slicer.server.checks import Check, readable, writable
 from slicer.settings import CACHES, PREFIX, is_folder_of
@@ -23,7 +24,7 @@ OPEN_FILES = 1024
 FOLDERS = {PREFIX + name.upper(): f"{what} folder" for name, what in CACHES.items()}
 #: The modules of the extra `renders`.
 RENDERS_MODULES = ("miniaudio", "lameenc", "pydub", "audioop")
-NO_APT = "apt-get install apache2-bin apache2-dev; no apt: pip install 'slicer[standalone]'"
+NO_APT = f"apt-get install apache2-bin apache2-dev; no apt: {distribution.pip_install('standalone')}"
 
 # Folders that belong to one person: Apache's run user cannot be expected to reach a library there.
 _HOMES = re.compile(r"/(?:root|home|Users)(?:/|$)|/\.?pyenv(?:/|$)|/\.")
@@ -118,7 +119,7 @@ def mod_wsgi_library() -> str | None:
 def mod_wsgi(library: str | None) -> Check:
     """Check whether mod_wsgi is installed beside Slicer."""
     if library is None:
-        return Check("mod_wsgi", False, "not installed for this Python", "pip install 'slicer[apache]'")
+        return Check("mod_wsgi", False, "not installed for this Python", distribution.pip_install("apache"))
     return Check("mod_wsgi", True, library)
 
 
@@ -195,7 +196,7 @@ def renders(modules: tuple[str, ...]) -> Check:
     """Check whether the Python packages of renders are installed, by the modules that they bring."""
     missing = [name for name in modules if importlib.util.find_spec(name) is None]
     if missing:
-        return Check("renders", False, f"no module {', '.join(missing)}", "pip install 'slicer[renders]'")
+        return Check("renders", False, f"no module {', '.join(missing)}", distribution.pip_install("renders"))
     return Check("renders", True, "installed")
 
 

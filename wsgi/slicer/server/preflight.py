@@ -6,6 +6,7 @@ import re
 import socket
 from collections.abc import Iterable
 
+from slicer import distribution
 from slicer.errors import SlicerError
 from slicer.server import checks, privileges, reach
 from slicer.server.checks import Check
@@ -65,7 +66,8 @@ def _why(error: OSError, port: int) -> str:
 def program_present(path: str) -> None:
     """Raises PreflightError unless mod_wsgi-express is at `path` and can be run."""
     if not os.access(path, os.X_OK):
-        raise PreflightError(f"{path} is missing: install it beside this Python with: pip install 'slicer[apache]'")
+        install = distribution.pip_install("apache")
+        raise PreflightError(f"{path} is missing: install it beside this Python with: {install}")
 
 
 def require(check: Check) -> None:

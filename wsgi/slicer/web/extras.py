@@ -4,6 +4,7 @@ import logging
 import threading
 from typing import TYPE_CHECKING, NamedTuple
 
+from slicer import distribution
 from slicer.settings import Settings
 from slicer.web.problems import Problem
 from slicer.web.process import give_way_to_others, is_for_renders, process_count
@@ -81,7 +82,8 @@ class Extras:
             raise Problem(
                 501,
                 "no-jobs",
-                "this server takes no jobs; its operator can install slicer[jobs] and name a broker in SLICER_JOBS_BROKER",
+                f"this server takes no jobs; its operator can install {distribution.with_extras('jobs')} "
+                "and name a broker in SLICER_JOBS_BROKER",
             )
         return jobs
 
@@ -97,7 +99,8 @@ class Extras:
             return self._load()
         except ImportError as error:
             _LOG.error("no renders: %s", error)
-            detail = "this server has not the packages that renders need; its operator can install slicer[renders]"
+            install = distribution.with_extras("renders")
+            detail = f"this server has not the packages that renders need; its operator can install {install}"
             raise Problem(501, "not-installed", detail) from None
 
     def _load(self) -> _Loaded:
