@@ -2,7 +2,7 @@
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 .SUFFIXES:
 .DEFAULT_GOAL := help
-.PHONY: help serve check test test-all test-hosts vagrant-test lint format bench bench-engine bench-http bench-growth bench-edge bench-jobs bench-render bench-studio bench-contest soak screenshot deploy-tools wheel sbom audit fuzz sample places lock clean
+.PHONY: help serve check test test-all test-hosts vagrant-test lint format bench bench-engine bench-http bench-growth bench-edge bench-jobs bench-render bench-studio bench-contest soak screenshot deploy-tools wheel release sbom audit fuzz sample places lock clean
 
 HOST ?= 127.0.0.1
 PORT ?= 8000
@@ -105,6 +105,9 @@ wheel: $(STAMPS)/deploy ## build a wheel of this checkout into dist/
 
 sbom: $(STAMPS)/test ## write a bill of materials of what a server runs into dist/, as CycloneDX
 	@mkdir -p dist && $(PYTHON) scripts/supply sbom dist/slicer.cdx.json
+
+release: $(STAMPS)/test $(STAMPS)/deploy ## build wheel, source archive, image, bill of materials and checksums into dist/, and tag (CONTRIBUTING.md)
+	$(PYTHON) scripts/release
 
 audit: $(STAMPS)/audit ## ask PyPI for known vulnerabilities of everything in the locks (docs/security.md)
 	@scripts/audit $(VENV)/audit/bin/pip-audit

@@ -1,3 +1,3 @@
 """Slicer: sample-exact MP3 clips over HTTP."""
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"
