@@ -2,7 +2,7 @@
 
 With SLICER_INVENTORY they are those of an Ansible inventory with the groups `edge` and `slicers`, provisioned already. Without it they
 are made here: `host`, a container of Debian 12 that is edge and slicer; `several`, an edge and two slicers of Debian 13 as containers;
-and `one`, a Debian 12 that `vagrant up` makes. Images of Debian 12 have the largest packages already, those of Debian 13 none.
+and `one`, a Debian 13 that `vagrant up` makes. Their images have the largest packages of the roles already.
 SLICER_SERVERS names those that are wanted. A test runs on all of them unless its marker `fleets` names some; those on `host` belong to
 `make test`, all others to `make test-all`. Everything is destroyed at the end, whatever happens.
 """
@@ -208,7 +208,7 @@ def _host(place: Path, media: Path, made: Callable[[Callable[[], None]], None]) 
 
 
 def _several(place: Path, media: Path, made: Callable[[Callable[[], None]], None]) -> Fleet:
-    hosts = farm.Containers(place, "trixie", GROUPS["several"], VARIABLES)
+    hosts = farm.Containers(place, "trixie-ready", GROUPS["several"], VARIABLES)
     made(hosts.destroy)
     hosts.make(media)
     first = hosts.provision()
