@@ -2,12 +2,14 @@
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 .SUFFIXES:
 .DEFAULT_GOAL := help
-.PHONY: help serve check test test-all test-hosts vagrant-test lint format bench bench-engine bench-http bench-growth bench-edge bench-jobs bench-render bench-studio bench-contest soak screenshot deploy-tools wheel release sbom audit fuzz sample places lock clean
+.PHONY: help serve check test test-all test-hosts vagrant-test lint format bench bench-engine bench-http bench-growth bench-edge bench-jobs bench-render bench-studio bench-contest soak screenshot deploy-tools wheel image release sbom audit fuzz sample places lock clean
 
 HOST ?= 127.0.0.1
 PORT ?= 8000
 MEDIA ?=
 PROVIDER ?= docker
+# The program that builds the container image: docker or podman.
+ENGINE ?= docker
 # 1: benchmarks take minutes, and say less.
 QUICK ?=
 # How long `make soak` (30) and, for each kind of input, `make fuzz` (10) take. What `make fuzz` tries: files, cuts, parsers, api, or
@@ -105,6 +107,9 @@ wheel: $(STAMPS)/deploy ## build a wheel of this checkout into dist/
 
 sbom: $(STAMPS)/test ## write a bill of materials of what a server runs into dist/, as CycloneDX
 	@mkdir -p dist && $(PYTHON) scripts/supply sbom dist/slicer.cdx.json
+
+image: $(STAMPS)/deploy ## build the container image mp3-slicer:VERSION with ENGINE=docker (docs/container.md)
+	@ENGINE="$(ENGINE)" scripts/image
 
 release: $(STAMPS)/test $(STAMPS)/deploy ## build wheel, source archive, image, bill of materials and checksums into dist/, and tag (CONTRIBUTING.md)
 	$(PYTHON) scripts/release

@@ -60,7 +60,12 @@ def test_every_package_from_npm_has_its_sum():
 def test_nothing_is_installed_without_hashes():
     """Every pip that our programs run takes what a lock names, with hashes, or what was built here and nothing else."""
     found = 0
-    files = [ROOT / "Makefile", *(ROOT / "scripts").iterdir(), *(ROOT / "ansible").rglob("*.yml")]
+    files = [
+        ROOT / "Makefile",
+        ROOT / "Containerfile",
+        *(ROOT / "scripts").iterdir(),
+        *(ROOT / "ansible").rglob("*.yml"),
+    ]
     for path in files:
         text = path.read_text(encoding="utf-8")
         # A command may go on in the next line.

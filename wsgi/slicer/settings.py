@@ -121,7 +121,8 @@ class Settings:
         "Comma-separated addresses and networks of proxies that name their client in X-Slicer-Address. -: none.",
     )
     request_log: str = _variable(
-        "", "Log file with a line of JSON for each request, or for each job of a worker. Empty: none."
+        "",
+        "Log file with a line of JSON for each request, or for each job of a worker. /dev/stdout: standard output. Empty: none.",
     )
     jobs_broker: str = _variable(
         "", "URL of the job broker: redis://, rediss://, unix:// or amqp://. Empty: jobs are disabled."

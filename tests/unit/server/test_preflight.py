@@ -2,6 +2,8 @@ import os
 import pwd
 import shutil
 import socket
+import subprocess
+import sys
 import tempfile
 
 import pytest
@@ -117,6 +119,27 @@ def test_a_host_that_means_nothing(host):
 def test_a_missing_program(tmp_path):
     with pytest.raises(PreflightError, match="pip install"):
         preflight.program_present(str(tmp_path / "mod_wsgi-express"))
+
+
+def test_a_log_of_requests_on_standard_output(tmp_path):
+    own = preflight.request_log("/dev/stdout", None)
+    assert own == f"/proc/{os.getpid()}/fd/1"
+    assert preflight.request_log("", None) == ""
+    path = str(tmp_path / "log" / "requests.log")
+    assert preflight.request_log(path, None) == path
+    assert (tmp_path / "log").is_dir()
+
+
+def test_a_standard_output_that_daemons_cannot_open():
+    # Root's is closed to the run user; a socket, as a unit's, has no path to open.
+    with pytest.raises(PreflightError, match="the server runs as nobody"):
+        preflight.request_log("/dev/stdout", "nobody")
+    script = "from slicer.server import preflight; preflight.request_log('/dev/stdout', None)"
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        command = [sys.executable, "-c", script]
+        done = subprocess.run(command, stdout=theirs, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    assert "PreflightError: log of requests: /dev/stdout: No such device or address; name a file" in done.stderr
 
 
 @pytest.mark.parametrize("host", ["", "a b", "x\nInclude /etc/passwd", "'", "a/b", "é", "x" * 256])

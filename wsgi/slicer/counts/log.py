@@ -53,7 +53,9 @@ class LineLog:
                     return
             except FileNotFoundError:
                 pass
-        new = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        # Where it is a pipe and nobody reads, a line is lost and no request waits.
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
+        new = os.open(self._path, flags, 0o640)
         if self._fd < 0:
             self._fd = new
         else:

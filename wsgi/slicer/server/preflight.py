@@ -13,6 +13,9 @@ from slicer.server.checks import Check
 from slicer.server.sizes import MIB, RESERVED_CLIPS_MEMORY
 from slicer.settings import CACHES, PREFIX, Settings
 
+#: The log of requests that is the standard output of the server.
+STDOUT = "/dev/stdout"
+
 _HOST = re.compile(r"[A-Za-z0-9.:_%-]{1,255}", re.ASCII)
 
 
@@ -117,6 +120,28 @@ def own_caches(settings: Settings, user: str | None, names: Iterable[str] = tupl
     """
     for name in names:
         own_folder(f"{CACHES[name]} folder", getattr(settings, name), PREFIX + name.upper(), user)
+
+
+def request_log(path: str, user: str | None) -> str:
+    """Return the path by which daemons of `user` (None: the caller) write the log of requests; empty where there is none.
+
+    Their own standard output leads nowhere, so /dev/stdout becomes that of this process. Raises PreflightError where it cannot be opened
+    by its path, as a socket, or by another user; and as own_folder does for any other path.
+    """
+    if path != STDOUT:
+        if path:
+            own_folder("folder of the log of requests", os.path.dirname(path), f"{PREFIX}REQUEST_LOG", user)
+        return path
+    own = f"/proc/{os.getpid()}/fd/1"
+    try:
+        if user is not None:
+            raise PermissionError(errno.EACCES, f"the server runs as {user}, and this is root's")
+        os.close(os.open(own, os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK))
+    except OSError as error:
+        raise PreflightError(
+            f"log of requests: {STDOUT}: {error.strerror}; name a file in {PREFIX}REQUEST_LOG"
+        ) from None
+    return own
 
 
 def own_folder(what: str, path: str, variable: str, user: str | None) -> None:

@@ -15,7 +15,7 @@ from types import FrameType
 from slicer.parent import end_with
 from slicer.server import express, files, machine, preflight, reach, root
 from slicer.server.sizes import Sizes, compute
-from slicer.settings import PREFIX, Settings
+from slicer.settings import Settings
 from slicer.timeslice import SHORTEST, ask_for
 
 # How long answers under way may take once a stop is asked for. A proxy in front takes them as fast as they come.
@@ -61,9 +61,7 @@ def run(
     if settings.signing_keys:
         preflight.keys_usable(settings.signing_keys, user)
     preflight.own_caches(settings, user)
-    if settings.request_log:
-        log_folder = os.path.dirname(settings.request_log)
-        preflight.own_folder("folder of the log of requests", log_folder, PREFIX + "REQUEST_LOG", user)
+    settings = replace(settings, request_log=preflight.request_log(settings.request_log, user))
     with _Signals() as signals:
         server_root = root.make(root.candidates(os.environ))
         try:

@@ -1,0 +1,224 @@
+"""The container image, built and run: clips, health, logs, limits of what is inside, settings, the volume, and the way it stops."""
+
+import contextlib
+import http.client
+import json
+import secrets
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from slicer import __version__
+from support import streams
+from support.server import free_port, status, until
+
+#: Building it takes minutes where nothing of it is there yet.
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1500)]
+
+ROOT = Path(__file__).parents[2]
+BUILD_SECONDS = 1400
+#: Seconds in which a busy machine starts a container and its server.
+START_SECONDS = 120
+USER = 10001
+
+
+def docker(*words: str, seconds: float = 120, check: bool = True) -> str:
+    done = subprocess.run(["docker", *words], capture_output=True, text=True, timeout=seconds, check=False)
+    assert not check or done.returncode == 0, f"docker {' '.join(words)}: {done.stderr}"
+    return done.stdout.strip()
+
+
+@pytest.fixture(scope="module")
+def image() -> Iterator[str]:
+    """The image of this checkout, built by `make image`."""
+    if not shutil.which("docker"):
+        pytest.skip("there is no docker")
+    engine = [str(ROOT / "scripts" / "host-image")]
+    started = subprocess.run([*engine, "engine"], capture_output=True, text=True, timeout=120, check=False)
+    if started.returncode:
+        pytest.skip(started.stderr.strip().splitlines()[-1])
+    try:
+        done = subprocess.run(
+            [ROOT / "scripts" / "image"], capture_output=True, text=True, timeout=BUILD_SECONDS, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        yield done.stdout.strip()
+    finally:
+        if "started" in started.stdout.split():
+            subprocess.run([*engine, "stop"], timeout=120, check=False)
+
+
+@pytest.fixture(scope="module")
+def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a minute, and with a file that takes a while to send."""
+    folder = tmp_path_factory.mktemp("media")
+    folder.chmod(0o755)
+    shutil.copy(streams.make("mpeg1-44-stereo-cbr128", str(folder)), folder / "show.mp3")
+    data = (folder / "show.mp3").read_bytes()
+    body = data[streams.frames(data)[1] :]
+    with open(folder / "long.mp3", "wb") as file:
+        file.writelines(body for _ in range(48))
+    for path in folder.iterdir():
+        path.chmod(0o644)
+    return folder
+
+
+class Container:
+    """A running container."""
+
+    def __init__(self, image: str, media: Path, *options: str) -> None:
+        self.name = f"slicer-image-{secrets.token_hex(4)}"
+        self.port = free_port()
+        mounts = ("--volume", f"{media}:/media:ro", "--publish", f"127.0.0.1:{self.port}:8000")
+        # The limits that an operator would set, for every test.
+        limits = ("--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--stop-timeout=60")
+        docker("run", "--detach", "--name", self.name, *mounts, *limits, *options, image)
+        try:
+            until(self._answers, START_SECONDS, "the container answers")
+        except BaseException:
+            print(self.logs())
+            self.remove()
+            raise
+
+    def _answers(self) -> bool:
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            return self.get("/readyz")[0] == 200
+        assert self.inspect("{{.State.Running}}") == "true", self.logs()
+        return False
+
+    def get(self, target: str) -> tuple[int, bytes]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        with contextlib.closing(connection):
+            connection.request("GET", target)
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+
+    def inside(self, script: str) -> str:
+        """Run a shell script in it, as its user."""
+        return docker("exec", self.name, "sh", "-c", script)
+
+    def inspect(self, template: str) -> str:
+        return docker("inspect", "--format", template, self.name)
+
+    def logs(self) -> str:
+        done = subprocess.run(["docker", "logs", self.name], capture_output=True, text=True, timeout=60, check=False)
+        return f"stdout:\n{done.stdout}\nstderr:\n{done.stderr}"
+
+    def remove(self) -> None:
+        docker("rm", "--force", "--volumes", self.name, check=False)
+
+
+@contextlib.contextmanager
+def container(image: str, media: Path, *options: str) -> Iterator[Container]:
+    made = Container(image, media, *options)
+    try:
+        yield made
+    finally:
+        made.remove()
+
+
+@pytest.fixture(scope="module")
+def running(image: str, media: Path) -> Iterator[Container]:
+    with container(image, media, "--env", "SLICER_LIST_LIBRARY=0") as made:
+        yield made
+
+
+def test_a_clip_is_the_one_that_the_command_cuts(running: Container, media: Path, tmp_path: Path):
+    code, clip = running.get("/clips/show.mp3?t=20,30")
+    assert code == 200
+    (tmp_path / "clip.mp3").write_bytes(clip)
+    cut = tmp_path / "cut.mp3"
+    subprocess.run([sys.executable, "-m", "slicer", "cut", media / "show.mp3", "--t", "20,30", "-o", cut], check=True)
+    assert clip == cut.read_bytes()
+    assert len(streams.decode_ffmpeg(str(tmp_path / "clip.mp3"))) == 10 * 44100 * 2
+    # ffmpeg and what else renders take is inside.
+    code, render = running.get("/renders/show.ogg?t=20,30")
+    assert (code, render[:4]) == (200, b"OggS")
+
+
+def test_it_is_found_healthy(running: Container):
+    until(lambda: running.inspect("{{.State.Health.Status}}") == "healthy", START_SECONDS, "it is healthy")
+
+
+def test_it_runs_as_nobody_of_importance(running: Container):
+    fields = status(int(running.inspect("{{.State.Pid}}")))
+    assert set(fields["Uid"].split()) == {str(USER)}
+    assert int(fields["CapEff"], 16) == 0
+    assert running.inside("touch /opt/slicer/x /etc/x /x 2>/dev/null || echo read-only") == "read-only"
+
+
+def test_what_is_inside(running: Container):
+    assert running.inside("for each in gcc cc c++ make ld as npm pip pip3; do command -v $each || true; done") == ""
+    assert running.inside("slicer --version").startswith(f"slicer {__version__}")
+    # Of the machine that built it, nothing: neither its addresses nor whom it trusts.
+    assert running.inside(
+        "ls /usr/local/share/ca-certificates /etc/apt/apt.conf.d/90builder /etc/pip.conf 2>/dev/null || true"
+    ) in {
+        "",
+        "/usr/local/share/ca-certificates:",
+    }
+    assert "FAIL" not in running.inside("slicer doctor /media")
+
+
+def test_its_logs_are_its_output(running: Container):
+    assert running.get("/clips/nothing.mp3?t=0,1")[0] == 404
+    until(lambda: '"target": "/clips/nothing.mp3' in running.logs(), 60, "the request is logged")
+    out, _, err = running.logs().partition("\nstderr:\n")
+    (line,) = (json.loads(line) for line in out.splitlines() if line.startswith("{") and "nothing.mp3" in line)
+    assert line["status"] == 404
+    assert "resuming normal operations" in err
+
+
+def test_settings_come_from_the_environment(running: Container):
+    assert running.get("/library")[0] == 403
+
+
+def test_indexes_stay_in_the_volume(image: str, media: Path):
+    volume = f"slicer-image-{secrets.token_hex(4)}"
+    listing = "find /var/cache/slicer/index -type f | sort"
+    try:
+        with container(image, media, "--volume", f"{volume}:/var/cache/slicer") as first:
+            assert first.get("/clips/show.mp3?t=0,1")[0] == 200
+            found = first.inside(listing)
+            assert found
+        with container(image, media, "--volume", f"{volume}:/var/cache/slicer") as second:
+            assert second.inside(listing) == found
+            assert second.get("/clips/show.mp3?t=1,2")[0] == 200
+    finally:
+        docker("volume", "rm", "--force", volume, check=False)
+
+
+def test_a_stop_lets_answers_finish(image: str, media: Path):
+    with container(image, media) as made:
+        target, whole = "/clips/long.mp3?t=0,2800", 0
+        connection = http.client.HTTPConnection("127.0.0.1", made.port, timeout=60)
+        with contextlib.closing(connection):
+            connection.request("GET", target)
+            answer = connection.getresponse()
+            assert answer.status == 200
+            length = int(answer.headers["Content-Length"])
+            whole += len(answer.read(65536))
+            stopping = threading.Thread(target=docker, args=("stop", made.name))
+            stopping.start()
+            # It takes no more requests, and the one under way goes on.
+            until(lambda: _refuses(made.port), 60, "it stops")
+            while block := answer.read(1 << 20):
+                whole += len(block)
+            assert whole == length
+            stopping.join(120)
+        assert made.inspect("{{.State.ExitCode}} {{.State.OOMKilled}}") == "0 false"
+
+
+def _refuses(port: int) -> bool:
+    try:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        with contextlib.closing(connection):
+            connection.request("GET", "/healthz")
+            return connection.getresponse().status != 200
+    except (OSError, http.client.HTTPException):
+        return True
