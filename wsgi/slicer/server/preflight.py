@@ -16,6 +16,8 @@ from slicer.settings import CACHES, PREFIX, Settings
 #: The log of requests that is the standard output of the server.
 STDOUT = "/dev/stdout"
 
+# Apache's words where the form of modules has changed, or a library that mod_wsgi is linked with has gone.
+_NOT_LOADED = re.compile(rb"(?:Module \"\S*mod_wsgi\.c\" is |Cannot load \S*/mod_wsgi-\S+ into server: )([^\n]*)")
 _HOST = re.compile(r"[A-Za-z0-9.:_%-]{1,255}", re.ASCII)
 
 
@@ -71,6 +73,18 @@ def program_present(path: str) -> None:
     if not os.access(path, os.X_OK):
         install = distribution.pip_install("apache")
         raise PreflightError(f"{path} is missing: install it beside this Python with: {install}")
+
+
+def module_loaded(log: bytes) -> None:
+    """Raises PreflightError where the end of Apache's log says that it could not load mod_wsgi: then it was built for another one."""
+    found = _NOT_LOADED.search(log)
+    if found:
+        reason = found[1].decode(errors="replace").strip()
+        again = "PATH=/usr/sbin:/usr/bin:/sbin:/bin pip install --force-reinstall --no-cache-dir mod_wsgi"
+        raise PreflightError(
+            f"Apache does not load mod_wsgi, which was built for another Apache or Python ({reason}): build it again beside this Python "
+            f"with {again}; where the playbook installed it, docs/upgrades.md says how"
+        )
 
 
 def require(check: Check) -> None:

@@ -24,6 +24,8 @@ FINISH_SECONDS = 5
 STOP_SECONDS = 20
 
 _LOOK_SECONDS = 0.02
+#: Bytes of Apache's log that are looked at when it ends.
+_END = 4096
 _AGAIN_SECONDS = 0.25
 
 _DAEMON = b"(wsgi:"
@@ -74,7 +76,11 @@ def run(
             environ = express.environment(os.environ, replace(settings, render_seconds=work_seconds).to_environ())
             _set_up(express.command(launch), environ, server_root)
             control = express.control(server_root, status=status)
-            return _supervise(control, environ, server_root, signals, sizes.clips_memory_bytes)
+            log = bytearray()
+            ended = _supervise(control, environ, server_root, signals, sizes.clips_memory_bytes, log)
+            if ended:
+                preflight.module_loaded(bytes(log))
+            return ended
         finally:
             root.remove(server_root)
 
@@ -132,15 +138,18 @@ def _set_up(command: list[str], environ: dict[str, str], folder: str) -> None:
         raise preflight.PreflightError(f"mod_wsgi-express failed: {lines[-1]}")
 
 
-def _supervise(command: list[str], environ: dict[str, str], folder: str, signals: _Signals, data_bytes: int) -> int:
+def _supervise(
+    command: list[str], environ: dict[str, str], folder: str, signals: _Signals, data_bytes: int, end: bytearray
+) -> int:
     """Run the command until it ends, stopping it when a signal asks, and end whatever it leaves behind.
 
-    `data_bytes` is how much memory of its own each process may take; the renders get a limit of their own from Apache.
+    `data_bytes` is how much memory of its own each process may take; the renders get a limit of their own from Apache. `end` gets the last
+    of what Apache logs, some KiB.
     """
     log_read, log_write = os.pipe()
     child = _start(command, environ, folder, log_write, data_bytes)
     os.close(log_write)
-    log = threading.Thread(target=_copy_log, args=(log_read,), daemon=True)
+    log = threading.Thread(target=_copy_log, args=(log_read, end), daemon=True)
     log.start()
     ended = threading.Event()
     finishing: list[threading.Thread] = []
@@ -239,11 +248,13 @@ def _kill_group(leader: int) -> None:
         os.killpg(leader, signal.SIGKILL)
 
 
-def _copy_log(source: int) -> None:
-    """Copy Apache's error log to our standard error until Apache and all it started have closed it."""
+def _copy_log(source: int, end: bytearray) -> None:
+    """Copy Apache's error log to our standard error until Apache and all it started have closed it; `end` has the last of it."""
     target = sys.stderr.fileno()
     with os.fdopen(source, "rb", buffering=0) as log:
         while block := log.read(1 << 16):
+            end += block
+            del end[:-_END]
             try:
                 view = memoryview(block)
                 while view:
