@@ -2,6 +2,7 @@
 
 import json
 import os
+import pathlib
 import re
 import shutil
 import time
@@ -9,7 +10,7 @@ import time
 import pytest
 from playwright.sync_api import expect
 
-from support.browser import drag, drawn, span_of
+from support.browser import drag, drawn, settled, span_of
 
 
 def problem(status, detail, **more):
@@ -64,6 +65,54 @@ def test_a_waveform_that_takes_long_shows_how_far_it_is(visit_with):
     expect(page.locator("#wave-state")).to_contain_text("computed: 50 %")
     drawn(page)
     expect(page.locator("#wave-progress")).to_be_hidden()
+
+
+@pytest.fixture
+def long(media):
+    """The name of a file for which a coarse waveform is drawn first."""
+    path = pathlib.Path(media, "long.mp3")
+    path.write_bytes(pathlib.Path(media, "show.mp3").read_bytes() * 9)
+    yield path.name
+    path.unlink()
+
+
+LEVELS = """() => {
+    const canvas = document.querySelector('#overview canvas');
+    const [middle, { width, height }] = [canvas.height / 2, canvas];
+    const copy = new OffscreenCanvas(width, height).getContext('2d', { willReadFrequently: true });
+    copy.drawImage(canvas, 0, 0);
+    const data = copy.getImageData(0, 0, width, height).data;
+    // How far above the middle each column is painted.
+    return Array.from({ length: width }, (_, x) => {
+        let y = 0;
+        while (y < middle && !data[4 * (y * width + x) + 3]) y += 1;
+        return middle - y;
+    });
+}"""
+
+
+def test_a_long_file_has_a_coarse_waveform_at_once(long, visit_with):
+    waiting = problem(503, "not finished", progress=0.25, headers={"Retry-After": "1"})
+    page = visit_with({r"/peaks/.*pixels=20000": [waiting] * 3 + [None], "pixels=2048": [waiting]}, f"#file={long}")
+    expect(page.locator("#wave-state")).to_contain_text("computed: 25 %")
+    settled(page)
+    coarse = page.evaluate(LEVELS)
+    drawn(page)
+    settled(page)
+    exact = page.evaluate(LEVELS)
+    assert len(coarse) == len(exact)
+    assert max(exact) > 4
+    assert coarse != exact
+    # It is drawn in its own scale, by the highest value that is known.
+    assert sum(abs(one - other) <= max(exact) / 2 for one, other in zip(coarse, exact, strict=True)) > 0.8 * len(exact)
+    assert max(coarse) > max(exact) / 2
+
+
+def test_a_server_without_room_for_a_coarse_waveform_draws_the_exact_one(long, visit_with):
+    page = visit_with({"coarse=1": [problem(500, "a mistake")]}, f"#file={long}")
+    drawn(page)
+    settled(page)
+    assert max(page.evaluate(LEVELS)) > 4
 
 
 def test_a_waveform_that_is_a_job_is_waited_for(visit_with):

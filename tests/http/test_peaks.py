@@ -50,6 +50,8 @@ def problem(answer, code, kind):
         ("t=1,2.50&pixels=100", "t=1,2.5&pixels=100&bits=8"),
         ("bits=16&zoom=256&t=0:00:03,9", "t=3,9&zoom=256&bits=16"),
         ("pixels=1&t=19", "t=19&pixels=1&bits=8"),
+        ("coarse=1&pixels=20", "t=0&pixels=20&bits=8&coarse=1"),
+        ("coarse=0&pixels=20", "t=0&pixels=20&bits=8"),
     ],
 )
 def test_a_waveform_is_what_the_renderer_draws(form, query, canonical, server, place):

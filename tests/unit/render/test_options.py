@@ -99,8 +99,9 @@ def test_nginx_takes_every_option_and_no_other() -> None:
 
 
 def test_nginx_takes_every_canonical_query_of_a_waveform() -> None:
-    for text, width, bits in itertools.product(TEXTS["t"], [("pixels", "800"), ("zoom", "256")], ("8", "16")):
-        canonical = PeaksRequest.parse("json", [("t", text), width, ("bits", bits)]).canonical
+    widths = [("pixels", "800"), ("zoom", "256")]
+    for text, width, bits, coarse in itertools.product(TEXTS["t"], widths, ("8", "16"), ("0", "1")):
+        canonical = PeaksRequest.parse("json", [("t", text), width, ("bits", bits), ("coarse", coarse)]).canonical
         assert re.fullmatch(NGINX["peaks"], canonical), canonical
 
 

@@ -100,6 +100,51 @@ def test_it_goes_on_from_where_the_time_was_up(cbr: str) -> None:
     assert made(cbr, "json", ("zoom", "256"), partial=partial[:1003]) == whole
 
 
+@pytest.mark.parametrize("width", [("zoom", "20000"), ("zoom", "300000"), ("pixels", "1")])
+def test_a_coarse_pixel_shows_a_part_of_its_audio(cbr: str, width: tuple[str, str]) -> None:
+    found, exact = made(cbr, "json", width, ("coarse", "1")), made(cbr, "json", width)
+    assert (found.coarse, found.zoom, found.pixels) == (True, exact.zoom, exact.pixels)
+    # The last pixel may be so short that all of it is heard.
+    for at in range(found.pixels):
+        low, high = found.values[2 * at : 2 * at + 2]
+        assert exact.values[2 * at] <= low <= high <= exact.values[2 * at + 1]
+    first = pcm_of(cbr, "wav", ("t", "0"))
+    assert found.values != exact.values
+    # Of the first pixel: two frames in the middle of each half.
+    zoom, channels = found.zoom, index_of(cbr).segments[0].header.channels
+    heard: list[int] = []
+    for half in range(2):
+        length = min(zoom, len(first) // channels)
+        begin = half * (length // 2) + (length // 2 - 2304) // 2
+        heard += slow(first[begin * channels : (begin + 2304) * channels], channels, 2304)
+    assert found.values[:2].tolist() == [min(heard), max(heard)]
+    document = json.loads(found.encode("json", 8))
+    assert list(document)[4:7] == ["bits", "coarse", "length"]
+    assert document["coarse"] is True
+
+
+def test_a_coarse_waveform_is_exact_where_pixels_are_short(cbr: str) -> None:
+    found = made(cbr, "json", ("zoom", "4608"), ("coarse", "1"))
+    assert found == made(cbr, "json", ("zoom", "4608"))
+    assert "coarse" not in json.loads(found.encode("json", 8))
+
+
+def test_a_coarse_waveform_goes_on_from_where_the_time_was_up(cbr: str) -> None:
+    whole = made(cbr, "json", ("zoom", "5000"), ("coarse", "1"))
+    partial, rounds = b"", 0
+    while True:
+        limits = Limits(work_seconds=Fraction(1, 200))
+        try:
+            found = made(cbr, "json", ("zoom", "5000"), ("coarse", "1"), limits=limits, partial=partial)
+            break
+        except PeaksTimeoutError as error:
+            # On a busy machine so short a time may be over before it begins.
+            assert len(error.partial) >= len(partial)
+            partial, rounds = error.partial, rounds + 1
+    assert rounds
+    assert found == whole
+
+
 @pytest.mark.parametrize(
     ("form", "pairs", "option"),
     [
@@ -114,6 +159,7 @@ def test_it_goes_on_from_where_the_time_was_up(cbr: str) -> None:
         ("json", [("zoom", "1")], "zoom"),
         ("json", [("zoom", "9" * 99)], "zoom"),
         ("json", [("bits", "24")], "bits"),
+        ("json", [("coarse", "2")], "coarse"),
         ("json", [("t", "2,1")], "t"),
         ("json", [("t", "1"), ("t", "2")], "t"),
     ],

@@ -261,5 +261,15 @@ BITS = Option(
     read=_choice(8, 16),
     default=8,
 )
+COARSE = Option(
+    name="coarse",
+    values="`0`, `1`",
+    allowed="0 or 1",
+    sentence="with 1, two samples of each pixel's audio are drawn instead of all of it, for a picture at once; default 0",
+    schema={"enum": [0, 1], "default": 0},
+    canonical="1",
+    read=_choice(0, 1),
+    default=0,
+)
 #: Those of waveforms by name, in the order of a canonical query.
-PEAKS_OPTIONS = {each.name: each for each in (SPAN, PIXELS, ZOOM, BITS)}
+PEAKS_OPTIONS = {each.name: each for each in (SPAN, PIXELS, ZOOM, BITS, COARSE)}

@@ -11,6 +11,7 @@ from slicer.render.errors import OptionError
 from slicer.render.formats import FORMATS, OPUS_RATE, Format
 from slicer.render.options import (
     BITS,
+    COARSE,
     CROSSFADE,
     DEFAULT_PIXELS,
     FADE,
@@ -93,6 +94,7 @@ class PeaksRequest:
     pixels: int | None = None  #: at most so many; None where `zoom` is given
     zoom: int | None = None  #: samples for each pixel
     bits: int = BITS.default
+    coarse: int = COARSE.default  #: 1: a sample of each pixel is enough
 
     @classmethod
     def parse(cls, form: str, pairs: Iterable[tuple[str, str]]) -> Self:
@@ -110,12 +112,16 @@ class PeaksRequest:
     @property
     def canonical(self) -> str:
         """The one query string for this waveform."""
-        return f"{self._width}&bits={self.bits}"
+        return f"{self._width}&bits={self.bits}{self._coarse}"
 
     @property
     def _width(self) -> str:
         width = f"zoom={self.zoom}" if self.zoom else f"pixels={self.pixels}"
         return f"t={self.span.canonical}&{width}"
+
+    @property
+    def _coarse(self) -> str:
+        return "" if self.coarse == COARSE.default else f"&coarse={COARSE.write(self.coarse)}"
 
     @property
     def content_type(self) -> str:
@@ -128,7 +134,7 @@ class PeaksRequest:
 
     def partial_key(self, version: Version) -> str:
         """A name for what was done when the time was used up: the same for both forms and both numbers of bits."""
-        return key_of("partial peaks", "", self._width, version)
+        return key_of("partial peaks", "", self._width + self._coarse, version)
 
 
 def key_of(kind: str, form: str, canonical: str, version: Version) -> str:

@@ -1,5 +1,6 @@
 /**
- * A file's waveform by zoom level: one level for the whole file, and tiles for windows that are too narrow for it.
+ * A file's waveform by zoom level: one level for the whole file, and tiles for windows that are too narrow for it. Of a long file a coarse
+ * level is drawn first, until the exact ones are there.
  *
  * Tiles lie at multiples of their length, so that scrolling and zooming ask for the same ones again, and caches have them. A window is
  * drawn at once from whatever is there; what is missing is fetched, and what is no longer wanted is not waited for.
@@ -8,6 +9,9 @@
 import { ask } from './api.js';
 
 const WHOLE_PIXELS = 20_000;
+const COARSE_PIXELS = 1000;
+/** Seconds of a file whose exact waveform takes long enough for a coarse one before it. */
+const COARSE_FROM = 120;
 const TILE_PIXELS = 2048;
 /** Lengths of tiles, in seconds, from coarse to fine. */
 const TILE_SECONDS = [1024, 256, 64, 16, 4, 1, 0.125];
@@ -35,6 +39,7 @@ export function createPeaks(file, { onData, onState }) {
   const fetching = new Map();
   const stopped = new AbortController();
   let whole = null;
+  let coarse = null;
   let wanted = [];
   let timer = 0;
   let refused = false;
@@ -42,6 +47,7 @@ export function createPeaks(file, { onData, onState }) {
 
   (async () => {
     try {
+      if (file.seconds >= COARSE_FROM) await drawCoarse();
       whole = await fetchLevel(`t=0&pixels=${WHOLE_PIXELS}&bits=8`, 0, stopped.signal, onState, file.seconds >= JOB_FROM);
       scale = scaleFor(whole.values);
       onState({ state: 'ready' });
@@ -52,6 +58,17 @@ export function createPeaks(file, { onData, onState }) {
       onState({ state: 'failed', error });
     }
   })();
+
+  /** Without it, the exact waveform only comes with nothing before it. */
+  async function drawCoarse() {
+    try {
+      coarse = await fetchLevel(`t=0&pixels=${COARSE_PIXELS}&bits=8&coarse=1`, 0, stopped.signal, onState);
+      scale = scaleFor(coarse.values);
+      onData();
+    } catch (error) {
+      if (error.name === 'AbortError' || error.status === 404 || error.status === 501) throw error;
+    }
+  }
 
   async function fetchLevel(query, first, signal, tell, background = false) {
     const response = await ask(`${base}?${query}`, { signal, tell, background });
@@ -135,8 +152,9 @@ export function createPeaks(file, { onData, onState }) {
       const perColumn = ((end - start) * file.rate) / columns;
       const from = start * file.rate;
       let any = false;
-      if (whole) {
-        paint(whole, from, perColumn, columns, scale, top, bottom);
+      const level = whole ?? coarse;
+      if (level) {
+        paint(level, from, perColumn, columns, scale, top, bottom);
         any = true;
       }
       const finest = lengthFor(start, end, columns);
