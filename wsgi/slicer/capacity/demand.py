@@ -1,4 +1,4 @@
-"""What is asked of `slicer plan`: how much is to be served, of what, and on what machines."""
+"""The demand that `slicer plan` works out: the load, the audio, and the machines."""
 
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -17,7 +17,7 @@ MOST_MACHINES = 10_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Demand:
-    """Each field is an option. What is said of a second is said of the busiest time. None: `slicer plan` works it out."""
+    """Each field is an option. Rates are those of the busiest time. None: `slicer plan` works it out."""
 
     clips_per_second: float = _option(None, "clips requested per second", 0.001, 10_000_000)
     clip_seconds: float = _option(10, "seconds of audio in a clip", 0.1, 360_000)

@@ -1,4 +1,4 @@
-"""How long requests wait and how many are refused, where they come at random: the formulas of Erlang.
+"""Waiting times and refusals of requests that arrive at random: the formulas of Erlang.
 
 Arrivals are independent of each other and service times are exponential (M/M/c). Loads are in CPUs: requests a second × seconds each.
 """
@@ -7,14 +7,14 @@ import math
 
 
 def waiting(load: float, servers: int) -> float:
-    """The share of requests that wait at all, 0 to 1, with a queue without end (Erlang C). `load` is below `servers`."""
+    """The share of requests that wait, 0 to 1, with an unbounded queue (Erlang C). `load` is below `servers`."""
     lost = _lost(load, servers)
     used = load / servers
     return lost / (1 - used * (1 - lost))
 
 
 def wait(load: float, servers: int, seconds: float, share: float) -> float:
-    """The seconds that so large a share of requests, 0 to 1, waits at most, where each takes `seconds`."""
+    """The longest wait, in seconds, of a share (0 to 1) of requests that take `seconds` each."""
     beyond = waiting(load, servers) / (1 - share)
     return max(0.0, math.log(beyond) * seconds / (servers - load)) if beyond > 0 else 0.0
 
@@ -25,7 +25,7 @@ def refused(load: float, servers: int, places: int) -> float:
     if not lost:
         return 0.0
     used = load / servers
-    # The same fraction twice: powers of what is below 1 cannot overflow.
+    # Both branches take powers of a fraction below 1, which cannot overflow.
     if used <= 1:
         return used**places / (1 / lost + math.fsum(used**place for place in range(1, places + 1)))
     spare = servers / load
@@ -33,7 +33,7 @@ def refused(load: float, servers: int, places: int) -> float:
 
 
 def _lost(load: float, servers: int) -> float:
-    """The share that would be refused without a queue (Erlang B), by its recurrence, which overflows nowhere."""
+    """The share refused without a queue (Erlang B), by its recurrence, which does not overflow."""
     lost = 1.0
     for number in range(1, servers + 1):
         lost = load * lost / (number + load * lost)

@@ -1,10 +1,10 @@
-"""What can be wrong with a plan."""
+"""Errors of a plan."""
 
 from slicer.errors import SlicerError
 
 
 class CapacityError(SlicerError):
-    """Base of what this package raises; the message names the option and its value."""
+    """Base of this package's errors; the message names the option and its value."""
 
 
 class DemandError(CapacityError):
@@ -16,4 +16,4 @@ class CostsError(CapacityError):
 
 
 class FleetError(CapacityError):
-    """No number of machines would do; the message says why."""
+    """No number of machines suffices; the message says why."""

@@ -1,4 +1,4 @@
-"""How many machines a workload takes, and how full each of their resources is then."""
+"""The machines for a workload, and the utilisation of each resource."""
 
 import math
 from collections.abc import Callable
@@ -19,12 +19,12 @@ from slicer.server.sizes import (
 )
 from slicer.settings import Settings
 
-#: What a machine has beside Slicer: the system, Nginx and what they run with.
+#: Memory of a machine that Slicer does not get: for the system and Nginx.
 SYSTEM_MEMORY = GIB // 2
 
 _MEMORY_STEP = 256 * MIB
 _MOST_MEMORY_STEPS = 4096
-# Not a machine more for what is a rounding error of floats.
+# A rounding error of floats must not add a machine.
 _HAIR = 1e-9
 
 Full = dict[str, float]
@@ -49,7 +49,7 @@ class Fleet:
 
 
 def fleet_for(work: Workload, *, open_files: int) -> Fleet:
-    """The machines for a workload, whose processes keep `open_files` files open. Raises FleetError."""
+    """Return the machines for a workload, whose processes keep `open_files` files open. Raises FleetError."""
     demand = work.demand
     if demand.spare == 0 and demand.machines in (None, 1):
         together = _cpus(work, work.clips_load + work.renders_load + work.edges_load)
@@ -133,7 +133,7 @@ def _edge_pages(work: Workload) -> float:
 
 
 def _edge_disk(work: Workload, pages: float) -> float:
-    """MB a second of all edges' caches: what is fetched is written, and read later where it is in no memory any more."""
+    """MB a second of all edges' caches: each fetched response is written, and read later unless it is still in memory."""
     share = min(1.0, max(0.0, pages) / work.cache_bytes) if work.cache_bytes else 0.0
     return (work.misses * work.clip_bytes + work.hits * (1 - share) * work.read_bytes) / MB
 
@@ -153,7 +153,7 @@ def memory_at_work(work: Workload, sizes: Sizes, index_memory: int) -> float:
 
 
 def _sizes(work: Workload, cpus: int, index_memory: int) -> Sizes:
-    """What `slicer serve` chooses with the least memory in which indexes fit and a render for each CPU can be made."""
+    """The sizes of `slicer serve` with the least memory that holds the indexes and a render for each CPU."""
     for step in range(LEAST_MEMORY // _MEMORY_STEP, _MOST_MEMORY_STEPS):
         sizes = compute(cpus, step * _MEMORY_STEP)
         fits = index_memory <= sizes.clips_memory_bytes - RESERVED_CLIPS_MEMORY

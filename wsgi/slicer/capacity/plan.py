@@ -1,4 +1,4 @@
-"""`slicer plan`: what a demand takes, by measured costs and by the sizes that `slicer serve` would choose. It looks at no machine."""
+"""`slicer plan`: the machines for a demand, by measured costs and by the sizes of `slicer serve`. It examines no machine."""
 
 import math
 from dataclasses import dataclass, replace
@@ -11,15 +11,15 @@ from slicer.capacity.workload import MB, Workload, blocks
 from slicer.server.sizes import DEFAULT_BACKLOG, MIB, MOST_BACKLOG, Sizes
 from slicer.settings import PREFIX, Settings
 
-#: Renders that may be refused for want of a place in the queue.
+#: Share of renders that may find the queue full.
 REFUSED_SHARE = 0.01
-#: Of requests, the share that waits at most as long as is said.
+#: Share of requests that wait at most as long as the plan says.
 WAIT_SHARE = 0.95
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What a demand takes."""
+    """The machines for a demand."""
 
     work: Workload
     fleet: Fleet
@@ -30,17 +30,17 @@ class Plan:
 
     @property
     def demand(self) -> Demand:
-        """What was asked."""
+        """The demand."""
         return self.work.demand
 
     @property
     def slicers(self) -> int:
-        """With the spare ones."""
+        """Slicers, including spare ones."""
         return self.fleet.slicers + self.demand.spare
 
     @property
     def edges(self) -> int:
-        """With the spare ones; 0 where the one slicer is the edge too."""
+        """Edges, including spare ones; 0 if the one slicer is the edge too."""
         return self.fleet.edges + self.demand.spare if self.fleet.edges else 0
 
     @property
@@ -65,7 +65,7 @@ class Plan:
 
     @property
     def index_seconds(self) -> float:
-        """Until a slicer has indexed the library: as fast as its CPUs walk, or its disk reads."""
+        """The time in which a slicer indexes the library, bound by its CPUs or its disk."""
         disk = self.work.library_bytes / (self.demand.disk_megabytes * MB)
         return max(disk, self.work.index_cpu(self.work.files) / self.sizes.cpus)
 
@@ -76,7 +76,7 @@ class Plan:
 
     @property
     def settings(self) -> dict[str, str]:
-        """Variables that must be other than they are by themselves."""
+        """Variables whose defaults do not fit."""
         now = Settings()
         wanted = {
             "index_memory_bytes": self.fleet.index_memory,
@@ -89,7 +89,7 @@ class Plan:
 
     @property
     def warnings(self) -> list[str]:
-        """What is not as it should be."""
+        """Problems of the plan."""
         now, demand = Settings(), self.demand
         found = [
             f"{name}: {share:.0%} in use, more than --utilisation {demand.utilisation:g}"
@@ -118,9 +118,9 @@ class Plan:
 
 
 def plan(demand: Demand, costs: Costs, *, open_files: int, most_results: int) -> Plan:
-    """Work it out. `open_files` is how many files a process keeps open, `most_results` how many renders are kept.
+    """Return the plan. `open_files` is the number of files that a process keeps open, `most_results` that of stored renders.
 
-    Raises FleetError where no number of machines would do.
+    Raises FleetError if no number of machines suffices.
     """
     work = Workload(demand, costs)
     fleet = fleet_for(work, open_files=open_files)
@@ -141,9 +141,9 @@ def plan(demand: Demand, costs: Costs, *, open_files: int, most_results: int) ->
 
 
 def _with_queue(work: Workload, fleet: Fleet, ahead: float) -> tuple[Sizes, float]:
-    """The sizes with the shortest queue in which enough renders find a place and none waits too long, and the share that does not.
+    """Return the sizes with the shortest queue that refuses few renders and makes none wait too long, and the share of refusals.
 
-    Renders have what clips leave of the CPUs.
+    Renders get the CPU time that clips leave.
     """
     sizes = fleet.sizes
     if not work.demand.renders_per_second:

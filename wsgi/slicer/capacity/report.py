@@ -1,4 +1,4 @@
-"""A plan for people to read, and for programs."""
+"""A plan as text, and as JSON values."""
 
 import math
 from dataclasses import asdict
@@ -12,7 +12,7 @@ _Row = tuple[str, str, str]
 
 
 def text(plan: Plan, *, brief: bool = False) -> str:
-    """The plan as tables: what it takes, how full that is, what to set, and, unless `brief`, what was assumed."""
+    """Return the plan as tables: machines, utilisation, settings, and, unless `brief`, the assumed costs."""
     parts = [_table([*_machines(plan), *_each(plan), *_disks(plan), *_queues(plan)])]
     parts.append(_section("How full, at the busiest time", _table(_full(plan))))
     parts.append(_section("What to set", "\n".join(_set(plan))))
@@ -24,7 +24,7 @@ def text(plan: Plan, *, brief: bool = False) -> str:
 
 
 def values(plan: Plan) -> dict[str, object]:
-    """The plan as what JSON can hold. Bytes, seconds, bits a second, CPUs, and shares of 1."""
+    """Return the plan as JSON values: bytes, seconds, bits a second, CPUs, and shares of 1."""
     work, fleet = plan.work, plan.fleet
     return {
         "asked": asdict(plan.demand),
@@ -166,7 +166,7 @@ def _site(plan: Plan) -> dict[str, object]:
 
 
 def _clients(plan: Plan) -> int:
-    """Connections that each edge needs: twice those with an answer on its way, and some."""
+    """Connections that each edge needs: twice its responses in flight, rounded up to a multiple of 1024."""
     return 1024 * math.ceil((2 * plan.work.in_flight / max(1, plan.fleet.edges) + 1) / 1024)
 
 
@@ -203,7 +203,7 @@ def _cpus(number: int) -> str:
 
 
 def _number(value: float) -> str:
-    """Three digits that count, or all before the point."""
+    """A number with three significant digits, or all before the point."""
     if abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:.3g}"
