@@ -11,7 +11,7 @@ from redis import Redis
 
 from slicer.failures import Failure
 from slicer.jobs import JobsBusyError, JobsShareError, JobsTokenError, Order, State
-from slicer.jobs.desk import open_store
+from slicer.jobs.jobqueue import open_store
 from slicer.jobs.order import LONG, SHORT
 from slicer.jobs.store import JobStore
 from slicer.settings import Settings

@@ -67,23 +67,23 @@ def broken(good: dict) -> list[bytes]:
 def test_no_message_ends_a_lane(place: Place, broker: Broker) -> None:
     queue = f"{place.settings.jobs_name}:broker:{place.settings.jobs_name}.{SHORT}"
     with Redis.from_url(broker.url) as redis:
-        first = place.desk.ask(place.order("wav", ("t", "1,2")))
+        first = place.queue.submit(place.order("wav", ("t", "1,2")))
         good = json.loads(redis.lrange(queue, 0, -1)[0])  # type: ignore[index]
         assert is_message(good)
         bad = broken(good)
         assert not any(is_message(json.loads(each)) for each in bad[4:])
-        crew = place.crew("--short", "1", "--long", "0")
+        worker = place.worker("--short", "1", "--long", "0")
         assert place.ended(first.id).state is State.DONE
-        lanes = crew.lanes()
+        lanes = worker.lanes()
         redis.lpush(queue, *bad)
         # The last one in the queue is a job.
-        last = place.desk.ask(place.order("wav", ("t", "1,3")))
+        last = place.queue.submit(place.order("wav", ("t", "1,3")))
         assert place.ended(last.id).state is State.DONE
         until(lambda: redis.llen(queue) == 0, 30, "all are taken")
-        assert crew.lanes() == lanes
+        assert worker.lanes() == lanes
         # Nothing of them comes back.
         assert not redis.hlen(f"{place.settings.jobs_name}:broker:unacked")
-    until(lambda: crew.log().count("a message was dropped") == len(bad), 30, "each is logged")
+    until(lambda: worker.log().count("a message was dropped") == len(bad), 30, "each is logged")
 
 
 ELSEWHERE = [
@@ -115,7 +115,7 @@ def test_an_order_leads_to_its_own_result(place: Place, change: dict) -> None:
 def test_no_job_redirects_elsewhere(place: Place, broker: Broker) -> None:
     order = place.order("wav", ("t", "1,2"))
     other = place.order("wav", ("t", "1,3"))
-    place.desk.ask(order)
+    place.queue.submit(order)
     app = create_app(place.settings)
 
     def ask(name: str) -> tuple[str, dict[str, str]]:
@@ -150,7 +150,7 @@ def test_no_job_redirects_elsewhere(place: Place, broker: Broker) -> None:
 
 def test_a_worker_ends_a_job_that_is_none(place: Place, broker: Broker) -> None:
     order = place.order("wav", ("t", "1,2"))
-    store = place.desk.store
+    store = place.queue.store
     store.open(order, SHORT)
     with Redis.from_url(broker.url) as redis:
         key = f"{place.settings.jobs_name}:job:{order.id}"

@@ -178,12 +178,12 @@ def test_a_worker_without_its_queue_says_no_password(media: str, tmp_path: pathl
         log.open("wb") as file,
         subprocess.Popen(
             [sys.executable, "-m", "slicer", "worker"], env={**os.environ, **environ}, stdout=file, stderr=file
-        ) as crew,
+        ) as worker,
     ):
         try:
             until(lambda: "Cannot connect to" in log.read_text(), 60, "it says that it cannot connect")
         finally:
-            crew.terminate()
+            worker.terminate()
     shutil.rmtree(place)
     assert PASSWORD not in log.read_text()
 

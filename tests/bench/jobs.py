@@ -65,7 +65,7 @@ def asked(house: House) -> int:
 def holding(report: Report, house: House) -> None:
     """Nobody works on the job, so all wait until it is cancelled."""
     target = house.post("/renders/show.m4a?t=0,3500")
-    crew = house.place.crew("--short", "0", "--long", "1", "--grace", "0")
+    worker = house.place.worker("--short", "0", "--long", "1", "--grace", "0")
     try:
         until(lambda: house.state(target) == "running", 60, "it is being worked on")
         threads = {pid: status(pid)["Threads"] for pid in house.server.daemons("clips")}
@@ -92,7 +92,7 @@ def holding(report: Report, house: House) -> None:
         wrong = sum(each.parsed()[1].get("state") != "cancelled" for each in held)
         report.row("answered otherwise", [wrong], "", "0")
     finally:
-        crew.stop()
+        worker.stop()
 
 
 def main() -> None:

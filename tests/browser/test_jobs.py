@@ -41,7 +41,7 @@ def test_long_work_is_queued_and_done(visit, server):
 
     # A render gives way to all else on a machine, so a busy one may refuse it at first.
     until(queued, 120, "it is queued")
-    server.place.crew("--short", "1", "--long", "1")
+    server.place.worker("--short", "1", "--long", "1")
     expect(page.locator("#render-state")).to_contain_text("Done:", timeout=180_000)
     expect(page.locator("#render-audio")).to_be_visible()
     expect(page.locator("#wave-state")).to_have_text("", timeout=180_000)

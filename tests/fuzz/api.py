@@ -98,7 +98,7 @@ def stack() -> Iterator[Stack]:
         shutil.copy(CORPUS / "mpeg25-11-mono-cbr40.mp3", f"{media}/low.mp3")
         pathlib.Path(media, "text.mp3").write_text("nothing to hear\n" * 100)
         with broker_of() as broker, place_of(media, broker) as place, serving(media, environ=place.environ) as server:
-            place.crew("--short", "1", "--long", "1")
+            place.worker("--short", "1", "--long", "1")
             with edge_of([site(server.port)]) as edge:
                 yield Stack(server.url, edge.url)
     finally:

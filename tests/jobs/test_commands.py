@@ -29,8 +29,8 @@ def slicer(place: Place, *words: str, without: str = "", **environ: str) -> tupl
 
 
 def test_jobs_are_listed_shown_and_cancelled(place: Place) -> None:
-    first = place.desk.ask(place.order("wav", ("t", "1,2")))
-    second = place.desk.ask(place.order("m4a", ("t", "0,3600"), name="hour.mp3"))
+    first = place.queue.submit(place.order("wav", ("t", "1,2")))
+    second = place.queue.submit(place.order("m4a", ("t", "0,3600"), name="hour.mp3"))
     code, output, _ = slicer(place, "jobs", "list")
     assert code == 0
     lines = [line.split() for line in output.splitlines()]
@@ -43,15 +43,15 @@ def test_jobs_are_listed_shown_and_cancelled(place: Place) -> None:
     shown = json.loads(output)
     assert (code, shown["state"], shown["queue"], shown["source"]) == (0, "queued", "long", "hour.mp3")
     assert slicer(place, "jobs", "cancel", second.id)[:2] == (0, f"{second.id}  cancelled\n")
-    place.crew("--short", "1", "--long", "0")
+    place.worker("--short", "1", "--long", "0")
     place.ended(first.id)
     assert slicer(place, "jobs", "cancel", first.id)[:2] == (1, f"{first.id}  done\n")
 
 
 @pytest.mark.parametrize("elsewhere", [False, True])
 def test_a_worker_works_on_the_folder_that_is_its_argument(place: Place, elsewhere: bool) -> None:
-    job = place.desk.ask(place.order("wav", ("t", "2,3")))
-    place.crew(place.media, "--short", "1", "--long", "0", SLICER_MEDIA=place.work if elsewhere else "")
+    job = place.queue.submit(place.order("wav", ("t", "2,3")))
+    place.worker(place.media, "--short", "1", "--long", "0", SLICER_MEDIA=place.work if elsewhere else "")
     assert place.ended(job.id).state == "done"
 
 
@@ -97,8 +97,8 @@ def test_missing_packages_are_named(place: Place, package: str) -> None:
 
 
 def test_celery_s_own_commands_look_into_the_workers(place: Place) -> None:
-    place.crew("--short", "1", "--long", "0")
-    done = place.desk.ask(place.order("wav", ("t", "1,3")))
+    place.worker("--short", "1", "--long", "0")
+    done = place.queue.submit(place.order("wav", ("t", "1,3")))
     place.ended(done.id)
     looked = subprocess.run(
         [sys.executable, "-m", "celery", "-A", "slicer.jobs.console", "inspect", "stats", "--json", "--timeout", "20"],

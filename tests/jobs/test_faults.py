@@ -9,10 +9,10 @@ from dataclasses import replace
 import pytest
 
 from slicer.jobs import JobsDownError, State
-from slicer.jobs.desk import open_store
+from slicer.jobs.jobqueue import open_store
 from slicer.jobs.order import LONG, SHORT
 from slicer.jobs.store import JobStore, Patience
-from support.jobs import Crew, Place, broker_of
+from support.jobs import Place, Worker, broker_of
 from support.server import status, until
 from unit.render.sounds import wav
 
@@ -21,94 +21,94 @@ LOST = "urn:slicer:problem:job-lost"
 
 
 @pytest.fixture
-def slow(place: Place) -> tuple[Crew, str]:
-    """A job that a process of a crew is working on."""
-    crew = place.crew("--short", "1", "--long", "1")
-    job = place.desk.ask(place.order(*SLOW, name="hour.mp3"))
-    until(crew.ffmpegs, 60, "it is being worked on")
-    return crew, job.id
+def slow(place: Place) -> tuple[Worker, str]:
+    """A job that a process of a worker is working on."""
+    worker = place.worker("--short", "1", "--long", "1")
+    job = place.queue.submit(place.order(*SLOW, name="hour.mp3"))
+    until(worker.ffmpegs, 60, "it is being worked on")
+    return worker, job.id
 
 
-def test_a_killed_process_costs_no_job(place: Place, slow: tuple[Crew, str]) -> None:
-    crew, name = slow
-    (process,) = crew.processes(LONG)
-    (ffmpeg,) = crew.ffmpegs()
+def test_a_killed_process_costs_no_job(place: Place, slow: tuple[Worker, str]) -> None:
+    worker, name = slow
+    (process,) = worker.processes(LONG)
+    (ffmpeg,) = worker.ffmpegs()
     os.kill(process, signal.SIGKILL)
     until(lambda: not status(ffmpeg), 30, "its ffmpeg ends too")
     done = place.ended(name, 120)
     assert (done.state, done.attempts) == (State.DONE, 2)
     assert place.results.get(done.order.key)
-    assert len(crew.processes(LONG)) == 1
+    assert len(worker.processes(LONG)) == 1
 
 
-def test_a_killed_worker_takes_its_processes_along_and_costs_no_job(place: Place, slow: tuple[Crew, str]) -> None:
-    crew, name = slow
-    (process,) = crew.processes(LONG)
-    os.kill(crew.lanes()[LONG], signal.SIGKILL)
+def test_a_killed_worker_takes_its_processes_along_and_costs_no_job(place: Place, slow: tuple[Worker, str]) -> None:
+    worker, name = slow
+    (process,) = worker.processes(LONG)
+    os.kill(worker.lanes()[LONG], signal.SIGKILL)
     until(lambda: not status(process), 30, "its process is gone too")
     assert place.ended(name, 120).state is State.DONE
 
 
-def test_a_machine_that_is_gone_costs_no_job(place: Place, slow: tuple[Crew, str]) -> None:
-    crew, name = slow
-    crew.kill()
+def test_a_machine_that_is_gone_costs_no_job(place: Place, slow: tuple[Worker, str]) -> None:
+    worker, name = slow
+    worker.kill()
     assert place.job(name).state is State.RUNNING
-    place.crew("--short", "0", "--long", "1")
+    place.worker("--short", "0", "--long", "1")
     done = place.ended(name, 120)
     assert (done.state, done.attempts) == (State.DONE, 2)
 
 
-def test_a_killed_crew_leaves_no_process(place: Place, slow: tuple[Crew, str]) -> None:
-    crew, name = slow
-    place.desk.cancel(name)
-    left = crew.everything()
-    os.kill(crew.pid, signal.SIGKILL)
-    crew.process.wait()
+def test_a_killed_crew_leaves_no_process(place: Place, slow: tuple[Worker, str]) -> None:
+    worker, name = slow
+    place.queue.store.cancel(name)
+    left = worker.everything()
+    os.kill(worker.pid, signal.SIGKILL)
+    worker.process.wait()
     until(lambda: not any(map(status, left)), 30, "all processes end")
 
 
 def test_told_to_stop_it_finishes_what_it_has(place: Place) -> None:
-    crew = place.crew("--short", "1", "--long", "1")
-    job = place.desk.ask(place.order("opus", ("t", "0,300"), name="hour.mp3"))
-    until(crew.ffmpegs, 60, "it is being worked on")
-    left = crew.everything()
-    assert crew.stop() == 0
+    worker = place.worker("--short", "1", "--long", "1")
+    job = place.queue.submit(place.order("opus", ("t", "0,300"), name="hour.mp3"))
+    until(worker.ffmpegs, 60, "it is being worked on")
+    left = worker.everything()
+    assert worker.stop() == 0
     assert place.job(job.id).state is State.DONE
     assert place.job(job.id).attempts == 1
     assert not any(map(status, left))
 
 
 def test_what_does_not_finish_in_its_grace_is_done_elsewhere(place: Place) -> None:
-    crew = place.crew("--short", "1", "--long", "1", "--grace", "1")
-    job = place.desk.ask(place.order(*SLOW, name="hour.mp3"))
-    until(crew.ffmpegs, 60, "it is being worked on")
-    left = crew.everything()
-    assert crew.stop(20) == 0
+    worker = place.worker("--short", "1", "--long", "1", "--grace", "1")
+    job = place.queue.submit(place.order(*SLOW, name="hour.mp3"))
+    until(worker.ffmpegs, 60, "it is being worked on")
+    left = worker.everything()
+    assert worker.stop(20) == 0
     until(lambda: not any(map(status, left)), 30, "all processes end")
-    place.crew("--short", "0", "--long", "1")
+    place.worker("--short", "0", "--long", "1")
     assert place.ended(job.id, 120).state is State.DONE
 
 
 def test_redis_killed_and_started_again_costs_no_job(at: Callable[..., Place]) -> None:
     with broker_of() as broker:
         place = at(broker)
-        crew = place.crew("--short", "1", "--long", "1")
-        slow = place.desk.ask(place.order(*SLOW, name="hour.mp3"))
-        until(crew.ffmpegs, 60, "it is being worked on")
-        quick = [place.desk.ask(place.order("wav", ("t", f"0,{number}"))) for number in range(1, 20)]
+        worker = place.worker("--short", "1", "--long", "1")
+        slow = place.queue.submit(place.order(*SLOW, name="hour.mp3"))
+        until(worker.ffmpegs, 60, "it is being worked on")
+        quick = [place.queue.submit(place.order("wav", ("t", f"0,{number}"))) for number in range(1, 20)]
         broker.kill()
         with pytest.raises(JobsDownError):
-            place.desk.ask(place.order("wav", ("t", "1,2")))
+            place.queue.submit(place.order("wav", ("t", "1,2")))
         time.sleep(3)
         broker.start()
-        late = place.desk.ask(place.order("wav", ("t", "1,2")))
+        late = place.queue.submit(place.order("wav", ("t", "1,2")))
         for job in [slow, *quick, late]:
             assert place.ended(job.id, 120).state is State.DONE
         # What was being worked on went on.
         assert place.job(slow.id).attempts == 1
-        # And the same crew takes what comes next.
-        assert place.ended(place.desk.ask(place.order("wav", ("t", "3,4"))).id).state is State.DONE
-        assert crew.process.poll() is None
+        # And the same worker takes what comes next.
+        assert place.ended(place.queue.submit(place.order("wav", ("t", "3,4"))).id).state is State.DONE
+        assert worker.process.poll() is None
 
 
 def test_a_thousand_jobs_while_workers_come_and_go(place: Place) -> None:
@@ -116,15 +116,15 @@ def test_a_thousand_jobs_while_workers_come_and_go(place: Place) -> None:
     # Almost nothing to do for each, so that what is tested is the queue.
     orders = [place.order("wav", ("t", f"0,{number // 500 + 1}.{number % 500 + 200}")) for number in range(1000)]
     assert len({order.id for order in orders}) == len(orders)
-    crews = [place.crew("--short", "1", "--long", "0", "--grace", "1") for _ in range(2)]
+    workers = [place.worker("--short", "1", "--long", "0", "--grace", "1") for _ in range(2)]
     names = []
     for number, order in enumerate(orders):
-        names.append(place.desk.ask(order).id)
+        names.append(place.queue.submit(order).id)
         if number % 250 == 249:
-            victim = crews.pop(0)
+            victim = workers.pop(0)
             victim.kill() if number % 500 == 249 else victim.stop()
-            crews.append(place.crew("--short", "1", "--long", "0", "--grace", "1"))
-    until(lambda: not place.desk.store.active(), 240, "all have ended")
+            workers.append(place.worker("--short", "1", "--long", "0", "--grace", "1"))
+    until(lambda: not place.queue.store.active(), 240, "all have ended")
     jobs = [place.job(name) for name in names]
     assert {job.state for job in jobs} == {State.DONE}
     # Four were in the hands of one that was killed, at most.
@@ -144,27 +144,27 @@ def test_a_stopped_redis_is_told_of_soon(at: Callable[..., Place]) -> None:
         broker.process.send_signal(signal.SIGSTOP)
         began = time.monotonic()
         with pytest.raises(JobsDownError):
-            place.desk.ask(order)
+            place.queue.submit(order)
         assert time.monotonic() - began < 20
 
 
 def test_a_job_whose_message_was_never_sent_is_done(place: Place) -> None:
     store = open_store(place.settings)
     job = store.open(place.order("wav", ("t", "1,2")), SHORT)[1]
-    place.crew("--short", "1", "--long", "0")
+    place.worker("--short", "1", "--long", "0")
     assert place.ended(job.id).state is State.DONE
 
 
 def test_messages_that_come_twice_do_no_harm(place: Place) -> None:
-    from slicer.jobs.desk import send
+    from slicer.jobs.jobqueue import send
 
-    job = place.desk.ask(place.order("wav", ("t", "1,2")))
+    job = place.queue.submit(place.order("wav", ("t", "1,2")))
     for _ in range(5):
-        send(place.desk._app, place.settings.jobs_name, job.id, SHORT)
-    send(place.desk._app, place.settings.jobs_name, "0" * 40, SHORT)
-    place.crew("--short", "2", "--long", "0")
+        send(place.queue._app, place.settings.jobs_name, job.id, SHORT)
+    send(place.queue._app, place.settings.jobs_name, "0" * 40, SHORT)
+    place.worker("--short", "2", "--long", "0")
     assert place.ended(job.id).attempts == 1
-    after = place.desk.ask(place.order("wav", ("t", "2,3")))
+    after = place.queue.submit(place.order("wav", ("t", "2,3")))
     assert place.ended(after.id).state is State.DONE
     assert place.job(job.id).attempts == 1
 

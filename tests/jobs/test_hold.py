@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from support.hold import MODULE, Held, House, answers, house_of
-from support.jobs import Broker, Crew, place_of
+from support.jobs import Broker, Worker, place_of
 from support.server import children_of, status, until
 
 HELD = 1000
@@ -44,10 +44,10 @@ def _closing(house: House) -> Iterator[None]:
 
 
 @pytest.fixture
-def crew(house: House) -> Iterator[Crew]:
-    crew = house.place.crew("--short", "1", "--long", "1", "--grace", "1")
-    yield crew
-    crew.stop()
+def worker(house: House) -> Iterator[Worker]:
+    worker = house.place.worker("--short", "1", "--long", "1", "--grace", "1")
+    yield worker
+    worker.stop()
 
 
 def ended(house: House, target: str, held: Held) -> dict[str, Any]:
@@ -66,7 +66,7 @@ def fresh() -> Callable[..., str]:
     return lambda form="wav", end=2: f"/renders/hour.{form}?t=1,{end}.{time.monotonic_ns() % 10**9 | 1:09d}"
 
 
-def test_who_waits_is_answered_when_the_job_has_ended(house: House, crew: Crew, fresh: Callable[..., str]) -> None:
+def test_who_waits_is_answered_when_the_job_has_ended(house: House, worker: Worker, fresh: Callable[..., str]) -> None:
     url = fresh("opus", 300)
     target = house.post(url)
     held = [Held(house, target + "/wait") for _ in range(5)]
@@ -79,7 +79,7 @@ def test_who_waits_is_answered_when_the_job_has_ended(house: House, crew: Crew, 
     assert house.edge.get(url).headers["content-type"].startswith("audio/ogg")
 
 
-def test_a_job_that_has_ended_is_answered_at_once(house: House, crew: Crew, fresh: Callable[..., str]) -> None:
+def test_a_job_that_has_ended_is_answered_at_once(house: House, worker: Worker, fresh: Callable[..., str]) -> None:
     target = house.post(fresh())
     until(lambda: house.place.job(target.rpartition("/")[2]).state == "done", 30, "it is done")
     began = time.monotonic()
@@ -93,7 +93,7 @@ def test_a_job_that_has_ended_is_answered_at_once(house: House, crew: Crew, fres
 def test_every_state_comes_as_an_event(house: House, fresh: Callable[..., str]) -> None:
     target = house.post(fresh("opus", 400))
     held = Held(house, target + "/events", "text/event-stream")
-    crew = house.place.crew("--short", "0", "--long", "1")
+    worker = house.place.worker("--short", "0", "--long", "1")
     seen: list[dict[str, Any]] = []
     try:
         while not seen or seen[-1]["state"] != "done":
@@ -101,7 +101,7 @@ def test_every_state_comes_as_an_event(house: House, fresh: Callable[..., str]) 
             lines = held.data.decode().splitlines()
             seen = [json.loads(line[6:]) for line in lines if line.startswith("data: ") and line.endswith("}")]
     finally:
-        crew.stop()
+        worker.stop()
     head, _, body = held.data.decode().partition("\r\n\r\n")
     assert "Content-Type: text/event-stream" in head
     assert "Cache-Control: no-store" in head
@@ -113,7 +113,7 @@ def test_every_state_comes_as_an_event(house: House, fresh: Callable[..., str]) 
 
 def test_who_waits_hears_of_a_job_that_does_not_end(house: House, fresh: Callable[..., str]) -> None:
     """Nobody works on long ones, so nothing becomes of it."""
-    crew = house.place.crew("--short", "1", "--long", "0")
+    worker = house.place.worker("--short", "1", "--long", "0")
     target = house.post(fresh("m4a", 3000))
     events = Held(house, target + "/events", "text/event-stream")
     began = time.monotonic()
@@ -123,11 +123,11 @@ def test_who_waits_hears_of_a_job_that_does_not_end(house: House, fresh: Callabl
     assert events.socket.recv(65536)
     until(lambda: b"event: ping" in events.socket.recv(65536), 30, "events are kept alive")
     house.cancel(target)
-    crew.stop()
+    worker.stop()
 
 
 def test_what_is_asked_for_again_does_not_end_as_it_did_before(
-    house: House, crew: Crew, fresh: Callable[..., str]
+    house: House, worker: Worker, fresh: Callable[..., str]
 ) -> None:
     url = fresh("m4a", 3000)
     target = house.post(url)
@@ -143,7 +143,7 @@ def test_what_is_asked_for_again_does_not_end_as_it_did_before(
     house.cancel(target)
 
 
-def test_prefer_wait_leads_to_where_clients_are_held(house: House, crew: Crew, fresh: Callable[..., str]) -> None:
+def test_prefer_wait_leads_to_where_clients_are_held(house: House, worker: Worker, fresh: Callable[..., str]) -> None:
     answer = house.edge.get(fresh("opus", 200), Prefer="respond-async, wait=20")
     assert answer.status == 303
     assert answer.headers["preference-applied"] == "respond-async, wait=20"
@@ -155,7 +155,7 @@ def test_prefer_wait_leads_to_where_clients_are_held(house: House, crew: Crew, f
 
 
 def test_a_thousand_are_held_by_nobody_but_nginx(house: House, fresh: Callable[..., str]) -> None:
-    crew = house.place.crew("--short", "0", "--long", "1", "--grace", "0")
+    worker = house.place.worker("--short", "0", "--long", "1", "--grace", "0")
     target = house.post(fresh("m4a", 3000))
     until(lambda: house.state(target) == "running", 30, "it is being worked on")
     threads = {pid: status(pid)["Threads"] for pid in house.server.daemons("clips")}
@@ -181,7 +181,7 @@ def test_a_thousand_are_held_by_nobody_but_nginx(house: House, fresh: Callable[.
     # Where holding all of them took longer than a sign of life lets pass, the first have heard that, or were told to ask again.
     assert all(body.get("state") in {"running", "cancelled"} or code in {408, 503} for code, body in ended), ended
     assert ended[-1][1]["state"] == "cancelled"
-    crew.stop()
+    worker.stop()
 
 
 def test_an_end_that_comes_just_after_a_sign_of_life_reaches_who_has_come_again(
@@ -230,15 +230,15 @@ def test_an_end_is_told_twice(media: str, broker: Broker) -> None:
         threading.Thread(target=listener.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{listener.server_port}"
         place = stack.enter_context(place_of(media, broker, SLICER_JOBS_PUBLISH=url))
-        place.crew("--short", "1", "--long", "0", "--grace", "1")
-        place.desk.ask(place.order("wav", ("t", "0,1")))
+        place.worker("--short", "1", "--long", "0", "--grace", "1")
+        place.queue.submit(place.order("wav", ("t", "0,1")))
         until(lambda: len(told) == 2, 30, "its end is told twice")
         assert [state for _, state in told] == ["done", "done"]
         assert 1 <= told[1][0] - told[0][0] < 3
 
 
 @pytest.mark.parametrize("how", ["reloaded", "killed"])
-def test_clients_come_back_when_nginx_was(house: House, crew: Crew, fresh: Callable[..., str], how: str) -> None:
+def test_clients_come_back_when_nginx_was(house: House, worker: Worker, fresh: Callable[..., str], how: str) -> None:
     target = house.post(fresh("opus", 400))
     until(lambda: house.state(target) == "running", 30, "it is being worked on")
     held = [Held(house, target + "/wait") for _ in range(50)]

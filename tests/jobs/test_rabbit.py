@@ -30,19 +30,19 @@ def place(at: Callable[..., Place], broker: Broker, rabbit: Rabbit) -> Place:
 
 
 def test_jobs_are_done(place: Place) -> None:
-    place.crew("--short", "1", "--long", "1")
-    jobs = [place.desk.ask(place.order("wav", ("t", f"0,{number}"))) for number in range(1, 6)]
-    jobs.append(place.desk.ask(place.order("opus", ("t", "0,400"), name="hour.mp3")))
+    place.worker("--short", "1", "--long", "1")
+    jobs = [place.queue.submit(place.order("wav", ("t", f"0,{number}"))) for number in range(1, 6)]
+    jobs.append(place.queue.submit(place.order("opus", ("t", "0,400"), name="hour.mp3")))
     for job in jobs:
         done = place.ended(job.id)
         assert (done.state, done.attempts) == (State.DONE, 1)
 
 
 def test_a_killed_process_costs_no_job(place: Place) -> None:
-    crew = place.crew("--short", "0", "--long", "1")
-    job = place.desk.ask(place.order("opus", ("t", "0,600"), name="hour.mp3"))
-    until(crew.ffmpegs, 60, "it is being worked on")
-    os.kill(crew.processes(LONG)[0], signal.SIGKILL)
+    worker = place.worker("--short", "0", "--long", "1")
+    job = place.queue.submit(place.order("opus", ("t", "0,600"), name="hour.mp3"))
+    until(worker.ffmpegs, 60, "it is being worked on")
+    os.kill(worker.processes(LONG)[0], signal.SIGKILL)
     done = place.ended(job.id, 120)
     assert (done.state, done.attempts) == (State.DONE, 2)
 
@@ -68,21 +68,21 @@ def queues_are_kept(place: Place) -> None:
 
 
 def test_a_rabbit_killed_and_started_again_costs_no_job(place: Place, rabbit: Rabbit) -> None:
-    crew = place.crew("--short", "1", "--long", "1")
-    slow = place.desk.ask(place.order("opus", ("t", "0,600"), name="hour.mp3"))
-    until(crew.ffmpegs, 60, "it is being worked on")
-    quick = [place.desk.ask(place.order("wav", ("t", f"1,{number}"))) for number in range(2, 8)]
+    worker = place.worker("--short", "1", "--long", "1")
+    slow = place.queue.submit(place.order("opus", ("t", "0,600"), name="hour.mp3"))
+    until(worker.ffmpegs, 60, "it is being worked on")
+    quick = [place.queue.submit(place.order("wav", ("t", f"1,{number}"))) for number in range(2, 8)]
     queues_are_kept(place)
     rabbit.kill()
     with pytest.raises(JobsDownError):
-        place.desk.ask(place.order("wav", ("t", "3,4")))
+        place.queue.submit(place.order("wav", ("t", "3,4")))
     rabbit.start()
     accepted: list[Job] = []
 
     def asked_again() -> bool:
         # It answers before its queues have a leader. A client is told to come again.
         with contextlib.suppress(JobsDownError):
-            accepted.append(place.desk.ask(place.order("wav", ("t", "3,4"))))
+            accepted.append(place.queue.submit(place.order("wav", ("t", "3,4"))))
         return bool(accepted)
 
     until(asked_again, 30, "jobs are accepted again")

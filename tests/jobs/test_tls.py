@@ -15,7 +15,7 @@ from redis import Redis, RedisError
 
 from slicer.jobs import JobsDownError
 from slicer.jobs.celery_app import make_app
-from slicer.jobs.desk import Desk
+from slicer.jobs.jobqueue import JobQueue
 from slicer.settings import Settings, SettingsError
 from support import templates
 from support.jobs import PASSWORD, Authority, Broker, Place, broker_of, place_of
@@ -59,7 +59,7 @@ def ask(port: int, method: str, target: str, body: bytes | None = None) -> tuple
 
 def test_a_job_from_the_question_to_the_result(media: str, broker: Broker) -> None:
     with place_of(media, broker) as place, serving(media, environ=place.environ) as server:
-        crew = place.crew("--short", "1", "--long", "0")
+        worker = place.worker("--short", "1", "--long", "0")
         wanted = json.dumps({"request": "/renders/show.wav?t=1,3"}).encode()
         status, headers, _ = ask(server.port, "POST", "/jobs", wanted)
         assert status == 202
@@ -67,14 +67,14 @@ def test_a_job_from_the_question_to_the_result(media: str, broker: Broker) -> No
         until(lambda: ask(server.port, "GET", job)[0] == 303, 60, "the job is done")
         result = ask(server.port, "GET", ask(server.port, "GET", job)[1]["location"])
         assert (result[0], result[1]["content-type"]) == (200, "audio/wav")
-        assert crew.stop() == 0
-        assert "insecure" not in crew.log()
+        assert worker.stop() == 0
+        assert "insecure" not in worker.log()
 
 
 def desk_fails(place: Place, url: str) -> None:
     settings = replace(place.settings, jobs_broker=url)
     with pytest.raises(JobsDownError):
-        Desk(settings).get("0" * 40)
+        JobQueue(settings).store.get("0" * 40)
 
 
 @pytest.mark.parametrize("worker", [False, True])

@@ -14,7 +14,7 @@ import pytest
 from slicer.server.express import RUN_USER
 from slicer.signing import Key, add_key, read_keys, signed_url
 from support.exposition import Samples, parse, value
-from support.jobs import Broker, Crew, Place, broker_of, place_of
+from support.jobs import Broker, Place, Worker, broker_of, place_of
 from support.server import Server, folder, serving, until
 
 LONG = "/renders/hour.opus?t=0,1800"
@@ -62,16 +62,16 @@ class Site:
 
 @pytest.fixture(scope="module")
 def site(media: str, broker: Broker) -> Iterator[Site]:
-    """A server whose jobs nobody works on, unless a test has a crew."""
+    """A server whose jobs nobody works on, unless a test has a worker."""
     with place_of(media, broker) as place, serving(media, "--cpus", "1", environ=place.environ) as server:
         yield Site(place, server)
 
 
 @pytest.fixture
-def crew(site: Site) -> Iterator[None]:
-    crew = site.place.crew("--short", "1", "--long", "1")
+def worker(site: Site) -> Iterator[None]:
+    worker = site.place.worker("--short", "1", "--long", "1")
     yield
-    crew.stop()
+    worker.stop()
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def fresh(site: Site) -> Callable[[str], str]:
     return lambda form="wav": f"/renders/show.{form}?t=1,2.{time.monotonic_ns() % 10**9 | 1:09d}"
 
 
-def test_a_job_from_the_question_to_the_result(site: Site, crew: None, fresh: Callable[[], str]) -> None:
+def test_a_job_from_the_question_to_the_result(site: Site, worker: None, fresh: Callable[[], str]) -> None:
     url = fresh()
     status, headers, body = site.post(url)
     assert status == 202
@@ -118,7 +118,7 @@ def test_a_render_becomes_a_job_where_its_client_prefers_that(
     assert headers["cache-control"] == "no-store"
 
 
-def test_a_waveform_is_a_job_too(site: Site, crew: None) -> None:
+def test_a_waveform_is_a_job_too(site: Site, worker: None) -> None:
     status, headers, _ = site.ask("GET", "/peaks/hour.json?pixels=33", Prefer="respond-async")
     assert status == 202
     ended = site.ended(headers["location"])
@@ -140,7 +140,7 @@ def test_a_long_render_becomes_a_job_where_its_client_would_wait(site: Site) -> 
     assert body["request"] == LONG
 
 
-def test_cancelling(site: Site, crew: None, fresh: Callable[[], str]) -> None:
+def test_cancelling(site: Site, worker: None, fresh: Callable[[], str]) -> None:
     _, headers, accepted = site.post("/renders/hour.m4a?t=0,3000")
     target = headers["location"]
     until(lambda: site.ask("GET", target)[2]["progress"] > 0, 60, "it is being worked on")
@@ -158,7 +158,7 @@ def test_cancelling(site: Site, crew: None, fresh: Callable[[], str]) -> None:
     assert (status, body["type"], body["state"]) == (409, "urn:slicer:problem:job-ended", "done")
 
 
-def test_a_result_that_is_gone(site: Site, crew: None, fresh: Callable[[], str]) -> None:
+def test_a_result_that_is_gone(site: Site, worker: None, fresh: Callable[[], str]) -> None:
     url = fresh()
     target = site.post(url)[1]["location"]
     site.ended(target)
@@ -264,7 +264,7 @@ def test_without_redis_clips_and_renders_go_on(media: str, fresh: Callable[[], s
         assert site.ask("GET", fresh(), Prefer="wait=5")[0] == 200
         broker.start()
         # What was accepted is still there.
-        place.crew("--short", "1", "--long", "1")
+        place.worker("--short", "1", "--long", "1")
         assert site.ended(target)["state"] == "done"
 
 
@@ -293,12 +293,12 @@ def test_a_job_carries_the_name_of_its_request_to_the_worker(site: Site, fresh: 
     assert (status, headers["x-request-id"]) == (202, name)
     # Who asks for the same has a name of their own, and the job keeps the first.
     assert site.ask("POST", "/jobs", {"request": url}, X_Request_Id="another-request")[2]["id"] == body["id"]
-    crew = Crew({**site.place.environ, "SLICER_REQUEST_LOG": str(log)}, "--short", "1", "--long", "1")
+    worker = Worker({**site.place.environ, "SLICER_REQUEST_LOG": str(log)}, "--short", "1", "--long", "1")
     try:
         assert site.ended(f"/jobs/{body['id']}")["state"] == "done"
         until(lambda: log.exists() and '"done"' in log.read_text(), 30, "it is logged")
     finally:
-        crew.stop()
+        worker.stop()
     # Jobs that other tests have left are done meanwhile, too.
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     started, done = (line for line in lines if line["job"] == body["id"])
@@ -328,11 +328,11 @@ def test_jobs_are_told_by_lane_and_state(site: Site, fresh: Callable[[], str]) -
     assert more("slicer_jobs", lane="short", state="queued") == 3
     assert more("slicer_jobs_total", lane="short", state="opened") == 4
     assert more("slicer_jobs_total", lane="short", state="cancelled") == 1
-    crew = site.place.crew("--short", "1", "--long", "1")
+    worker = site.place.worker("--short", "1", "--long", "1")
     try:
         until(lambda: value(figures(site), "slicer_jobs", lane="short") == 0, 60, "all have ended")
     finally:
-        crew.stop()
+        worker.stop()
     now = figures(site)
     assert more("slicer_jobs_total", lane="short", state="done") == 3
     assert more("slicer_job_seconds_total", lane="short") > 0
@@ -343,7 +343,7 @@ def test_jobs_are_told_by_lane_and_state(site: Site, fresh: Callable[[], str]) -
 
 @pytest.fixture
 def guarded(media: str, broker: Broker) -> Iterator[tuple[Site, Key]]:
-    """A server that answers signed URLs alone, with a crew; and its key."""
+    """A server that answers signed URLs alone, with a worker; and its key."""
     secrets = folder()
     path = os.path.join(secrets, "keys")
     add_key(path, "k1")
@@ -354,9 +354,9 @@ def guarded(media: str, broker: Broker) -> Iterator[tuple[Site, Key]]:
             place_of(media, broker, SLICER_SIGNING_KEYS=path) as place,
             serving(media, "--cpus", "1", environ=place.environ) as server,
         ):
-            crew = place.crew("--short", "1", "--long", "0")
+            worker = place.worker("--short", "1", "--long", "0")
             yield Site(place, server), read_keys(path).newest
-            crew.stop()
+            worker.stop()
     finally:
         shutil.rmtree(secrets)
 

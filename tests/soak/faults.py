@@ -115,12 +115,12 @@ class Faults:
         self._stack.broker.start()
 
     def _workers(self) -> None:
-        self._stack.crew.kill()
-        self._stack.crew = self._stack.place.crew("--short", "1", "--long", "1")
+        self._stack.worker.kill()
+        self._stack.worker = self._stack.place.worker("--short", "1", "--long", "1")
 
     def _job_process(self) -> None:
-        crew = self._stack.crew
-        self._kill_one(crew.processes("short") + crew.processes("long"))
+        worker = self._stack.worker
+        self._kill_one(worker.processes("short") + worker.processes("long"))
 
     def _replace(self) -> None:
         media = self._stack.media

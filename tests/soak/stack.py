@@ -9,7 +9,7 @@ from pathlib import Path
 
 from support import streams
 from support.edge import Edge, edge_of, site
-from support.jobs import Broker, Crew, Place, broker_of, place_of
+from support.jobs import Broker, Place, Worker, broker_of, place_of
 from support.server import Server, folder, serving, status
 
 #: What clips are cut from; the first has no tag, so that more of it can be appended to it.
@@ -73,14 +73,14 @@ class Stack:
     place: Place
     server: Server
     edge: Edge
-    crew: Crew
+    worker: Worker
 
     def processes(self) -> dict[str, list[int]]:
         """The processes of each part that live now, by its name."""
         parts = {
             "slicer": self.server.everything(),
             "nginx": [self.edge.process.pid, *self.edge.workers()],
-            "workers": self.crew.everything(),
+            "workers": self.worker.everything(),
         }
         return {name: [pid for pid in pids if status(pid)] for name, pids in parts.items()}
 
@@ -95,8 +95,8 @@ def stack() -> Iterator[Stack]:
         )
         server = stack.enter_context(serving(str(found.served), environ=place.environ))
         edge = stack.enter_context(edge_of([site(server.port, cache_mib=64)], nginx_client_connections=512))
-        crew = place.crew("--short", "1", "--long", "1")
-        yield Stack(found, broker, place, server, edge, crew)
+        worker = place.worker("--short", "1", "--long", "1")
+        yield Stack(found, broker, place, server, edge, worker)
 
 
 def leftovers(place: Place) -> list[str]:

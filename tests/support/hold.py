@@ -34,7 +34,7 @@ class House:
 
     def cancel(self, target: str) -> None:
         """Have nobody work on a job any more, as an operator can."""
-        self.place.desk.cancel(target.rpartition("/")[2])
+        self.place.queue.store.cancel(target.rpartition("/")[2])
 
     def state(self, target: str) -> str:
         return json.loads(self.edge.get(target).body)["state"]

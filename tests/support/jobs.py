@@ -16,7 +16,7 @@ from typing import Any
 from redis import Redis, RedisError
 
 from slicer.jobs import FINAL, Job, Order
-from slicer.jobs.desk import Desk
+from slicer.jobs.jobqueue import JobQueue
 from slicer.jobs.order import peaks_order, render_order, url_of
 from slicer.jobs.work import job_limits
 from slicer.media.library import Library
@@ -101,7 +101,7 @@ class Broker:
         shutil.rmtree(self.work, ignore_errors=True)
 
 
-class Crew:
+class Worker:
     """One running `slicer worker`."""
 
     def __init__(self, environ: Mapping[str, str], *options: str) -> None:
@@ -185,14 +185,14 @@ class Place:
             for path in (self.settings.index_dir, self.settings.results_dir, self.settings.scratch_dir):
                 os.mkdir(path)
                 shutil.chown(path, RUN_USER, RUN_USER)
-        self.desk = Desk(self.settings)
+        self.queue = JobQueue(self.settings)
         self.results = Results(self.settings.results_dir, max_bytes=self.settings.results_bytes)
-        self._crews: list[Crew] = []
+        self._workers: list[Worker] = []
 
-    def crew(self, *options: str, **environ: str) -> Crew:
-        crew = Crew({**self.environ, **environ}, *options)
-        self._crews.append(crew)
-        return crew
+    def worker(self, *options: str, **environ: str) -> Worker:
+        worker = Worker({**self.environ, **environ}, *options)
+        self._workers.append(worker)
+        return worker
 
     def order(self, form: str, *pairs: tuple[str, str], name: str = "show.mp3") -> Order:
         """What somebody would order: a render, or for json and dat a waveform."""
@@ -209,7 +209,7 @@ class Place:
             return render_order(request, path, identity, index, job_limits(self.settings), url)
 
     def job(self, name: str) -> Job:
-        job = self.desk.get(name)
+        job = self.queue.store.get(name)
         assert job is not None
         return job
 
@@ -221,16 +221,16 @@ class Place:
         try:
             return self.until(name, lambda job: job.state in FINAL, seconds, "the job has ended")
         except BaseException:
-            print(self.job(name).document, *[crew.log() for crew in self._crews], sep="\n")
+            print(self.job(name).document, *[worker.log() for worker in self._workers], sep="\n")
             raise
 
     def close(self) -> None:
         # Shown where a test fails.
-        print(*[crew.log() for crew in self._crews], sep="\n")
-        for crew in self._crews:
+        print(*[worker.log() for worker in self._workers], sep="\n")
+        for worker in self._workers:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(crew.pid, signal.SIGCONT)
-            crew.kill()
+                os.kill(worker.pid, signal.SIGCONT)
+            worker.kill()
         shutil.rmtree(self.work, ignore_errors=True)
 
 

@@ -1,4 +1,4 @@
-"""The base of what Slicer raises about its input and its surroundings. A message is one sentence for the person who asked.
+"""The base of Slicer's errors about its input and its environment. A message is one sentence for the client or the operator.
 
 SlicerError
 ├── capacity.errors.CapacityError       DemandError, CostsError, FleetError
@@ -23,10 +23,10 @@ SlicerError
 ├── timespan.TimeSpanError
 └── web.problems.Problem
 
-What a disk, a network or the kernel refuses is an OSError: media.source.SourceUnavailableError, jobs.work.NoRoomError and
-counts.folder.FolderBusyError are kinds of it. jobs.watch.UnwantedError is no Exception, so that nothing but the worker catches it.
+A refusal by a disk, a network or the kernel is an OSError: media.source.SourceUnavailableError, jobs.work.NoRoomError and
+counts.folder.FolderBusyError are kinds of it. jobs.heartbeat.UnwantedError is no Exception, so that nothing but the worker catches it.
 """
 
 
 class SlicerError(Exception):
-    """Something that an operator or a client can put right. Whatever else is raised is a defect, or an OSError."""
+    """An error that an operator or a client can correct. Any other is a defect, or an OSError."""

@@ -74,7 +74,7 @@ def test_names_made_of_the_source(path, span, full):
 
 @pytest.mark.parametrize("asked", ["\udcff", "a\udcffb", "\udc80.mp3", "ü\udcff"])
 def test_names_that_are_not_utf8(asked):
-    """parse_options gives surrogates for such bytes."""
+    """parse_pairs gives surrogates for such bytes."""
     plain, full = names(attachment(asked, b"show.mp3", "1,2"))
     assert plain.endswith(".mp3")
     full.encode("utf-8")

@@ -13,7 +13,7 @@ PREFIX = "slicer.web."
 MOST_FLOORS = 8
 SOURCES = {path.stem: path.read_text(encoding="utf-8") for path in sorted(WEB.glob("*.py")) if path.stem != "__init__"}
 #: Names under which WSGI's environment goes.
-ENVIRONMENTS = {"environ", "fields", "conditions"}
+ENVIRONMENTS = {"environ", "fields"}
 WRITERS = {"update", "setdefault", "pop", "popitem", "clear", "__setitem__", "__delitem__"}
 
 

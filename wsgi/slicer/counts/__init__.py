@@ -1,1 +1,1 @@
-"""What a server counts and notes: numbers that each process keeps in a file of its own and any can add up, and lines of a log."""
+"""The numbers and the request log of a server: each process keeps its numbers in a file, and any process can add them up."""

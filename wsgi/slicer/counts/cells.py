@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 
 from slicer.counts.metrics import COUNTED, Metric
 
-#: More than all combinations of labels that there are take.
+#: More than all combinations of labels take.
 SIZE = 256 << 10
 _HEAD = struct.Struct("=16sQQ")
 _MAGIC = b"slicer-counts-1\n"
@@ -29,52 +29,52 @@ Values = dict[Key, list[float]]
 class Cells:
     """Counts for all threads of a process. `lock` is held while numbers change; the methods expect that."""
 
-    __slots__ = ("_map", "_places", "_used", "lock", "values")
+    __slots__ = ("_map", "_offsets", "_used", "lock", "values")
 
     def __init__(self, memory: mmap.mmap, pid: int) -> None:
         """`memory` has SIZE bytes, all of them 0."""
         self.lock = threading.Lock()
         self._map = memory
         self.values = memoryview(memory).cast("d")
-        self._places: dict[Key, int] = {}
+        self._offsets: dict[Key, int] = {}
         self._used = _HEAD.size
         _HEAD.pack_into(memory, 0, _MAGIC, pid, self._used)
 
     def add(self, metric: Metric, labels: tuple[str, ...], amount: float = 1.0) -> None:
         """Add to a counter or a gauge."""
-        self.values[self.place(metric, labels)] += amount
+        self.values[self.offset(metric, labels)] += amount
 
     def observe(self, metric: Metric, labels: tuple[str, ...], value: float) -> None:
         """Count a value in a histogram."""
-        place = self.place(metric, labels)
-        self.values[place + bisect_left(metric.buckets, value)] += 1
-        self.values[place + metric.size - 1] += value
+        offset = self.offset(metric, labels)
+        self.values[offset + bisect_left(metric.buckets, value)] += 1
+        self.values[offset + metric.size - 1] += value
 
     def data(self) -> bytes:
         """The file as it is now, for `read`."""
         return bytes(self._map)
 
-    def place(self, metric: Metric, labels: tuple[str, ...]) -> int:
-        """Where a key's numbers begin in `values`: for who counts so often that looking it up each time is too slow.
+    def offset(self, metric: Metric, labels: tuple[str, ...]) -> int:
+        """Return the offset of a key's numbers in `values`, for callers that count too often to look it up each time.
 
-        Where there is no room for a new one, it is what is left, and read by nobody.
+        Without room for a new key, this is the offset of the rest of the file, which is never read.
         """
-        return self._places.get((metric.name, *labels)) or self._new(metric, labels)
+        return self._offsets.get((metric.name, *labels)) or self._new(metric, labels)
 
     def _new(self, metric: Metric, labels: tuple[str, ...]) -> int:
         text = _SEPARATOR.join((metric.name, *labels)).encode()
         begin = self._used + _RECORD.size
-        place = (begin + len(text) + 7) // 8
-        end = 8 * (place + metric.size)
+        offset = (begin + len(text) + 7) // 8
+        end = 8 * (offset + metric.size)
         if end > SIZE - 8 * _LEFT:
             return SIZE // 8 - _LEFT
         _RECORD.pack_into(self._map, self._used, len(text), metric.size)
         self._map[begin : begin + len(text)] = text
         self._used = end
-        # Last: until now nobody has read it.
+        # Last: until now no reader sees it.
         _HEAD.pack_into(self._map, 0, *_HEAD.unpack_from(self._map)[:2], end)
-        self._places[(metric.name, *labels)] = place
-        return place
+        self._offsets[(metric.name, *labels)] = offset
+        return offset
 
 
 #: As many numbers as any metric takes.
@@ -82,9 +82,9 @@ _LEFT = max(metric.size for metric in COUNTED)
 
 
 def read(data: bytes) -> tuple[int, Values]:
-    """The process that a file's bytes are of, and its numbers. Raises ValueError where they are no such file's.
+    """Return the process of a file's bytes, and its numbers. Raises ValueError if they are no such file.
 
-    What another version counted otherwise is left out.
+    Numbers that another version counts differently are left out.
     """
     if len(data) < _HEAD.size:
         raise ValueError("no file of counts")
@@ -99,13 +99,13 @@ def _records(data: bytes, used: int) -> Iterator[tuple[Key, list[float]]]:
     while at + _RECORD.size <= used:
         length, size = _RECORD.unpack_from(data, at)
         begin = at + _RECORD.size
-        place = (begin + length + 7) // 8 * 8
-        at = place + 8 * size
+        offset = (begin + length + 7) // 8 * 8
+        at = offset + 8 * size
         if at > used:
             return
         key = tuple(data[begin : begin + length].decode("utf-8", "replace").split(_SEPARATOR))
         if fits(key, size):
-            yield key, list(struct.unpack_from(f"={size}d", data, place))
+            yield key, list(struct.unpack_from(f"={size}d", data, offset))
 
 
 def fits(key: Key, size: int) -> bool:
@@ -115,7 +115,7 @@ def fits(key: Key, size: int) -> bool:
 
 
 def is_gauge(key: Key) -> bool:
-    """Return whether a key's number goes with its process."""
+    """Return whether a key's number ends with its process."""
     return _BY_NAME[key[0]].kind == "gauge"
 
 

@@ -1,7 +1,7 @@
-"""All numbers of a server: a folder with a file for each process that lives, and one with the sums of those that have ended.
+"""All numbers of a server: a folder with a file for each living process, and one with the sums of ended ones.
 
-A process holds a lock on its file, which the kernel lets go when it ends, however it ends. What it counted is then added to the sums, and
-its file goes, so that the folder is no larger after a thousand new processes. Counters never fall and gauges go with their process.
+A process holds a lock on its file, which the kernel releases at its end. Its numbers are then added to the sums, and its file is removed,
+so the folder does not grow with the number of processes. Counters never fall, and gauges end with their process.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ _LOCK_SECONDS = 2.0
 
 
 class FolderBusyError(OSError):
-    """Another process has the folder's lock and does not let go."""
+    """Another process keeps the folder's lock."""
 
 
 @dataclass(slots=True)
@@ -55,7 +55,7 @@ class Folder:
             return Cells(mmap.mmap(self._own, cells.SIZE), pid)
 
     def total(self) -> Total:
-        """All that was counted by all processes. Raises OSError."""
+        """Return the numbers of all processes. Raises OSError."""
         with self._locked():
             return self._gather()
 
@@ -70,7 +70,7 @@ class Folder:
             os.close(fd)
 
     def _gather(self) -> Total:
-        """The numbers now. Those of processes that have ended are put into the sums."""
+        """The numbers now. Those of ended processes move to the sums."""
         total = Total()
         before, added = self._sums()
         ended: dict[str, Values] = {}
@@ -99,7 +99,7 @@ class Folder:
         return total
 
     def _sums(self) -> tuple[Values, list[str]]:
-        """What ended processes have counted, and the files of theirs that may still be here."""
+        """The sums of ended processes, and those of their files that still exist."""
         try:
             with open(os.path.join(self._path, _SUMS), encoding="utf-8") as file:
                 document = json.load(file)
@@ -116,13 +116,13 @@ class Folder:
 
 
 def _look(path: str) -> tuple[tuple[int, Values] | None, bool]:
-    """What is in a process's file, None where it cannot be read; and whether that process lives."""
+    """The contents of a process's file, None if it cannot be read; and whether the process lives."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return None, False
     try:
-        # Before it is read: what is not locked is not written any more.
+        # Before it is read: an unlocked file is no longer written.
         try:
             fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
             lives = False
@@ -139,5 +139,5 @@ def _look(path: str) -> tuple[tuple[int, Values] | None, bool]:
 
 
 def in_memory() -> Cells:
-    """Numbers that nobody else can read: of a process that is not one of a server's."""
+    """Numbers in memory that no other process reads: of one that is not part of a server."""
     return Cells(mmap.mmap(-1, cells.SIZE), os.getpid())

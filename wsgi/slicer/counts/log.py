@@ -8,12 +8,12 @@ from functools import lru_cache
 from json.encoder import encode_basestring_ascii as quoted
 
 _LOG = logging.getLogger("slicer")
-#: Seconds after which it is looked whether the file still has its name.
+#: Seconds between two checks whether the file still has its name.
 _LOOK_SECONDS = 1.0
 
 
 class LineLog:
-    """A file of lines. One object for all threads; a line is written whole or not at all, and a full disk costs the line alone."""
+    """A file of lines. One object for all threads; a line is written whole or not at all, and a full disk loses only the line."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -42,7 +42,7 @@ class LineLog:
         return self._fd
 
     def _look(self, now: float) -> None:
-        """Open the file where that has not been done, or another has its name. An old one is closed at the next look."""
+        """Open the file, at first and whenever another one has its name. The old one is closed."""
         if now - self._looked < _LOOK_SECONDS:
             return
         if self._fd >= 0:
@@ -59,7 +59,7 @@ class LineLog:
         if self._fd < 0:
             self._fd = new
         else:
-            # Under the same number, so that nobody who writes just now finds it closed.
+            # Under the same number, so that no thread that writes just now finds it closed.
             os.dup2(new, self._fd, inheritable=False)
             os.close(new)
         self._looked = now
@@ -77,7 +77,7 @@ def _second(seconds: int) -> str:
 
 
 def text(value: str) -> str:
-    """A string as JSON has it, in ASCII. What WSGI has as one character for each byte is read as UTF-8."""
+    """A string in JSON's notation, in ASCII. WSGI's strings, a character for each byte, are read as UTF-8."""
     if not value.isascii():
         value = value.encode("latin-1", "replace").decode("utf-8", "replace")
     return quoted(value)

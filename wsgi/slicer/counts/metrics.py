@@ -1,9 +1,9 @@
-"""Every number that a server tells: its name, what it means, its labels. `/metrics`, dashboard and alert rules know no others."""
+"""All metrics of a server: name, description, labels. `/metrics`, the dashboard and the alert rules use no others."""
 
 from dataclasses import dataclass
 from typing import Literal
 
-#: Upper ends of the ranges of seconds that are counted apart: from a quick clip to the longest wait.
+#: Upper bounds of the buckets, in seconds: from a quick clip to the longest wait.
 SECONDS = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
 
@@ -19,7 +19,7 @@ class Metric:
 
     @property
     def size(self) -> int:
-        """How many numbers each combination of labels takes: a histogram's are its buckets, what is above them, and the sum."""
+        """The number of values of each combination of labels: for a histogram its buckets, the values above them, and the sum."""
         return len(self.buckets) + 2 if self.kind == "histogram" else 1
 
 
@@ -60,7 +60,7 @@ BUSY = Metric("slicer_busy_threads", "gauge", "Threads that work on a request no
 THREADS = Metric("slicer_threads", "gauge", "Threads that can work on a request.", ("group",))
 STARTED = Metric("slicer_processes_started_total", "counter", "Processes that have loaded the application.", ("group",))
 
-#: What each process counts by itself.
+#: Counted by each process.
 COUNTED = (
     *(REQUESTS, REQUEST_SECONDS, QUEUE_SECONDS, REFUSALS, INDEX, RESULTS, RENDER_SECONDS),
     *(BUSY, THREADS, STARTED),
@@ -81,6 +81,6 @@ JOB_SECONDS = Metric(
     "slicer_job_seconds_total", "counter", "Seconds that workers took for jobs that are done or failed.", ("lane",)
 )
 
-#: What is found out when it is asked for.
+#: Computed when `/metrics` is read.
 FOUND = (BUILD, PROCESSES, RESIDENT, LARGEST, JOBS_UP, JOBS, JOBS_TOTAL, JOB_SECONDS)
 ALL = (*COUNTED, *FOUND)

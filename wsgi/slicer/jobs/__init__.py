@@ -1,7 +1,7 @@
 """Jobs: work that is too long for a request, kept in Redis, done by workers that Celery feeds, and never lost.
 
-What a job is and how its state changes is here and knows nothing of Celery. `slicer.jobs.desk` is for those who want something done,
-`slicer.jobs.crew` for those who do it; only these two, and what they import, need the packages of the extra `jobs`.
+A job and the changes of its state know nothing of Celery. `slicer.jobs.jobqueue` is for clients of the queue, `slicer.jobs.supervisor` for
+workers; only these two, and their imports, need the packages of the extra `jobs`.
 """
 
 from slicer.jobs.errors import JobsBusyError, JobsDownError, JobsError, JobsShareError, JobsTokenError

@@ -1,7 +1,6 @@
 """The Celery application: which broker, which queues, and how messages are kept until their work is done.
 
-A message holds a job's name and nothing else; what the job is, and whether it needs work, Redis says. So a message that comes twice,
-or late, does no harm.
+A message holds only a job's name; Redis has the job, and whether it needs work. So a message that arrives twice, or late, does no harm.
 """
 
 import ssl
@@ -23,7 +22,7 @@ _CONNECT_SECONDS, _ANSWER_SECONDS = 1.0, 2.0
 
 
 def make_app(settings: Settings, *, worker: bool = False) -> Celery:
-    """The application for `settings.jobs_broker`: for a worker, or for those who only send.
+    """The application for `settings.jobs_broker`: for a worker, or for a client that only sends.
 
     Nothing is global: no other application's settings are read, and this one does not become the current one. Raises ImportError where a
     package is missing that the broker needs, JobsError where its URL is none.
@@ -34,18 +33,18 @@ def make_app(settings: Settings, *, worker: bool = False) -> Celery:
     if worker and not amqp:
         app.conf.broker_transport = f"{Transport.__module__}:{Transport.__qualname__}"
     if settings.jobs_broker.startswith("rediss"):
-        # Kombu checks no certificate unless it is told to. Options in the URL, like ssl_ca_certs, come instead, and leave the check on.
+        # Kombu checks no certificate by default. Options in the URL, like ssl_ca_certs, replace these, and leave the check on.
         app.conf.broker_use_ssl = {"ssl_cert_reqs": ssl.CERT_REQUIRED}
     app.conf.update(
         # Numbers and text in messages: nothing that runs when it is read.
         task_serializer="json",
         accept_content=["json"],
-        # What comes of a job is kept with its state.
+        # The result of a job is kept with its state.
         task_ignore_result=True,
-        # The broker keeps a message until its work is done. What a killed process had comes again.
+        # The broker keeps a message until its work is done, and delivers that of a killed process again.
         task_acks_late=True,
         task_reject_on_worker_lost=True,
-        # A process takes one message, and the next when it is done: else one worker hoards what others could do.
+        # A process takes one message at a time: else one worker hoards messages that others could take.
         worker_prefetch_multiplier=1,
         task_soft_time_limit=work + _SOFT_AFTER,
         task_time_limit=work + _SOFT_AFTER + _HARD_AFTER,
@@ -55,7 +54,7 @@ def make_app(settings: Settings, *, worker: bool = False) -> Celery:
         task_default_queue=queue_name(settings.jobs_name, LANES[0]),
         task_create_missing_queues=False,
         broker_connection_retry_on_startup=True,
-        # However long the broker is away, the worker waits for it.
+        # The worker waits for the broker without a limit.
         broker_connection_max_retries=None,
         # Work that goes on while the broker is away is done all the same.
         worker_cancel_long_running_tasks_on_connection_loss=False,
@@ -65,7 +64,7 @@ def make_app(settings: Settings, *, worker: bool = False) -> Celery:
         worker_log_color=False,
     )
     try:
-        # What the broker's protocol takes is loaded only now, and may be missing.
+        # The packages of the broker's protocol are loaded only now, and may be missing.
         app.connection_for_write()
     except ValueError:
         raise JobsError(f"{PREFIX}JOBS_BROKER is no URL of a broker, like redis://127.0.0.1:6379/0") from None
@@ -73,7 +72,7 @@ def make_app(settings: Settings, *, worker: bool = False) -> Celery:
 
 
 def queue_name(name: str, lane: str) -> str:
-    """What the queue of a lane is called."""
+    """The name of a lane's queue."""
     return f"{name}.{lane}"
 
 
@@ -92,7 +91,7 @@ def _transport(settings: Settings, work: int, *, worker: bool, amqp: bool) -> di
         # The broker says when it has a message on its disks.
         return {"confirm_publish": True}
     options: dict[str, object] = {
-        # Redis gives a message again that was not confirmed in this time: longer than any job takes.
+        # Redis delivers a message again that was not confirmed in this time: longer than any job takes.
         "visibility_timeout": work + _SOFT_AFTER + _HARD_AFTER + 600,
         "global_keyprefix": f"{settings.jobs_name}:broker:",
         "socket_keepalive": True,
@@ -100,6 +99,6 @@ def _transport(settings: Settings, work: int, *, worker: bool, amqp: bool) -> di
         "health_check_interval": 25,
     }
     if not worker:
-        # Who sends has a client waiting.
+        # A client waits while a message is sent.
         options["socket_timeout"] = _ANSWER_SECONDS
     return options

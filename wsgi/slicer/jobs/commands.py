@@ -1,41 +1,38 @@
-"""What the command line does with jobs: work on them, list, show and cancel them."""
+"""The job commands of the command line: work, list, show, cancel."""
 
 import json
 import logging
 import os
 import time
 
-from slicer.jobs import crew, worker
-from slicer.jobs.desk import open_store
+from slicer.jobs import supervisor, worker
 from slicer.jobs.errors import JobsError
 from slicer.jobs.job import Job
+from slicer.jobs.jobqueue import open_store
 from slicer.jobs.order import ID, LONG, SHORT
 from slicer.settings import PREFIX, Settings
 
 
 def work(settings: Settings, *, processes: dict[str, int], grace: float) -> int:
-    """Work on jobs until a signal ends it, with so many processes for each lane.
-
-    Raises JobsError where there are no jobs.
-    """
+    """Work on jobs until a signal ends it, with `processes` for each lane. Raises JobsError if jobs are disabled."""
     _check(settings)
     _log()
     print(
         f"working on jobs of {settings.media}: {processes[SHORT]} processes for short ones, {processes[LONG]} for long ones",
         flush=True,
     )
-    return crew.run(settings, processes, grace)
+    return supervisor.run(settings, processes, grace)
 
 
 def work_in_lane(settings: Settings, lane: str, processes: int) -> int:
-    """Work on the jobs of one lane. Raises JobsError where there are no jobs."""
+    """Work on the jobs of one lane. Raises JobsError if jobs are disabled."""
     _check(settings)
     _log()
     return worker.run(settings, lane, processes)
 
 
 def show_all(settings: Settings) -> int:
-    """One line for each job that is remembered, those asked for first in front. Raises JobsError."""
+    """Print a line for each job that is stored, the oldest first. Raises JobsError."""
     _check(settings)
     store = open_store(settings, timeout=5.0)
     jobs = [job for job in map(store.get, store.names()) if job is not None]
@@ -46,14 +43,14 @@ def show_all(settings: Settings) -> int:
 
 
 def show(settings: Settings, name: str) -> int:
-    """What there is to say of a job, as JSON. Raises JobsError."""
+    """Print a job as JSON. Raises JobsError."""
     _check(settings)
     print(json.dumps(_facts(_found(open_store(settings, timeout=5.0).get(name), name)), indent=2, ensure_ascii=False))
     return 0
 
 
 def cancel(settings: Settings, name: str) -> int:
-    """Have nobody work on a job any more. Returns 1 for one that had ended before. Raises JobsError."""
+    """Cancel a job. Returns 1 for one that had ended before. Raises JobsError."""
     _check(settings)
     job = _found(open_store(settings, timeout=5.0).cancel(name), name)
     print(f"{job.id}  {job.state}")
@@ -74,7 +71,7 @@ def _found(job: Job | None, name: str) -> Job:
     if not ID.fullmatch(name):
         raise JobsError(f"{name[:50]!r} is no name of a job: it has 40 hexadecimal digits")
     if job is None:
-        raise JobsError(f"there is no job {name}, or not any more")
+        raise JobsError(f"there is no job {name}; it may have expired")
     return job
 
 

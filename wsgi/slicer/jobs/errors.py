@@ -1,10 +1,10 @@
-"""What can be wrong with jobs themselves, apart from the work that one of them is."""
+"""Errors of the queue, as opposed to those of a job's work."""
 
 from slicer.errors import SlicerError
 
 
 class JobsError(SlicerError):
-    """Base of what this package raises; the message is a sentence for the person who asked."""
+    """Base of what this package raises; the message is a sentence for the client."""
 
 
 class JobsDownError(JobsError):
@@ -20,4 +20,4 @@ class JobsShareError(JobsBusyError):
 
 
 class JobsTokenError(JobsError):
-    """The token is none of the job's: it was not given to who cancels."""
+    """The token is none of the job's: its bearer may not cancel it."""

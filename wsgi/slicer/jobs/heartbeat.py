@@ -1,4 +1,4 @@
-"""Watching over a job while it is worked on: says that the work goes on, and ends it when nobody wants it any more."""
+"""The heartbeat of a job: renews its lease while the work goes on, and ends the work once the job is cancelled or lost."""
 
 import signal
 import threading
@@ -14,11 +14,11 @@ _SIGNAL = signal.SIGUSR2
 
 
 class UnwantedError(BaseException):
-    """Raised in the work itself: the job was cancelled, or another worker has it."""
+    """Raised within the work: the job was cancelled, or another worker has it."""
 
 
-class Watch:
-    """While open, it beats for a job from a thread of its own. Only for the main thread of a process, one at a time."""
+class Heartbeat:
+    """While open, a thread beats for a job. Only for the main thread of a process, one at a time."""
 
     def __init__(self, store: JobStore, name: str, token: str) -> None:
         self._store = store
@@ -27,7 +27,7 @@ class Watch:
         self._progress = 0.0
         self._armed = False
         self._over = threading.Event()
-        self._thread = threading.Thread(target=self._beat, name="watch", daemon=True)
+        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
         self._main = threading.main_thread().ident or 0
 
     def __enter__(self) -> Self:
@@ -45,7 +45,7 @@ class Watch:
         signal.signal(_SIGNAL, self._previous)
 
     def progress(self, part: float) -> None:
-        """Note how far the work is, from 0 to 1; the next beat tells."""
+        """Note the progress, from 0 to 1; the next beat reports it."""
         self._progress = part
 
     def _beat(self) -> None:
@@ -53,13 +53,13 @@ class Watch:
             try:
                 wanted = self._store.beat(self._name, self._token, self._progress)
             except JobsDownError:
-                continue  # what is done counts whenever Redis is there again
+                continue  # the result counts once Redis answers again
             if not wanted:
                 signal.pthread_kill(self._main, _SIGNAL)
                 return
 
     def _end(self, number: int, frame: FrameType | None) -> None:
-        # Once: what is closed and waited for on the way out must not be broken off too.
+        # Once: cleaning up must not be interrupted too.
         if self._armed:
             self._armed = False
             raise UnwantedError

@@ -10,7 +10,7 @@ from slicer.jobs.order import LANES, Order
 
 
 class State(StrEnum):
-    """What a job can be."""
+    """The state of a job."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -19,7 +19,7 @@ class State(StrEnum):
     CANCELLED = "cancelled"
 
 
-#: States that a job leaves only when somebody asks for it again.
+#: States that a job leaves only when it is submitted again.
 FINAL = frozenset({State.DONE, State.FAILED, State.CANCELLED})
 
 
@@ -32,11 +32,11 @@ class Job:
     state: State
     lane: str  #: the queue it waits in
     progress: float = 0.0  #: from 0 to 1
-    asked: float  #: when it was asked for
-    started: float | None = None  #: when the work that goes on now, or went on last, began
+    asked: float  #: when it was submitted
+    started: float | None = None  #: when the current or last attempt began
     finished: float | None = None
     now: float  #: when it was read
-    attempts: int = 0  #: how often work on it began
+    attempts: int = 0  #: number of times that work began
     problem: dict[str, Any] | None = None  #: of a failed one: RFC 9457 members
 
     @classmethod
@@ -44,7 +44,7 @@ class Job:
         """From what Redis has of it. Raises ValueError, TypeError or KeyError where that is no job."""
         problem = json.loads(fields["problem"]) if fields.get("problem") else None
         order = Order.from_json(fields["order"])
-        # Else whoever writes to Redis would have servers lead clients of one job to another.
+        # Else a writer to Redis could redirect clients of one job to another.
         if order.id != name or fields["lane"] not in LANES or not isinstance(problem, dict | None):
             raise ValueError("it is no job")
         return cls(
@@ -63,12 +63,12 @@ class Job:
 
     @property
     def channel(self) -> str:
-        """Where its state is published: each time it is asked for is another one, so that nobody hears of an end that was before."""
+        """The channel of its updates: a new one for each submission, so that no client gets an earlier end."""
         return f"{self.id}-{round(self.asked * 1000)}"
 
     @property
     def seconds_left(self) -> float | None:
-        """How long it will take yet, nearly; None where nothing more comes, or nobody can know for it waits in a queue."""
+        """The estimated time left; None if the job has ended, or waits in the queue."""
         if self.state is not State.RUNNING or self.started is None:
             return None
         gone = max(0.0, self.now - self.started)
@@ -78,7 +78,7 @@ class Job:
 
     @property
     def document(self) -> dict[str, Any]:
-        """What clients are told."""
+        """The job as JSON values, for clients."""
         left = self.seconds_left
         return {
             "id": self.id,

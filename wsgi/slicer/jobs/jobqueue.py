@@ -1,4 +1,4 @@
-"""Where jobs are asked for: by the web application and the command line. No work is done here."""
+"""The queue as its clients see it, the web application and the command line: jobs are submitted here, and done elsewhere."""
 
 from celery import Celery
 from kombu.exceptions import OperationalError
@@ -7,7 +7,7 @@ from slicer.jobs.celery_app import make_app, queue_name
 from slicer.jobs.errors import JobsDownError, JobsError
 from slicer.jobs.job import Job
 from slicer.jobs.order import Order, lane_of
-from slicer.jobs.store import Figures, JobStore
+from slicer.jobs.store import JobStore
 from slicer.jobs.transport import TASK
 from slicer.settings import PREFIX, Settings
 
@@ -15,8 +15,8 @@ from slicer.settings import PREFIX, Settings
 _RETRY = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0}
 
 
-class Desk:
-    """Takes orders. One object for all threads of a process; it connects when it is first used."""
+class JobQueue:
+    """Submits orders. One object for all threads of a process; it connects when it is first used."""
 
     def __init__(self, settings: Settings) -> None:
         self.store = open_store(settings)
@@ -24,12 +24,12 @@ class Desk:
         self._name = settings.jobs_name
         self._short = float(settings.job_short_seconds)
 
-    def ask(self, order: Order, *, again: bool = False, request: str = "", client: str = "", token: str = "") -> Job:
-        """The job of an order; where it is returned it will be worked on, or has been. `again` does anew what is done.
+    def submit(self, order: Order, *, again: bool = False, request: str = "", client: str = "", token: str = "") -> Job:
+        """Return the job of an order, which is queued, running or finished; `again` repeats a job that is done.
 
-        `request` is the name of the request that asks, `client` who does, and `token` what it may cancel the job with.
+        `request` is the ID of the client's request, `client` the client, and `token` its right to cancel the job.
 
-        Raises JobsBusyError, JobsShareError, and JobsDownError where it may or may not be worked on: asking again is then the right thing.
+        Raises JobsBusyError, JobsShareError, and JobsDownError where the job may or may not be queued: then submit it again.
         """
         lane = lane_of(order.work_seconds, self._short)
         became, job = self.store.open(order, lane, again=again, request=request, client=client, token=token)
@@ -37,21 +37,6 @@ class Desk:
             send(self._app, self._name, job.id, job.lane)
             self.store.sent(job.id)
         return job
-
-    def figures(self) -> Figures:
-        """How many jobs there are and were. Raises JobsDownError."""
-        return self.store.figures()
-
-    def get(self, name: str) -> Job | None:
-        """A job as it is now, or None. Raises JobsDownError."""
-        return self.store.get(name)
-
-    def cancel(self, name: str, token: str = "") -> Job | None:
-        """Have nobody work on a job any more; as it is then, or None where there is none.
-
-        With the token of one who asked for it, it goes on for others. Raises JobsDownError, JobsTokenError.
-        """
-        return self.store.cancel(name, token)
 
 
 def open_store(settings: Settings, *, timeout: float = 1.0) -> JobStore:

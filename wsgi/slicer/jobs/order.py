@@ -1,7 +1,7 @@
-"""What a job is to make: a canonical request on one version of one source. Its name follows from nothing else.
+"""The work of a job: a canonical request on one version of one source. Its ID follows from nothing else.
 
-An order comes from a request for a render or a waveform, once it is known that its source can give that within a job's limits. It goes to
-one of two lanes, each with processes of its own: what is short never waits behind what is long.
+An order comes from a request for a render or a waveform, once that is known to fit the source and the limits of jobs. It goes to one of
+two lanes, each with its own processes: short work never waits behind long work.
 """
 
 import hashlib
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 SHORT, LONG = "short", "long"
 LANES = (SHORT, LONG)
-#: How a job's name looks.
+#: A job's name.
 ID = re.compile(r"[0-9a-f]{40}", re.ASCII)
 
 #: By kind: the first part of its URL.
-_ROOMS = {"render": "renders", "peaks": "peaks"}
+_PREFIXES = {"render": "renders", "peaks": "peaks"}
 _FORM = re.compile(r"[a-z0-9]{1,10}", re.ASCII)
 _QUERY = re.compile(r"[!-~]{1,8190}", re.ASCII)
-#: Of what a source's name ends in.
+#: Of the suffix of a source's name.
 _SUFFIX_BYTES = len(".mp3")
 _MOST_SECONDS = 1e9
 #: Seconds of CPU for each second of a waveform, on one core of 2.5 GHz: decoding, and looking at each sample.
@@ -36,19 +36,19 @@ _PEAKS_WORK = 0.002
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """One piece of work, complete: whoever has the media folder can do it."""
+    """One complete piece of work, for any worker with the media folder."""
 
     kind: Literal["render", "peaks"]
     path: bytes  #: of the source, from the media folder
     form: str  #: the name of a format, or json or dat
     query: str  #: canonical
     key: str  #: the name of the result in the store of results, 40 hexadecimal digits; another one for another version of the source
-    url: str  #: where the result is found, canonical
+    url: str  #: of the result, canonical
     work_seconds: float  #: of CPU, nearly
 
     @property
     def id(self) -> str:
-        """The job's name, 40 hexadecimal digits: asked for twice it is one job, and a source that was replaced makes it another one."""
+        """The job's name, 40 hexadecimal digits: the same for the same order, another one once the source is replaced."""
         return hashlib.blake2b(repr((self.path, self.key)).encode(), digest_size=20).hexdigest()
 
     def to_json(self) -> str:
@@ -57,11 +57,11 @@ class Order:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """From that text. Raises ValueError, TypeError or KeyError where it is none, or leads elsewhere than its source and result are."""
+        """From that text. Raises ValueError, TypeError or KeyError if it is none, or its URL is not that of its source and result."""
         fields = json.loads(text)
         order = cls(**{**fields, "path": unquote_to_bytes(fields["path"])})
         if not (
-            order.kind in _ROOMS
+            order.kind in _PREFIXES
             and is_safe(order.path)
             and _FORM.fullmatch(order.form)
             and _QUERY.fullmatch(order.query)
@@ -74,8 +74,8 @@ class Order:
 
 
 def url_of(kind: str, path: bytes, form: str, query: str) -> str:
-    """Where the result of an order is found: its canonical URL."""
-    return f"/{_ROOMS[kind]}/{quote(path[:-_SUFFIX_BYTES])}.{form}?{query}"
+    """The canonical URL of the result of an order."""
+    return f"/{_PREFIXES[kind]}/{quote(path[:-_SUFFIX_BYTES])}.{form}?{query}"
 
 
 def lane_of(work_seconds: float, short_seconds: float) -> str:
@@ -87,7 +87,7 @@ def render_order(
     request: "RenderRequest", path: bytes, identity: "Identity", index: "Index", limits: "Limits", url: str
 ) -> Order:
     """The order of a render of the source at `path`, whose result will be at `url`. Raises what `plan` raises."""
-    # Who lists and cancels jobs needs none of the packages of renders.
+    # Listing and cancelling jobs needs none of the packages of renders.
     from slicer.render import Version, plan
 
     planned = plan(request, index, limits)

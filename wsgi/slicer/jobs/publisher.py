@@ -1,4 +1,4 @@
-"""Tells Nginx what has become of jobs, for the clients that it holds (its nchan module). Loopback, or a private network."""
+"""Publishes job updates to Nginx, for the clients that it holds (its nchan module). Loopback, or a private network."""
 
 import contextlib
 import http.client
@@ -9,7 +9,7 @@ from slicer.jobs.job import FINAL, Job
 
 _LOG = logging.getLogger("slicer")
 _SECONDS = 1.0
-#: What is kept for clients that come a moment later: the end of a job, and its last state. What only keeps a request alive is not.
+#: Channels. For later clients Nginx keeps the end of a job and its last state, and no update that only keeps a request alive.
 _END, _STATE, _TICK = "end", "state", "tick"
 
 
@@ -20,14 +20,14 @@ class Publisher:
         self._edges = [_Edge(url) for url in urls]
 
     def tell(self, job: Job) -> None:
-        """Give the state of a job to who follows it; and where it is final, to who waits for that."""
+        """Publish the state of a job to the clients that follow it, and its end to those that wait for that."""
         for edge in self._edges:
             edge.post(_STATE, job)
             if job.state in FINAL:
                 edge.post(_END, job)
 
     def tick(self, job: Job) -> None:
-        """Give the state of a job to who waits for its end, so that no request is held for long."""
+        """Publish the state of a job to the clients that wait for its end, so that no request is held for long."""
         for edge in self._edges:
             edge.post(_TICK, job)
 
@@ -43,7 +43,7 @@ class _Edge:
         self._failing = False
 
     def post(self, channel: str, job: Job) -> None:
-        """Publish; what cannot be published is logged once, and clients find it out when they ask again."""
+        """Publish an update. A failure is logged once; clients see the update when they ask again."""
         for last in (False, True):
             try:
                 self._connection.request(

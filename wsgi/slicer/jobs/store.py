@@ -19,9 +19,9 @@ from slicer.jobs.order import ID, LANES, Order
 
 #: Jobs that are looked after at one time.
 _BATCH = 100
-#: Seconds for which a job that nobody finishes is remembered: longer than any queue.
+#: Expiry of a job that is never finished, in seconds: longer than any queue.
 _ACTIVE_SECONDS = 7 * 86_400
-#: Seconds for which a cancelled job is remembered at most, and counts against its client's share.
+#: Expiry of a cancelled job at most, in seconds; until then it counts against its client's share.
 _CANCELLED_SECONDS = 300
 #: Jobs that are counted at most: Redis does nothing else meanwhile.
 _MOST_COUNTED = 10_000
@@ -29,7 +29,7 @@ _MOST_COUNTED = 10_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
-    """How long is waited before something is taken for lost, in seconds."""
+    """Timeouts, in seconds, after which something counts as lost."""
 
     lease: float = 10.0  #: a running job of which nothing was heard
     queued: float = 60.0  #: a queued one whose message was sent; twice as long with each time it is sent
@@ -42,7 +42,7 @@ class Figures:
 
     now: dict[tuple[str, str], int]  #: queued and running
     ever: dict[tuple[str, str], int]  #: opened, done, failed, cancelled; never falling
-    seconds: dict[str, float]  #: worked on what is done or failed
+    seconds: dict[str, float]  #: of work on jobs that are done or failed
 
 
 class JobStore:
@@ -69,7 +69,7 @@ class JobStore:
             decode_responses=True,
             socket_timeout=timeout,
             socket_connect_timeout=timeout,
-            # Who waits for an answer is told at once that there is none; workers try again by themselves.
+            # A client that waits gets its error at once; workers try again by themselves.
             retry=Retry(NoBackoff(), 1),
             health_check_interval=30,
         )
@@ -96,12 +96,11 @@ class JobStore:
     def open(
         self, order: Order, lane: str, *, again: bool = False, request: str = "", client: str = "", token: str = ""
     ) -> tuple[Literal["new", "unsent", "known"], Job]:
-        """The job of an order, made if there is none; `again` has one that is done done anew, for its result is gone.
+        """Return the job of an order, created if there is none; `again` repeats one that is done, because its result is gone.
 
-        `request` is the name of the request that asks; a new job carries it to its worker.
-        `client` is who asks, empty for one that nobody knows; with `token` it can cancel the job, as far as it is concerned.
-        What is "new" or "unsent" must be sent to a worker, after which `sent` is called. Raises JobsBusyError, JobsShareError,
-        JobsDownError.
+        `request` is the ID of the client's request, which a new job carries to its worker. `client` is the client, empty if unknown;
+        with `token` it can cancel the job for itself. A job that is "new" or "unsent" must be sent to a worker; then call `sent`.
+        Raises JobsBusyError, JobsShareError, JobsDownError.
         """
         name = order.id
         with _down():
@@ -119,15 +118,15 @@ class JobStore:
                 f"{self._most_of_client} jobs of this client are waiting already, or were cancelled just now; try again later"
             )
         job = _job(name, dict(zip(flat[::2], flat[1::2], strict=True)), int(now) / 1000)
-        if job is None:  # of another version, or a foreign hand
+        if job is None:  # written by another version or program
             raise JobsDownError("what Redis has of the job cannot be read")
         return became, job
 
     def sent(self, name: str) -> None:
         """Note that a job's message is with the broker. Raises JobsDownError where that is known at once.
 
-        A client waits meanwhile, so Redis is told and not asked (its command CLIENT REPLY SKIP): a note that is lost has the message sent
-        once more, which does no harm.
+        A client waits meanwhile, so Redis sends no reply (its command CLIENT REPLY SKIP): after a lost note the message is sent once more,
+        which does no harm.
         """
         note = ("EVAL", transitions.SENT, 2, *self._keys(name)[:2], name, _milliseconds(self._patience.queued))
         with _down():
@@ -139,7 +138,7 @@ class JobStore:
                 self._redis.connection_pool.release(connection)
 
     def get(self, name: str) -> Job | None:
-        """A job as it is now; None for one that there is not, or not any more. Raises JobsDownError."""
+        """A job as it is now; None if it does not exist or has expired. Raises JobsDownError."""
         if not ID.fullmatch(name):
             return None
         with _down():
@@ -152,7 +151,7 @@ class JobStore:
     def claim(self, name: str, token: str) -> tuple[Order, str] | None:
         """Take a job for the worker called `token`, with the name of the request that asked for it.
 
-        None where it needs no work, or not from this one. Raises JobsDownError.
+        None where it needs no work, or another worker has it. Raises JobsDownError.
         """
         with _down():
             found = self._claim(
@@ -167,17 +166,17 @@ class JobStore:
                 return order, found[1]
         except (ValueError, TypeError, KeyError):
             pass
-        # Of another version, or a foreign hand: nobody can do it.
+        # Written by another version or program: no worker can do it.
         self.finish(name, token, MISTAKE)
         return None
 
     def beat(self, name: str, token: str, progress: float) -> bool:
-        """Say that the work goes on; False where it shall not, as the job is cancelled or another worker's. Raises JobsDownError."""
+        """Renew the lease; False if the job is cancelled or another worker's: then the work must stop. Raises JobsDownError."""
         with _down():
             return bool(self._beat(keys=self._keys(name), args=[name, token, self._lease, f"{progress:.4f}"]))
 
     def finish(self, name: str, token: str, failure: Failure | None = None) -> bool:
-        """Say that a job is done, or has failed; False where it was not this worker's any more. Raises JobsDownError."""
+        """Record that a job is done or has failed; False if this worker had lost it. Raises JobsDownError."""
         state = State.DONE if failure is None else State.FAILED
         problem = "" if failure is None else json.dumps(failure.problem)
         hopeless = "1" if failure is not None and failure.status < 500 else "0"
@@ -187,9 +186,9 @@ class JobStore:
             )
 
     def cancel(self, name: str, token: str = "") -> Job | None:
-        """Have nobody work on a job any more, and return it as it is then; one that is final stays as it was.
+        """Cancel a job, and return it as it is then; one that has ended stays as it was.
 
-        With a token, which is that of one who asked for it, it goes on where others have asked, too. Raises JobsDownError, JobsTokenError.
+        With a client's token it goes on if other clients have submitted it too. Raises JobsDownError, JobsTokenError.
         """
         if not ID.fullmatch(name):
             return None
@@ -214,13 +213,13 @@ class JobStore:
         return found
 
     def names(self) -> Iterator[str]:
-        """Names of all jobs that are remembered. Raises JobsDownError."""
+        """Names of all jobs that are stored. Raises JobsDownError."""
         with _down():
             for key in self._redis.scan_iter(match=self._prefix + "*", count=1000):
                 yield key.removeprefix(self._prefix)
 
-    def untold(self, most: int = 1000) -> list[str]:
-        """Names of jobs of which something is to be told, the first one first and none twice; waits a little for one.
+    def unpublished(self, most: int = 1000) -> list[str]:
+        """Names of jobs with updates to publish, the oldest first and each once; waits a little for one.
 
         Raises JobsDownError.
         """
@@ -232,12 +231,12 @@ class JobStore:
         return list(dict.fromkeys([first[1], *more]))
 
     def turn(self, what: str, seconds: float) -> bool:
-        """Whether it is this caller's turn to do what is done once in so many seconds by all workers together. Raises JobsDownError."""
+        """Return whether it is this caller's turn at work that is done once in `seconds` by all workers together. Raises JobsDownError."""
         with _down():
             return bool(self._redis.set(f"{self._name}:turn:{what}", "1", nx=True, px=_milliseconds(seconds)))
 
     def figures(self) -> Figures:
-        """How many jobs there are and were. Raises JobsDownError."""
+        """The numbers of jobs, now and ever. Raises JobsDownError."""
         with _down():
             active = self._census(keys=[self._active], args=[self._prefix, _MOST_COUNTED])
             counts: dict[str, str] = self._redis.hgetall(self._counts)  # type: ignore[assignment]
@@ -266,7 +265,7 @@ class JobStore:
         return _milliseconds(self._patience.lease)
 
     def _client(self, client: str) -> str:
-        """The key of a client's jobs. Its address is no part of it."""
+        """The key of a client's jobs, which does not contain its address."""
         return f"{self._name}:client:{hashlib.blake2b(client.encode(), digest_size=12).hexdigest()}" if client else ""
 
     def _keys(self, name: str) -> list[str]:
@@ -274,7 +273,7 @@ class JobStore:
 
 
 def _job(name: str, fields: Mapping[str, str], now: float) -> Job | None:
-    """A job from what Redis has of it; None where that is nothing, of another version, or of a foreign hand."""
+    """A job from its fields in Redis; None if there are none, or another version or program wrote them."""
     if not fields:
         return None
     try:

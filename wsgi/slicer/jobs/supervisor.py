@@ -1,4 +1,4 @@
-"""`slicer worker`: a worker for each lane, started and watched; jobs that got lost sent again; and what held clients wait for published."""
+"""`slicer worker`: start and watch a worker for each lane, send lost jobs again, and publish job updates to held clients."""
 
 import logging
 import os
@@ -11,19 +11,19 @@ from collections import deque
 from types import FrameType
 
 from slicer.jobs.celery_app import make_app
-from slicer.jobs.desk import open_store, send
 from slicer.jobs.errors import JobsDownError
 from slicer.jobs.job import FINAL
+from slicer.jobs.jobqueue import open_store, send
 from slicer.jobs.order import LANES, LONG
 from slicer.jobs.publisher import Publisher
 from slicer.parent import end_with
 from slicer.settings import Settings
 
 _LOG = logging.getLogger("slicer")
-#: Seconds between two looks for jobs that got lost.
+#: Seconds between two searches for lost jobs.
 _LOOK_SECONDS = 2.0
-#: What has ended is told once more after so many seconds, should an Nginx have lost it: nchan knows messages by the second in which they
-#: came, so what two of them share is safe in the next one. Who comes later is answered by the server. So many ends are remembered.
+#: Seconds after which the end of a job is published again, should an Nginx have lost it: nchan identifies messages by their second, so one
+#: that shares it with another may be lost. Later clients are answered by the server. Also the number of ends that are remembered.
 _REPEAT_SECONDS, _REPEATS = 1.0, 10_000
 #: Seconds before a lane's worker that ended is started again.
 _AGAIN_SECONDS = 1.0
@@ -32,7 +32,7 @@ _LONG_NICE = 5
 
 
 def run(settings: Settings, processes: dict[str, int], grace: float) -> int:
-    """Work until SIGTERM or SIGINT; then jobs have `grace` seconds to finish, and what does not is done again elsewhere.
+    """Work until SIGTERM or SIGINT; then jobs have `grace` seconds to finish, and those that do not are repeated elsewhere.
 
     `processes` is for each lane. Must be called in the main thread. Returns 0.
     """
@@ -44,16 +44,16 @@ def run(settings: Settings, processes: dict[str, int], grace: float) -> int:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, stopping)
     lanes = [_Lane(lane, processes[lane], settings) for lane in LANES if processes[lane]]
-    care = _Care(settings)
+    upkeep = _Upkeep(settings)
     try:
         while not stop.is_set():
             for lane in lanes:
                 lane.look()
-            care.round(stop)
+            upkeep.round(stop)
     finally:
         _end(lanes, grace)
-        # What ended meanwhile is to be told, too.
-        care.tell()
+        # Jobs may have ended meanwhile.
+        upkeep.publish()
     return 0
 
 
@@ -63,7 +63,7 @@ class _Lane:
     def __init__(self, lane: str, processes: int, settings: Settings) -> None:
         self._lane = lane
         self._processes = processes
-        # As they were read here: from the command line too, and with the folders of who started this, root perhaps.
+        # The settings as they were read here: with the command line's, and with the folders of the starting user, perhaps root.
         self._environ = {**os.environ, **settings.to_environ()}
         self.process: subprocess.Popen[bytes] | None = None
         self._not_before = 0.0
@@ -97,8 +97,8 @@ class _Lane:
             )
 
 
-class _Care:
-    """What is done for all jobs by whichever crew is there."""
+class _Upkeep:
+    """Periodic work for all jobs of a site, by any of its supervisors."""
 
     def __init__(self, settings: Settings) -> None:
         self._store = open_store(settings)
@@ -108,13 +108,13 @@ class _Care:
         self._life_seconds = settings.jobs_life_seconds
         self._looked = 0.0
         self._down = False
-        #: When each is to be told again, by time.monotonic(), and its name.
+        #: The time (time.monotonic) of its second publication, and the name, of each job that ended.
         self._ended: deque[tuple[float, str]] = deque(maxlen=_REPEATS)
 
     def round(self, stop: threading.Event) -> None:
-        """One round of all there is to do; takes about half a second where there is nothing."""
+        """Do it all once; takes about half a second where there is nothing to do."""
         try:
-            self.tell()
+            self.publish()
             if time.monotonic() - self._looked >= _LOOK_SECONDS:
                 self._looked = time.monotonic()
                 self._look()
@@ -125,9 +125,9 @@ class _Care:
                 _LOG.warning("%s", error)
             stop.wait(_AGAIN_SECONDS)
 
-    def tell(self) -> None:
-        """Publish what there is to tell."""
-        for name in self._store.untold():
+    def publish(self) -> None:
+        """Publish the updates that are pending."""
+        for name in self._store.unpublished():
             job = self._store.get(name)
             if job is not None:
                 self._publisher.tell(job)
@@ -150,7 +150,7 @@ class _Care:
 
 
 def _end(lanes: list[_Lane], grace: float) -> None:
-    """Let the lanes finish, and end by force what has not after `grace` seconds."""
+    """Let the lanes finish, and kill those that have not after `grace` seconds."""
     running = [lane.process for lane in lanes if lane.process is not None]
     for process in running:
         process.terminate()

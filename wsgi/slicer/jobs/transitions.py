@@ -1,17 +1,17 @@
-"""How a job changes, as scripts that Redis runs whole or not at all, each by the clock of Redis.
+"""The transitions of a job, as scripts that Redis runs atomically, by its own clock.
 
-A job is a hash. Every job that is queued or running is also in the sorted set `active`, under the moment in milliseconds when somebody
-must look after it: for a running one the end of its lease, which its worker puts off while it lives. The list `outbox` has the names
-of jobs of which something is to be told. The hash `counts` has how many jobs were opened and have ended, by lane and state, and the
-milliseconds that were worked on them: numbers that never fall, for who watches the site.
+A job is a hash. Every job that is queued or running is also in the sorted set `active`, with the time in milliseconds of its next check:
+for a running one the expiry of its lease, which its worker renews. The list `outbox` has the names of jobs with updates to publish. The
+hash `counts` has the numbers of jobs opened and ended, by lane and state, and the milliseconds of work on them: counters that never fall,
+for metrics.
 
-`active:<lane>` has the jobs of a lane that are queued or running. `client:<name>` has those that a client opened, under the moment until
-which they count against its share: with those that it cancelled, whose messages are with the broker yet.
+`active:<lane>` has the jobs of a lane that are queued or running. `client:<name>` has those of a client, with the time until which they
+count against its share: cancelled ones too, while the broker has their messages.
 
-A job may be waited for by several. `asks` says how many asked for it, and each field `t:<token>` is one of them that can take that back.
+Several clients may wait for a job. `asks` is their number, and each field `t:<token>` is one of them that can withdraw.
 """
 
-#: How many tokens a job has at most; who asks later cannot cancel it.
+#: Tokens of a job at most; later clients cannot cancel it.
 MOST_TOKENS = 100
 
 _NOW = """
@@ -19,7 +19,7 @@ local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 """
 
-#: `leave` takes a job out of those that are queued or running; `counts` are milliseconds for which it counts against its client's share.
+#: `leave` takes a job out of those that are queued or running; `counts` is the time in milliseconds that it counts against its client.
 _LEAVE = """
 local function leave(job, active, id, counts)
     redis.call('ZREM', active, id)
@@ -37,8 +37,8 @@ local function leave(job, active, id, counts)
 end
 """
 
-#: KEYS job, active, outbox, counts, client ("" for one that nobody knows). ARGV id, order, lane, most active in a lane, seconds to keep,
-#: "1" to do again what is done, the name of the request that asks, a token ("" for none), most of a client, most tokens.
+#: KEYS job, active, outbox, counts, client ("" if unknown). ARGV id, order, lane, most active in a lane, seconds to keep,
+#: "1" to repeat a job that is done, the ID of the client's request, a token ("" for none), most of a client, most tokens.
 #: Returns what became of it: "new" (it must be sent), "unsent" (it was accepted before and must be sent), "known", "full", or "share" where
 #: the client has too many; when that was, in milliseconds; and the fields of the job, names and values in turns.
 OPEN = (
@@ -65,7 +65,7 @@ end
 if state == 'done' and ARGV[6] ~= '1' then
     return became('known')
 end
--- What failed for a reason that lies in the request fails again; what failed for one of the server's may not.
+-- A job that failed because of its request fails again; one that failed because of the server may not.
 if state == 'failed' and redis.call('HGET', KEYS[1], 'hopeless') == '1' then
     return became('known')
 end
@@ -94,7 +94,7 @@ return became('new')
 """
 )
 
-#: KEYS job, active. ARGV id, milliseconds until somebody looks whether it has begun (doubled with each time it is sent, up to an hour).
+#: KEYS job, active. ARGV id, milliseconds until its next check (doubled with each time it is sent, up to an hour).
 SENT = (
     _NOW
     + """
@@ -109,8 +109,8 @@ return 1
 )
 
 #: KEYS job, active, outbox, counts. ARGV id, token of the worker, milliseconds of the lease, most attempts, problem, seconds to keep.
-#: Returns the order of a job that is this worker's now, and the name of the request that asked for it; or nothing: it is somebody
-#: else's, or needs no work.
+#: Returns the order of a job that is this worker's now, and the ID of its request; or nothing: another worker has it, or it needs no
+#: work.
 CLAIM = (
     _NOW
     + _LEAVE
@@ -147,7 +147,7 @@ local state = redis.call('HGET', KEYS[1], 'state')
 if redis.call('HGET', KEYS[1], 'token') ~= ARGV[2] or (state ~= 'running' and state ~= 'queued') then
     return 0
 end
--- While Redis was away the lease may have ended and the job been queued again: nobody has taken it yet, so it goes on here.
+-- While Redis was away the lease may have expired and the job been queued again: no worker has taken it yet, so it goes on here.
 redis.call('HSET', KEYS[1], 'state', 'running', 'lease', now + ARGV[3], 'progress', ARGV[4])
 redis.call('ZADD', KEYS[2], now + ARGV[3], ARGV[1])
 redis.call('LPUSH', KEYS[3], ARGV[1])
@@ -157,7 +157,7 @@ return 1
 )
 
 #: KEYS job, active, outbox, counts. ARGV id, token, state, problem, "1" where another try would fail too, seconds to keep.
-#: Returns 1 where the state is now that, 0 where the job was not this worker's any more.
+#: Returns 1 if the state was set, 0 if this worker had lost the job.
 FINISH = (
     _NOW
     + _LEAVE
@@ -182,8 +182,8 @@ return 1
 """
 )
 
-#: KEYS job, active, outbox, counts. ARGV id, seconds to keep, a token ("" cancels whoever waits). Returns "cancelled", "left" where others
-#: wait for it, "final" where it had ended, "token" where the token is none of its; nothing where there is no such job.
+#: KEYS job, active, outbox, counts. ARGV id, seconds to keep, a token ("" cancels for all clients). Returns "cancelled", "left" if others
+#: wait for it, "final" if it had ended, "token" if the token is none of its; nothing if there is no such job.
 CANCEL = (
     _NOW
     + _LEAVE
@@ -215,7 +215,7 @@ return 'cancelled'
 """
 )
 
-#: KEYS active. ARGV prefix of the keys of jobs, most jobs at once, milliseconds in which nobody else looks after the same ones,
+#: KEYS active. ARGV prefix of the keys of jobs, most jobs at once, milliseconds in which no other caller gets the same ones,
 #: the lanes.
 #: Returns id and lane, in turns, of jobs that must be sent: they were never sent, their message is overdue, or their worker is gone.
 OVERDUE = (

@@ -1,6 +1,6 @@
-"""The way of messages through Redis, for workers: what is no message of Slicer's is dropped before anything is done with it.
+"""The transport of messages through Redis, for workers: any message that is not Slicer's is dropped unread.
 
-Whoever can write to Redis could else end every worker by one broken message, which comes again when it is started again.
+Otherwise a writer to Redis could end every worker by one broken message, which is delivered again after each restart.
 """
 
 import base64
@@ -18,10 +18,10 @@ from slicer.jobs.order import ID
 _LOG = logging.getLogger("slicer")
 #: The one task.
 TASK = "slicer.job"
-#: Headers by which a message could ask for more than its job; nobody sends one with them.
+#: Headers by which a message could cause more than its job; Slicer sends none of them.
 _NOTHING = ("eta", "expires", "group", "group_index", "stamps", "stamped_headers")
 _MOST_BYTES = 16 << 10
-#: What the names of queues end in that hold commands.
+#: The suffix of the names of queues that hold commands.
 _COMMANDS = ".pidbox"
 
 
@@ -32,7 +32,7 @@ class _Channel(redis.Channel):  # type: ignore[misc, unused-ignore]
         try:
             return super()._brpop_read(**options)  # type: ignore[no-untyped-call, unused-ignore]
         except (ValueError, RecursionError):
-            # It is out of its queue, and in no other list yet.
+            # It has left its queue, and is in no other list yet.
             _LOG.error("a message was dropped that is no JSON")
             raise Empty from None
 
@@ -66,7 +66,7 @@ def is_command(message: Any) -> bool:
 
 
 def is_message(message: Any) -> bool:
-    """Whether this is a message as Slicer sends it: the one task, the name of a job, and nothing else that anything would be done with."""
+    """Return whether this is a message as Slicer sends it: the one task, the name of a job, and nothing else with an effect."""
     try:
         properties, headers = message["properties"], message["headers"]
         places = properties["delivery_info"]

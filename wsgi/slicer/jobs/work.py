@@ -1,4 +1,4 @@
-"""The work that a job is: a source is opened, what was ordered is made of it, and the result is put where servers find it."""
+"""The work of a job: open the source, make the result, and store it where servers find it."""
 
 from fractions import Fraction
 from urllib.parse import parse_qsl
@@ -15,11 +15,11 @@ from slicer.settings import Settings
 
 
 class NoRoomError(OSError):
-    """The result was made and could not be kept."""
+    """The result was made and could not be stored."""
 
 
 class Maker:
-    """Makes what is ordered. It holds nothing open between two jobs."""
+    """Makes the results of orders. It holds nothing open between two jobs."""
 
     def __init__(self, settings: Settings) -> None:
         self._library = Library(settings.media)
@@ -35,7 +35,7 @@ class Maker:
         self._producer.prepare_scratch()
 
     def make(self, order: Order, progress: Progress) -> None:
-        """Make what is ordered, unless it is there already.
+        """Make the result of an order, unless it is stored already.
 
         Raises SourceMissingError, SourceTooLargeError, SourceChangedError where the source is not the one that was ordered of,
         IndexPendingError, what a render or a waveform raises, and NoRoomError.
@@ -62,11 +62,11 @@ class Maker:
             result = self._producer.waveform(waveform, original, lambda: self._limits, progress=progress)
         result.content.close()
         if not result.is_stored:
-            raise NoRoomError("the result could not be kept")
+            raise NoRoomError("the result could not be stored")
 
 
 def job_limits(settings: Settings) -> Limits:
-    """What one job may take."""
+    """The limits of one job."""
     return Limits(
         span_seconds=settings.job_span_seconds,
         output_bytes=min(settings.job_bytes, settings.results_bytes),
@@ -76,6 +76,6 @@ def job_limits(settings: Settings) -> Limits:
 
 
 def _check(order: Order, key: str) -> None:
-    """Raise SourceChangedError unless the result has the name under which it was ordered: else it is of another version of the source."""
+    """Raise SourceChangedError unless the result has the order's key: else it is of another version of the source."""
     if key != order.key:
         raise SourceChangedError("the source has changed")

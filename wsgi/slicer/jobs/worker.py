@@ -18,25 +18,25 @@ from celery.signals import setup_logging, worker_process_init
 from slicer.counts.log import LineLog, moment
 from slicer.failures import OVERSTAYED, Failure, failure_of
 from slicer.jobs.celery_app import make_app, queue_name
-from slicer.jobs.desk import open_store
 from slicer.jobs.errors import JobsDownError
+from slicer.jobs.heartbeat import Heartbeat, UnwantedError
+from slicer.jobs.jobqueue import open_store
 from slicer.jobs.store import JobStore
 from slicer.jobs.transport import TASK
-from slicer.jobs.watch import UnwantedError, Watch
 from slicer.jobs.work import Maker
 from slicer.parent import end_with
 from slicer.settings import Settings
 
 _T = TypeVar("_T")
 _LOG = logging.getLogger("slicer")
-#: Seconds for which a worker tries to say how a job ended: longer than a restart of Redis.
+#: Seconds for which a worker tries to record the end of a job: longer than a restart of Redis.
 _SAY_SECONDS = 600
 #: Memory that a process has at rest, in bytes, with some room.
 _REST_BYTES = 256 << 20
 
 
 def run(settings: Settings, lane: str, processes: int) -> int:
-    """Work on the jobs of a lane with so many processes until SIGTERM, which lets them finish what they have; the exit status."""
+    """Work on the jobs of a lane with `processes` processes until SIGTERM, which lets them finish theirs; return the exit status."""
     app = make_app(settings, worker=True)
     maker = Maker(settings)
     maker.prepare()
@@ -47,7 +47,7 @@ def run(settings: Settings, lane: str, processes: int) -> int:
     parent = os.getpid()
 
     def begin(**_: object) -> None:
-        # Else, where the worker is killed, two would do one job.
+        # Else two would do one job after the worker is killed.
         end_with(parent, signal.SIGKILL)
         resource.setrlimit(resource.RLIMIT_DATA, (most, resource.getrlimit(resource.RLIMIT_DATA)[1]))
 
@@ -63,7 +63,7 @@ def _start(app: Celery, queue: str, name: str, processes: int) -> int:
         concurrency=processes,
         pool="prefork",
         hostname=f"{name}@{socket.gethostname()}",
-        # What workers tell each other helps nobody here.
+        # Workers need nothing of each other.
         without_gossip=True,
         without_mingle=True,
         quiet=True,
@@ -77,7 +77,7 @@ def _nothing(**_: object) -> None:
 
 
 class _Consumer:
-    """What a process does with a message."""
+    """The handler of messages in a process."""
 
     def __init__(self, store: JobStore, maker: Maker, lane: str, log: LineLog | None) -> None:
         self._lane = lane
@@ -86,7 +86,7 @@ class _Consumer:
         self._maker = maker
 
     def consume(self, name: str) -> None:
-        """Do a job, if it is still to be done. Whatever happens to the work is said of the job, and the message is done with."""
+        """Do a job, unless it needs no work. The outcome becomes the job's state, and the message is acknowledged."""
         token = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex}"
         claimed = _patiently(lambda: self._store.claim(name, token))
         if claimed is None:
@@ -102,8 +102,8 @@ class _Consumer:
 
         say("started")
         try:
-            with Watch(self._store, name, token) as watch:
-                self._maker.make(order, watch.progress)
+            with Heartbeat(self._store, name, token) as heartbeat:
+                self._maker.make(order, heartbeat.progress)
         except UnwantedError:
             say("left", "cancelled, or another worker has it")
             return
@@ -138,7 +138,7 @@ def _line(request: str, job: str, lane: str, event: str, target: str, seconds: f
 
 
 def _patiently(ask: Callable[[], _T]) -> _T:
-    """Ask Redis until it answers. Raises JobsDownError when it was away for too long: then the job is done again."""
+    """Ask Redis until it answers. Raises JobsDownError when it was away for too long: then the job is repeated."""
     end = time.monotonic() + _SAY_SECONDS
     while True:
         try:

@@ -19,6 +19,7 @@ from contextlib import suppress
 from itertools import islice
 from typing import IO, NamedTuple
 
+from slicer import atomic
 from slicer.errors import SlicerError
 from slicer.lock import lock
 from slicer.media import helpers
@@ -38,7 +39,6 @@ _PAUSE = 10
 #: A change this soon after another one may have the same time of modification; ext3 and HFS+ count whole seconds.
 _RACY_NS = 2_000_000_000
 _STALE_SECONDS, _OLD_SECONDS = 3600, 30 * 86_400
-_TEMPORARY = ".tmp"
 _MAGIC = b"slicer names 1\n\0"
 #: Magic, device, inode, time of modification in nanoseconds, nanoseconds that the build took, blocks.
 _HEAD = struct.Struct("<16sQQqQQ")
@@ -157,25 +157,18 @@ class StoredNames(Names):
             status = os.stat(path)
             with tempfile.TemporaryFile(dir=self._folder, buffering=0) as scratch:
                 runs = _runs(path, scratch)
-                fd, temporary = tempfile.mkstemp(suffix=_TEMPORARY, dir=self._folder)
-                try:
-                    with open(fd, "wb") as file:
-                        file.seek(_BLOCK)
-                        blocks = _write(file, heapq.merge(*(_names(scratch.fileno(), *run) for run in runs)))
-                        # A change within the same tick of the clock would not be seen: then this counts as changed.
-                        mtime = status.st_mtime_ns if status.st_mtime_ns + _RACY_NS < now else 0
-                        took = time.monotonic_ns() - began
-                        file.seek(0)
-                        head = _HEAD.pack(_MAGIC, status.st_dev, status.st_ino, mtime, took, blocks)
-                        file.write(head.ljust(_BLOCK, b"\0"))
-                        file.flush()
-                        # After a loss of power it is whole, or it is the one before.
-                        os.fsync(fd)
-                    os.replace(temporary, self._place(path))
-                except BaseException:
-                    with suppress(OSError):
-                        os.unlink(temporary)
-                    raise
+                with atomic.replacing(self._place(path), 0o600) as file:
+                    file.seek(_BLOCK)
+                    blocks = _write(file, heapq.merge(*(_names(scratch.fileno(), *run) for run in runs)))
+                    # A change within the same tick of the clock would not be seen: then this counts as changed.
+                    mtime = status.st_mtime_ns if status.st_mtime_ns + _RACY_NS < now else 0
+                    took = time.monotonic_ns() - began
+                    file.seek(0)
+                    head = _HEAD.pack(_MAGIC, status.st_dev, status.st_ino, mtime, took, blocks)
+                    file.write(head.ljust(_BLOCK, b"\0"))
+                    file.flush()
+                    # After a loss of power it is whole, or it is the one before.
+                    os.fsync(file.fileno())
         finally:
             os.close(guard)
 
@@ -187,7 +180,7 @@ class StoredNames(Names):
                 with suppress(OSError):
                     age = now - entry.stat(follow_symlinks=False).st_mtime
                     if entry.name != "lock" and age > (
-                        _STALE_SECONDS if entry.name.endswith(_TEMPORARY) else _OLD_SECONDS
+                        _STALE_SECONDS if entry.name.endswith(atomic.SUFFIX) else _OLD_SECONDS
                     ):
                         os.unlink(entry.path)
 

@@ -20,7 +20,7 @@ from slicer.signing import (
 from slicer.web.problems import Problem
 from slicer.web.request import Pairs, Passed, Request
 
-#: With this a proxy that keeps things behind its own check says by which signature it asks.
+#: The field in which a proxy that caches behind a check of signatures names the signature of its request.
 _FILL_FIELD = "HTTP_X_SLICER_SIGNATURE"
 
 
@@ -30,11 +30,11 @@ class Access:
     def __init__(self, settings: Settings) -> None:
         """Reads the keys. Raises KeysError."""
         self._keys: Keys | None = read_keys(settings.signing_keys) if settings.signing_keys else None
-        #: What is for requests with a signature alone.
+        #: Sources that need a signature.
         self.protected = Protected(settings.media, settings.signed_folders if self._keys is not None else ())
 
     def authorise(self, request: Request) -> None:
-        """Note in a request what it was passed for, where its path's names say that it needs a signature, and that is right.
+        """Set `passed` of a request, after checking its signature if its path needs one.
 
         Raises Problem 403 and 410.
         """
@@ -69,7 +69,7 @@ def _fill(field: str) -> Pairs:
 
 
 class Hosts:
-    """The names that this server answers to: a page whose own name was made to lead here (DNS rebinding) is told nothing.
+    """The names that this server answers to: a page whose own name resolves to this server (DNS rebinding) is refused.
 
     One object for all threads.
     """
@@ -90,7 +90,7 @@ class Hosts:
             )
 
     def is_own(self, fields: Mapping[str, str]) -> bool:
-        """Return whether a request names an address, this machine, or a name of the settings. One without a Host is no browser's."""
+        """Return whether a request names an address, this machine, or a name of the settings. No browser omits the Host."""
         host = fields.get("HTTP_HOST")
         if not host:
             return True

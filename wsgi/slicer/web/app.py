@@ -1,4 +1,4 @@
-"""The application: a request is let through, routed, answered, and whatever happens becomes a response."""
+"""The application: route a request, authorise it, answer it, and turn every error into a response."""
 
 import logging
 import os
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 _LOG = logging.getLogger("slicer")
-#: Nothing is what its bytes look like: a title in JSON may look like HTML.
+#: Browsers must not guess types: a title in JSON may look like HTML.
 _NO_SNIFFING = ("X-Content-Type-Options", "nosniff")
 #: An index that takes more than this part of their memory is read in parts.
 _SHARE = 4
@@ -64,7 +64,7 @@ class Slicer:
         shelf = Shelf(
             library, store, protected, memory_bytes=settings.index_memory_bytes, largest=settings.max_source_bytes
         )
-        # One thread waits for slow media, another one for a moment, and at least one answers meanwhile.
+        # One thread waits for slow media, others for a moment, and at least one answers meanwhile.
         waiting = max(0, process_threads() - 2)
         sources = Sources(shelf, Aside(settings.media, seconds=float(settings.index_seconds), waiting=waiting))
         extras = Extras(settings, sources, self._inner)
@@ -78,14 +78,14 @@ class Slicer:
         )
 
     def _inner(self, request: Request, route: str, path: bytes, query: str) -> Request:
-        """The GET of a route by its path, like /renders/<path>, that a request names; let through. Raises Problem."""
+        """Return the GET of a route, like /renders/<path>, that a request names, parsed and authorised. Raises Problem."""
         inner = request.inner(query)
         endpoint = self.routes.get(route)
         self._let_through(inner, endpoint, endpoint.routes[inner.method], path)
         return inner
 
     def _let_through(self, request: Request, endpoint: Endpoint, route: Route, path: bytes) -> None:
-        """Read what a request asks of a route, and authorise it. Raises Problem."""
+        """Read a request's options for a route, and authorise it. Raises Problem."""
         request.prefix = endpoint.prefix
         request.path = path
         read_options(request, route)
@@ -93,7 +93,7 @@ class Slicer:
             self._access.authorise(request)
 
     def _answer(self, request: Request) -> Response:
-        """The response of the route of a request. Raises Problem."""
+        """Return the response of a request's route. Raises Problem."""
         if self._hosts.are_named:
             self._hosts.check(request.fields)
         found = self.routes.find(request.fields["PATH_INFO"])
@@ -111,7 +111,7 @@ class Slicer:
         return route.handler(request)
 
     def dispatch(self, request: Request) -> Response:
-        """The response to a request, whatever happens."""
+        """Return the response to a request, also after an error."""
         record = request.record
         try:
             response = self._answer(request)
@@ -123,7 +123,7 @@ class Slicer:
         return response
 
     def _problem_of(self, request: Request, error: BaseException) -> Problem:
-        """The problem that an error of a request is to its client. Raises what ends the process."""
+        """Return the problem for an error of a request. Raises errors that end the process."""
         record = request.record
         if isinstance(error, Problem):
             return error
@@ -137,7 +137,7 @@ class Slicer:
         if isinstance(error, Exception):
             _LOG.error("%s %s", record.method, record.target, exc_info=error)
             return Problem(500, "internal", "the server made a mistake; it is in its log")
-        # What mod_wsgi interrupts a request with that overstays. Its own response would have no body and no Retry-After.
+        # mod_wsgi interrupts a request that takes too long with this. Its own response would have no body and no Retry-After.
         if type(error).__name__ != "RequestTimeout":
             raise error
         return overstayed()
@@ -172,7 +172,7 @@ def _wrong_method(method: str, endpoint: Endpoint) -> Problem:
 
 
 def _numbers(counts: str | None) -> tuple[Folder | None, Cells]:
-    """Where this process counts: in a server's folder of counts, or for itself where there is none, or it cannot be used."""
+    """Return the numbers of this process: in the server's folder, or in memory if there is none or it cannot be used."""
     if counts is not None:
         folder = Folder(counts)
         try:

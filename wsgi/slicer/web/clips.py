@@ -27,7 +27,7 @@ from slicer.web.respond import respond
 from slicer.web.response import Caching, Response
 from slicer.web.sources import Sources, parse_span, span_problem
 
-#: Bodies up to so many bytes are read before the first byte is sent, so that a change meanwhile costs a new try and no half response.
+#: Bytes of a body that is read before its first byte is sent, so that a change meanwhile costs a retry and no truncated response.
 _WHOLE = 1 << 20
 #: Bytes of a larger body that are in memory at a time.
 _PIECE = 1 << 18
@@ -130,7 +130,7 @@ class _Representation:
         return tuple(self._clip.pieces(self._opened.source.fd, start, stop, stop - start))
 
     def close(self) -> None:
-        """Nothing is to be closed: the shelf has the source."""
+        """Do nothing: the shelf has the source."""
 
 
 class _Pieces:

@@ -23,7 +23,7 @@ from slicer.web.respond import Data, respond
 from slicer.web.response import Caching, Response
 from slicer.web.sources import Sources
 
-#: Sources on a page of the library: unless told, and at most.
+#: Sources on a page of the library, by default and at most.
 PAGE, MAX_PAGE = 100, 1000
 _INFO_MAX_AGE = 60
 _LIBRARY_MAX_AGE = 10
@@ -42,7 +42,7 @@ class Documents:
         *,
         hidden: Callable[[bytes], bool] = lambda _: False,
     ) -> None:
-        """`hidden` tells of a path, of a folder too, that it is not to be listed."""
+        """`hidden` returns whether a path, or a folder, is left out of lists."""
         self._library = library
         self._hidden = hidden
         self._store = store
@@ -59,7 +59,7 @@ class Documents:
 
     def unlisted(self, request: Request) -> Response:
         """The refusal of a list."""
-        raise Problem(403, "not-listed", "this server gives nobody a list of what it has")
+        raise Problem(403, "not-listed", "listing is disabled on this server")
 
     def library(self, request: Request) -> Response:
         """A page of sources in byte order of their paths. Raises Problem."""

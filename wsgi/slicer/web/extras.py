@@ -1,4 +1,4 @@
-"""Views that need packages of an extra: renders, waveforms and jobs. Loaded when first needed: processes for clips never need them."""
+"""Views that need packages of an extra: renders, waveforms and jobs. Loaded when first needed, which in processes for clips is never."""
 
 import logging
 import threading
@@ -31,7 +31,7 @@ class Extras:
     """Responses of all of them. One object for all threads."""
 
     def __init__(self, settings: Settings, sources: Sources, inner: "Inner") -> None:
-        """Loads at once where renders are made, and where jobs are taken, so that no request waits for it."""
+        """Load at once where renders are made, or jobs accepted, so that no request waits for it."""
         self._settings = settings
         self._sources = sources
         self._inner = inner
@@ -56,27 +56,9 @@ class Extras:
         extras = self._get()
         return (extras.jobs and extras.jobs.instead("peaks", request)) or extras.waveforms.get(request)
 
-    def post_job(self, request: Request) -> Response:
-        """Asks for work that takes long."""
-        return self._jobs().post(request)
-
-    def job(self, request: Request) -> Response:
-        """A job as it is, or its end."""
-        return self._jobs().state(request)
-
-    def cancel_job(self, request: Request) -> Response:
-        """Ends a job for this client."""
-        return self._jobs().cancel(request)
-
-    def job_wait(self, request: Request) -> Response:
-        """A job once it has ended."""
-        return self._jobs().wait(request)
-
-    def job_events(self, request: Request) -> Response:
-        """A job's states, one after another."""
-        return self._jobs().events(request)
-
-    def _jobs(self) -> "Jobs":
+    @property
+    def jobs(self) -> "Jobs":
+        """Views of jobs. Raises Problem 501 where there are none, or packages of theirs are missing."""
         jobs = self._get().jobs if self._settings.jobs_broker else None
         if jobs is None:
             raise Problem(

@@ -1,4 +1,4 @@
-"""`/jobs`: work that is too long for a request. Every answer here is given at once; who waits is held by Nginx."""
+"""`/jobs`: work that is too long for a request. Every response is immediate; Nginx holds clients that wait."""
 
 import json
 import logging
@@ -11,7 +11,7 @@ from typing import Any, Literal
 from urllib.parse import quote, unquote_to_bytes
 
 from slicer.jobs import FINAL, Job, JobsBusyError, JobsDownError, JobsShareError, JobsTokenError, Order, State
-from slicer.jobs.desk import Desk
+from slicer.jobs.jobqueue import JobQueue
 from slicer.jobs.order import peaks_order, render_order
 from slicer.jobs.store import Figures
 from slicer.jobs.work import job_limits
@@ -27,13 +27,13 @@ from slicer.web.sources import Sources, split_suffix
 _LOG = logging.getLogger("slicer")
 #: Bytes of a body that is read, at most.
 _MAX_BODY = 16 << 10
-#: Seconds after which it is worth asking for the state again.
+#: Seconds until a client should ask for the state again.
 _RETRY_SECONDS = 2
-#: With this a proxy says that it can hold clients, at /.held/.
+#: The field of a proxy that can hold clients, at /.held/.
 _HOLD_FIELD = "HTTP_X_SLICER_HOLD"
 
 Kind = Literal["render", "peaks"]
-#: Gives the request for a route, a path behind its prefix and a query that another request names, let through. Raises Problem.
+#: Returns the GET of a route, a path behind its prefix and a query that a request names, authorised. Raises Problem.
 Inner = Callable[[Request, str, bytes, str], Request]
 
 _ROUTES: Mapping[str, Kind] = {"/renders/<path>": "render", "/peaks/<path>": "peaks"}
@@ -53,20 +53,20 @@ class Orders:
         self._limits = job_limits(settings)
 
     def of_url(self, request: Request, url: Any) -> Order:
-        """The order of what is at a URL of this server, which is its path and query. Raises Problem."""
+        """Return the order for a URL of this server, given as path and query. Raises Problem."""
         # JSON has halves of characters, which no URL has.
         if isinstance(url, str) and len(url) <= _MAX_URL and not _HALVES.search(url):
             for route, kind in _ROUTES.items():
                 prefix = route.partition("<")[0]
                 if url.startswith(prefix):
                     path, _, query = url[len(prefix) :].partition("?")
-                    # Characters that are no part of a URL are taken for what they look like; to WSGI each is a byte (PEP 3333).
+                    # Characters that no URL has are read as UTF-8; to WSGI each is a byte (PEP 3333).
                     query = query.partition("#")[0].encode().decode("latin-1")
                     return self.of(kind, self._inner(request, route, unquote_to_bytes(path), query))
         raise Problem(400, "request-malformed", f"request is not {_ALLOWED}", {"allowed": _ALLOWED})
 
     def of(self, kind: Kind, request: Request) -> Order:
-        """The order of what a request for a render or a waveform asks for. Raises Problem."""
+        """Return the order for a request of a render or a waveform. Raises Problem."""
         stem, suffix = split_suffix(request.path)
         if kind == "peaks":
             waveform = parse_waveform(suffix, request.options)
@@ -93,12 +93,12 @@ class Jobs:
     """Responses for jobs. One object for all threads; nothing in it waits for a job."""
 
     def __init__(self, settings: Settings, orders: Orders) -> None:
-        self._desk = Desk(settings)
+        self._queue = JobQueue(settings)
         self._orders = orders
         self._from = float(settings.job_from_seconds)
 
     def post(self, request: Request) -> Response:
-        """Ask for what the body names: 202 with the job, or 303 where it is there already. Raises Problem."""
+        """Submit the request in the body: 202 with the job, or 303 if its result exists. Raises Problem."""
         document = _body(request)
         if not isinstance(document, dict) or set(document) != {"request"}:
             raise Problem(
@@ -110,10 +110,7 @@ class Jobs:
         return _see_other(job) if job.state is State.DONE else _accepted(job, token)
 
     def instead(self, kind: Kind, request: Request) -> Response | None:
-        """The answer to a render or waveform whose client prefers not to wait here; None where it is to be made, or sent, at once.
-
-        Raises Problem.
-        """
+        """Return a job's response for a client that prefers not to wait; None to make, or send, the result now. Raises Problem."""
         wanted = preferred(request.fields)
         if not wanted or request.method != "GET":
             return None
@@ -127,7 +124,7 @@ class Jobs:
             job = self._ask(request, order, token)
         except Problem as problem:
             if problem.status in {429, 503} and not wanted.respond_async:
-                # It would wait for the render itself, too.
+                # The client would also wait for the render itself.
                 return None
             raise
         if job.state is State.DONE:
@@ -137,17 +134,17 @@ class Jobs:
         return _accepted(job, token, wanted._replace(wait=None) if wanted.respond_async else None)
 
     def state(self, request: Request) -> Response:
-        """A job as it is now; 303 to the result where that is there. Raises Problem."""
+        """A job as it is now; 303 to its result once that exists. Raises Problem."""
         job = self._found(request)
         if job.state is State.DONE:
             return _see_other(job)
         return _response(job, 200)
 
     def cancel(self, request: Request) -> Response:
-        """Have nobody work on a job any more for the client that has the token; it goes on for others. Raises Problem."""
+        """Cancel a job for the client that has the token; it goes on for others. Raises Problem."""
         with _problems_of_the_queue():
-            # An empty one is the operator's.
-            job = self._desk.cancel(_name(request), request.option("token") or "-")
+            # An empty token is the operator's.
+            job = self._queue.store.cancel(_name(request), request.option("token") or "-")
         if job is None:
             raise _unknown()
         request.record.job = job.id
@@ -156,26 +153,22 @@ class Jobs:
         return _response(job, 200)
 
     def wait(self, request: Request) -> Response:
-        """A job once it has ended, where a proxy can hold the client; else as it is now. Raises Problem."""
+        """A job once it has ended, if a proxy can hold the client; else as it is now. Raises Problem."""
         job = self._found(request)
         return _held(request, job, "wait") or _response(job, 200)
 
     def events(self, request: Request) -> Response:
-        """A job's states as server-sent events: those to come, where a proxy can hold the client, else the one now. Raises Problem."""
+        """A job's states as server-sent events: all later ones if a proxy can hold the client, else the current one. Raises Problem."""
         job = self._found(request)
         held = _held(request, job, "events")
         if held is not None:
             return held
-        # Browsers ask again by themselves, after so many milliseconds.
+        # Browsers reconnect by themselves, after these milliseconds.
         data = f"retry: {1000 * _RETRY_SECONDS}\nevent: state\ndata: ".encode() + job.encoded() + b"\n"
-        headers = [
-            ("Content-Type", "text/event-stream"),
-            ("Content-Length", str(len(data))),
-        ]
-        return Response(200, headers, [data])
+        return Response.whole(200, "text/event-stream", data)
 
     def _ask(self, request: Request, order: Order, token: str) -> Job:
-        asks = partial(self._desk.ask, order, request=request.record.id, client=request.client, token=token)
+        asks = partial(self._queue.submit, order, request=request.record.id, client=request.client, token=token)
         with _problems_of_the_queue():
             job = asks()
             if job.state is State.DONE and not self._orders.is_done(order):
@@ -186,27 +179,27 @@ class Jobs:
     def figures(self) -> Figures | None:
         """Return the numbers of jobs now and ever; None where Redis is down."""
         try:
-            return self._desk.figures()
+            return self._queue.store.figures()
         except JobsDownError as error:
             _LOG.error("jobs: %s", error)
             return None
 
     def _found(self, request: Request) -> Job:
-        """A job. Raises Problem: 404 for one that there is not, 410 for one whose result is gone."""
+        """Return the job of a request. Raises Problem: 404 if it does not exist, 410 if its result is gone."""
         with _problems_of_the_queue():
-            job = self._desk.get(_name(request))
+            job = self._queue.store.get(_name(request))
         if job is None:
             raise _unknown()
         request.record.job = job.id
         if job.state is State.DONE and not self._orders.is_done(job.order):
             raise Problem(
-                410, "result-gone", "the result was not kept for so long; ask for it again", {"request": job.order.url}
+                410, "result-gone", "the result has expired; submit the job again", {"request": job.order.url}
             )
         return job
 
 
 def _accepted(job: Job, token: str, preferred: Preferred | None = None) -> Response:
-    """202, with what this client alone may cancel the job by."""
+    """202, with the URL by which this client can cancel the job."""
     headers = [("Location", f"/jobs/{job.id}")]
     if preferred is not None:
         headers.append(preferred.applied)
@@ -220,26 +213,15 @@ def _see_other(job: Job) -> Response:
 def _response(
     job: Job, status: int, headers: list[tuple[str, str]] | None = None, more: dict[str, str] | None = None
 ) -> Response:
-    data = job.encoded(more)
-    found = [
-        ("Content-Type", "application/json"),
-        ("Content-Length", str(len(data))),
-        *(headers or []),
-    ]
-    if job.state not in FINAL:
-        found.append(("Retry-After", str(_RETRY_SECONDS)))
-    return Response(status, found, [data])
+    retry = [] if job.state in FINAL else [("Retry-After", str(_RETRY_SECONDS))]
+    return Response.whole(status, "application/json", job.encoded(more), *(headers or []), *retry)
 
 
 def _held(request: Request, job: Job, way: str) -> Response | None:
-    """Where the proxy is to hold the client; None where it cannot, or there is nothing to wait for."""
+    """Return the response that has the proxy hold the client; None if it cannot, or the job has ended."""
     if job.state in FINAL or not request.fields.get(_HOLD_FIELD) or request.method != "GET":
         return None
-    headers = [
-        ("Content-Length", "0"),
-        ("X-Accel-Redirect", f"/.held/{way}/{job.channel}"),
-    ]
-    return Response(200, headers, ())
+    return Response(200, [("Content-Length", "0"), ("X-Accel-Redirect", f"/.held/{way}/{job.channel}")], ())
 
 
 def _name(request: Request) -> str:
@@ -248,14 +230,14 @@ def _name(request: Request) -> str:
 
 
 def _unknown() -> Problem:
-    return Problem(404, "job-unknown", "there is no such job, or not any more; ask for the work again")
+    return Problem(404, "job-unknown", "there is no such job; it may have expired: submit it again")
 
 
 def _body(request: Request) -> Any:
     """The JSON in a request's body. Raises Problem."""
     kind = request.fields.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
     if kind != "application/json":
-        raise Problem(415, "body-type", "the body is to be application/json")
+        raise Problem(415, "body-type", "the body is not application/json")
     length = request.fields.get("CONTENT_LENGTH", "")
     if not (length.isascii() and length.isdigit() and len(length) < 10 and int(length) <= _MAX_BODY):
         raise Problem(413, "body-too-long", f"the body has no length, or more than {_MAX_BODY} bytes")

@@ -29,13 +29,13 @@ from slicer.signing import redacted
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-#: How a name of a request looks that is taken from whoever asks.
+#: An ID of a request that is accepted from its client.
 _ID = re.compile(r"[A-Za-z0-9._-]{8,64}", re.ASCII)
 _CLASSES = ("", "1xx", "2xx", "3xx", "4xx", "5xx")
-#: When Apache's child turned to the process group with a request, in seconds since 1970.
+#: The time at which Apache's child passed a request to the process group, in seconds since 1970.
 _QUEUED = "mod_wsgi.queue_start"
 _MOST_TARGET = 8192
-#: Where in a histogram the sum is.
+#: Position of the sum in a histogram.
 _SUM = REQUEST_SECONDS.size - 1
 
 
@@ -63,7 +63,7 @@ class Record:
         self.began = time.monotonic()
         stamp = environ.get(_QUEUED)
         queued = max(0.0, self.asked - float(stamp)) if stamp else None
-        #: Seconds; None where nobody says. Whoever waits long is answered by mod_wsgi alone, so more is a clock that was put ahead.
+        #: Seconds; None if unknown. mod_wsgi answers requests that wait longer, so a larger value is a clock that was set forward.
         self.queued = queued if queued is not None and queued <= SECONDS[-1] else None
         self.method: str = environ["REQUEST_METHOD"]
         self.target: str = redacted(environ.get("REQUEST_URI") or environ["PATH_INFO"])
@@ -72,11 +72,11 @@ class Record:
         self.job = ""
         self.status = 500
         self.bytes = 0
-        #: What was done, like ("index", "memory"), with seconds where they count.
+        #: Work and its outcome, like ("index", "memory"), with its seconds where they count.
         self.notes: list[tuple[str, str, float]] = []
 
     def note(self, what: str, outcome: str, seconds: float = 0.0) -> None:
-        """Note what was done for the request: what it is of, what came of it, and what that took."""
+        """Note work for the request: its kind, its outcome and its seconds."""
         self.notes.append((what, outcome, seconds))
 
 
@@ -92,16 +92,16 @@ class Ledger:
         self._first = secrets.token_hex(8)
         self._count = itertools.count(1)
         self._pid = os.getpid()
-        #: By route and class of status: where their requests and seconds are counted. As many as there are of these, at most.
-        self._places: dict[tuple[str, int], tuple[int, int]] = {}
+        #: By route and class of status: the offsets of their requests and seconds. At most one for each of these.
+        self._offsets: dict[tuple[str, int], tuple[int, int]] = {}
         with cells.lock:
             cells.add(STARTED, self._labels)
             cells.add(THREADS, self._labels, threads)
-            self._busy = cells.place(BUSY, self._labels)
-            self._queue = cells.place(QUEUE_SECONDS, self._labels)
+            self._busy = cells.offset(BUSY, self._labels)
+            self._queue = cells.offset(QUEUE_SECONDS, self._labels)
 
     def begin(self, environ: "WSGIEnvironment") -> Record:
-        """The record of a request that begins."""
+        """Return the record of a request that begins."""
         name = environ.get("HTTP_X_REQUEST_ID", "")
         if not name or not _ID.fullmatch(name):
             name = f"{self._first}{next(self._count):016x}"
@@ -111,12 +111,12 @@ class Ledger:
         return record
 
     def end(self, record: Record) -> None:
-        """The answer is sent, or its client is gone."""
+        """End a request: its response is sent, or its client is gone."""
         seconds = time.monotonic() - record.began
         cells, group, queued = self._cells, self._group, record.queued
         values = cells.values
         with cells.lock:
-            requests, times = self._places.get((record.route, record.status // 100)) or self._new(record)
+            requests, times = self._offsets.get((record.route, record.status // 100)) or self._new(record)
             values[requests] += 1
             values[times + bisect_left(SECONDS, seconds)] += 1
             values[times + _SUM] += seconds
@@ -138,14 +138,14 @@ class Ledger:
             self._log.write(self._line(record, seconds))
 
     def _new(self, record: Record) -> tuple[int, int]:
-        """The places for a route and class of status that come up for the first time."""
+        """The offsets for a route and class of status that occur for the first time."""
         number = record.status // 100
-        places = (
-            self._cells.place(REQUESTS, (self._group, record.route, _CLASSES[number])),
-            self._cells.place(REQUEST_SECONDS, (self._group, record.route)),
+        offsets = (
+            self._cells.offset(REQUESTS, (self._group, record.route, _CLASSES[number])),
+            self._cells.offset(REQUEST_SECONDS, (self._group, record.route)),
         )
-        self._places[record.route, number] = places
-        return places
+        self._offsets[record.route, number] = offsets
+        return offsets
 
     def _line(self, record: Record, seconds: float) -> str:
         # By hand: five times as quick as json.dumps, and every request pays for it.

@@ -1,4 +1,4 @@
-"""Renders and waveforms for requests: what is asked for, within which limits and share of a client it is made, and its record."""
+"""Renders and waveforms for requests: parsed, made within the limits and the client's share, and recorded."""
 
 import logging
 import time
@@ -16,16 +16,16 @@ from slicer.web.quota import Shares
 from slicer.web.request import Pairs, Request
 
 _LOG = logging.getLogger("slicer")
-#: Seconds below which there is no use in beginning.
+#: Seconds below which work is not begun.
 _LEAST_SECONDS = 0.5
-#: The option that is no matter of the result.
+#: The option that does not change the result.
 DOWNLOAD = "download"
-#: Under the source's own name it is JSON.
+#: Form of a waveform under the source's own name.
 _OTHER_NAMES = {"mp3": "json"}
 
 
 class Making:
-    """One object for all threads; it holds nothing that changes but what is on disk."""
+    """One object for all threads; only files on disk change."""
 
     def __init__(self, settings: Settings, producer: Producer, processes: int = 1) -> None:
         """`processes` is how many make results."""
@@ -40,7 +40,7 @@ class Making:
         )
 
     def prepare(self) -> None:
-        """Make the folders, and take away what killed processes left there. A folder that cannot be written is logged, and no more."""
+        """Make the folders, and remove files of killed processes. A folder that cannot be written is only logged."""
         for work in (self.producer.results.prepare, self.producer.prepare_scratch):
             try:
                 work()
@@ -48,9 +48,9 @@ class Making:
                 _LOG.error("a folder cannot be used: %s", error)
 
     def result(self, kind: str, request: Request, produce: Callable[[LimitsOf, Around], Result]) -> Result:
-        """The result of a kind, for a request that begins now or began before; which is noted.
+        """Return the result for a request, and note it in its record.
 
-        Raises Problem: 429 where its client has its share already, 503 where it has gone while it waited, or where no time is left.
+        Raises Problem: 429 if its client has used its share, 503 if the client has gone, or no time is left.
         """
         began = request.record.began
         result = produce(lambda: self._left(began), lambda: self._making(kind, request))
@@ -59,7 +59,7 @@ class Making:
         return result
 
     def _left(self, began: float) -> Limits:
-        """The limits of a request that began at `began` by the monotonic clock: what it took until now counts as work."""
+        """The limits of a request that began at `began` (time.monotonic): its time until now counts as work."""
         left = self._limits.work_seconds - Fraction(time.monotonic() - began)
         if left < min(Fraction(_LEAST_SECONDS), self._limits.work_seconds / 2):
             raise busy("the file had to be indexed first; try again", 1)
@@ -68,7 +68,7 @@ class Making:
     @contextmanager
     def _making(self, kind: str, request: Request) -> Iterator[None]:
         if request.has_gone:
-            # Others wait, too. What was begun is finished and kept.
+            # Other clients wait. Work that has begun is finished and stored.
             raise busy("the client went away before the work was begun", 1)
         with self._shares.taken(request.client):
             began = time.monotonic()

@@ -1,4 +1,4 @@
-"""`/metrics`: the numbers of the whole server for Prometheus, for those alone who may read them."""
+"""`/metrics`: the numbers of the whole server for Prometheus, for the networks that may read them."""
 
 import ipaddress
 import os
@@ -23,7 +23,7 @@ from slicer.settings import Settings
 from slicer.web.access import Hosts
 from slicer.web.extras import Extras
 from slicer.web.problems import busy, not_found
-from slicer.web.request import Request
+from slicer.web.request import Request, parse_address
 from slicer.web.response import Response
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -41,7 +41,7 @@ class Metrics:
         self._hosts = Hosts(settings)
 
     def get(self, request: Request) -> Response:
-        """All numbers. Raises Problem: 404 for whom they are not meant, 503 where they cannot be added up now."""
+        """All numbers. Raises Problem: 404 for other clients, 503 if they cannot be added up now."""
         if not self._may_read(request.fields.get("REMOTE_ADDR", "")) or not self._hosts.is_own(request.fields):
             raise not_found()
         try:
@@ -54,20 +54,11 @@ class Metrics:
             _add_process(values, pid, own)
         self._add_jobs(values)
         data = text_of(ALL, values).encode()
-        headers = [
-            ("Content-Type", CONTENT_TYPE),
-            ("Content-Length", str(len(data))),
-        ]
-        return Response(200, headers, [data])
+        return Response.whole(200, CONTENT_TYPE, data)
 
     def _may_read(self, address: str) -> bool:
-        try:
-            asks = ipaddress.ip_address(address.partition("%")[0])
-        except ValueError:
-            return False
-        # To a socket of both kinds an IPv4 address is one of IPv6.
-        mapped = getattr(asks, "ipv4_mapped", None)
-        return any((mapped or asks) in network for network in self._readers)
+        asks = parse_address(address)
+        return asks is not None and any(asks in network for network in self._readers)
 
     def _total(self) -> Total:
         if self._folder is not None:

@@ -11,7 +11,7 @@ _MAX_QUERY = 4096
 
 
 def read_options(request: Request, route: Route) -> None:
-    """Read the options that the query of a request has, and those of a signature where its route is one of media. Raises Problem."""
+    """Read the options of a request's query, and on routes of media those of a signature. Raises Problem."""
     if route.options is None:
         return
     if not route.is_media:
@@ -21,11 +21,6 @@ def read_options(request: Request, route: Route) -> None:
     request.options = [pair for pair in pairs if pair[0] not in NAMES]
     if len(request.options) < len(pairs):
         request.credentials = [pair for pair in pairs if pair[0] in NAMES]
-
-
-def parse_options(query: str, allowed: frozenset[str]) -> dict[str, str]:
-    """The options in a query string, each once. Raises as `parse_pairs` does."""
-    return dict(parse_pairs(query, allowed)) if query else {}
 
 
 def parse_pairs(query: str, allowed: frozenset[str], repeatable: frozenset[str] = frozenset()) -> list[tuple[str, str]]:

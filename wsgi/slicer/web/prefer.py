@@ -1,10 +1,10 @@
-"""The Prefer field (RFC 7240): what a client would like, and can do without."""
+"""The Prefer field (RFC 7240): optional wishes of a client."""
 
 import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-#: One preference: a token, and its value as a token or a quoted string; its parameters say nothing to us.
+#: One preference: a token, and its value as a token or a quoted string; parameters are ignored.
 _CHARACTER = r"[!#$%&'*+.^_`|~0-9A-Za-z-]"
 _PREFERENCE = re.compile(
     rf"""[ \t]*({_CHARACTER}+)(?:[ \t]*=[ \t]*("(?:[^"\\]|\\.)*"|{_CHARACTER}*))?[ \t]*(?:;[^,]*)?(?=,|$)""", re.ASCII

@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem details: what went wrong, with the value that was wrong, in one sentence for a person."""
+"""Errors as RFC 9457 problem details: the failure and its value, in one sentence."""
 
 import json
 import logging
@@ -36,7 +36,7 @@ class Problem(SlicerError):  # noqa: N818  (the RFC's own name)
 
 
 def problem_of(error: Exception) -> Problem | None:
-    """The problem that an error is by the table of failures; None for a defect."""
+    """Return the problem of an error by the table of failures; None for a defect."""
     found = refusal_of(error)
     if found is None:
         return None
@@ -56,18 +56,18 @@ def problems() -> Iterator[None]:
         if problem is None:
             raise
         if isinstance(error, OSError):
-            # A disk that is full or broken, a folder that is gone: it is the operator's, and in the log.
+            # A full or broken disk, a missing folder: the operator finds it in the log.
             _LOG.error("no place for the work: %s", error)
         raise problem from None
 
 
 def not_found() -> Problem:
-    """The one problem for what is missing and for what must not be given out."""
+    """The problem for a missing source, and for one that must not be served."""
     return Problem(404, "not-found", "there is nothing to cut under this path; /library lists what there is")
 
 
 def busy(detail: str, seconds: int) -> Problem:
-    """503: try again in so many seconds."""
+    """503: try again in `seconds`."""
     return Problem(503, "try-again", detail, headers=(("Retry-After", str(seconds)),))
 
 

@@ -1,6 +1,6 @@
-"""The caching proxy in front: which URL it is sent to, and how long it and the caches behind it may reuse a response.
+"""The caching proxy in front: its redirect to the canonical URL, and how long caches may reuse a response.
 
-All spellings of a clip share one entry of its cache, for it is sent to their one URL.
+All spellings of a clip share one cache entry, because the proxy is redirected to their canonical URL.
 """
 
 from urllib.parse import parse_qsl, quote
@@ -9,13 +9,13 @@ from slicer.signing import signed_url
 from slicer.web.request import Request
 from slicer.web.response import Response
 
-#: With this a proxy says that it can be sent to another URL by a header of a response, and by which (a convention from Rack).
+#: The field of a proxy that can be redirected by a response header, and the name of that header (a convention from Rack).
 _PROXY_FIELD, _X_ACCEL = "HTTP_X_SENDFILE_TYPE", "X-Accel-Redirect"
-#: With this a proxy says that it asks about each request, and keeps what it is sent to where nobody gets without.
+#: The field of a proxy that asks about each request, and caches responses behind this check.
 _CHECKS_FIELD = "HTTP_X_SLICER_CHECKS"
-#: Where it keeps, by whether a signature was asked for.
+#: Its cache locations, for sources that need a signature and for others.
 _SIGNED, _OPEN = "/.signed", "/.open"
-#: With this a proxy asks for old entries, and takes it out of what it passes on: a browser would keep to it too.
+#: The field of a proxy that may send stale entries; it removes the permission from its responses, since browsers would use it too.
 _CACHE_FIELD, _STALE = "HTTP_X_SLICER_CACHE", "stale"
 
 
@@ -38,9 +38,9 @@ def is_sent(request: Request, query: str) -> bool:
 
 
 def redirect(request: Request, path: bytes, query: str, max_age: int, disposition: str | None = None) -> Response:
-    """The response that names the one URL, by its path and its query. It may be reused for `max_age` seconds.
+    """The redirect to the canonical URL, by its path and query. It may be reused for `max_age` seconds.
 
-    A field of it goes for what the proxy then sends, so there is none for type and reuse.
+    Its fields apply to the response that the proxy then sends, so it has none for type and reuse.
     """
     url = f"{quote(path)}?{query}"
     if is_behind_check(request):
@@ -49,7 +49,7 @@ def redirect(request: Request, path: bytes, query: str, max_age: int, dispositio
         ("Content-Length", "0"),
         (_X_ACCEL, url),
         ("X-Accel-Expires", str(max_age)),
-        # Another cache on the way must not give this to somebody who wants the thing itself.
+        # Another cache must not give this to a client that wants the response itself.
         ("Vary", "X-Sendfile-Type"),
     ]
     if disposition is not None:
@@ -58,9 +58,9 @@ def redirect(request: Request, path: bytes, query: str, max_age: int, dispositio
 
 
 def _location(request: Request, path: bytes, query: str, url: str, max_age: int) -> str:
-    """The URL at which such a proxy keeps the response to a canonical URL, whose decoded path and query are given too.
+    """The URL at which such a proxy caches the response of a canonical URL, whose decoded path and query are given too.
 
-    The signature in it is of that URL, by the same key and to the same time: who has the one may have the other.
+    Its signature is of the canonical URL, with the key and expiry of the client's.
     """
     passed = request.passed
     if passed is None or passed.signature is None:
@@ -73,8 +73,8 @@ def _location(request: Request, path: bytes, query: str, url: str, max_age: int)
 def cache_control(request: Request, response: Response) -> str | None:
     """The Cache-Control of a response to a request; None where it has none.
 
-    No cache but the client's own keeps what was signed for, and that one no longer than the signature is right. A proxy that asks
-    for it may send what any client may have once more, old as it is; never an error.
+    A response to a signed URL is cached by its client alone, until the signature expires. A proxy that asks for it may serve others
+    stale, except errors.
     """
     if response.caching is None:
         return None

@@ -1,6 +1,6 @@
-"""The number of renders that one client may have made at a time: all processes of the group but one, so that one is left for others.
+"""The renders that one client may have in progress: all processes of the group but one, which is left for others.
 
-Taken by locks on bytes of an empty file, which the kernel lets go when a process ends, however it ends.
+They are counted by locks on bytes of an empty file, which the kernel releases when a process ends.
 """
 
 import fcntl
@@ -22,7 +22,7 @@ class Shares:
     """The renders of each client in all processes of one group. For processes that make one render at a time."""
 
     def __init__(self, folder: str, processes: int) -> None:
-        """`folder` is one that all of them can write, `processes` how many they are."""
+        """`folder` is writable by all processes; `processes` is their number."""
         self._path = os.path.join(folder, _NAME)
         self._most = min(processes - 1, _SLOTS)
         #: Kept open: locks go with the last descriptor of a process.
@@ -30,7 +30,7 @@ class Shares:
 
     @contextmanager
     def taken(self, client: str) -> Iterator[None]:
-        """Around a render for a client, "" for one that nobody knows. Raises Problem 429 where it has its share already."""
+        """Hold a share of a client ("" if unknown) during a render. Raises Problem 429 if it has used its share."""
         offset = self._take(client) if client and self._most > 0 else None
         try:
             yield

@@ -1,4 +1,4 @@
-"""A request, as the views get it: built from WSGI's environ once, and nothing is written back into that."""
+"""A request, as the views get it: built once from WSGI's environ, which stays unchanged."""
 
 import ipaddress
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from slicer.signing import Signature
 from slicer.web.connection import has_gone
 from slicer.web.ledger import Record
 
-#: With this a trusted proxy names its client, by its address or its network.
+#: The field in which a trusted proxy names its client, by address or network.
 FIELD = "HTTP_X_SLICER_ADDRESS"
 #: Bits of an IPv6 address that one client has.
 _NETWORK_BITS = 64
@@ -58,13 +58,8 @@ class Request:
         self._clients = clients
 
     @property
-    def conditions(self) -> Mapping[str, Any]:
-        """The fields of RFC 9110 sections 13 and 14, and others."""
-        return self.fields
-
-    @property
     def client(self) -> str:
-        """The client's address, of IPv6 its network of 64 bits; empty where a proxy asks and names nobody."""
+        """The client's address, of IPv6 its network of 64 bits; empty if a proxy does not name it."""
         return self._clients.of(self.fields)
 
     @property
@@ -90,12 +85,12 @@ class Request:
         return None
 
     def read(self, length: int) -> bytes:
-        """So many bytes of the body."""
+        """Read `length` bytes of the body."""
         data: bytes = self.fields["wsgi.input"].read(length)
         return data
 
     def inner(self, query: str) -> "Request":
-        """A GET of another URL of this server that is named in this request, with nothing but its query yet."""
+        """Return a GET of another URL of this server, which this request names; it has only its query yet."""
         return Request({"REQUEST_METHOD": "GET", "QUERY_STRING": query}, self.record, self._clients)
 
 
@@ -107,25 +102,26 @@ class Clients:
         self._of = lru_cache(maxsize=1024)(self._name)
 
     def of(self, fields: Mapping[str, str]) -> str:
-        """The client's address, of IPv6 its network of 64 bits; empty where a proxy asks and names nobody."""
+        """The client's address, of IPv6 its network of 64 bits; empty if a proxy does not name it."""
         return self._of(fields.get("REMOTE_ADDR", ""), fields.get(FIELD, ""))
 
     def _name(self, address: str, named: str) -> str:
-        asks = _parsed(address)
+        asks = parse_address(address)
         if asks is None:
             return ""
         if not any(asks in network for network in self._proxies):
             return _short(asks)
-        client = _parsed(named.partition("/")[0])
+        client = parse_address(named.partition("/")[0])
         return "" if client is None else _short(client)
 
 
-def _parsed(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+def parse_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Return the address that a text names, without its zone; None if it is none."""
     try:
         found = ipaddress.ip_address(text.partition("%")[0])
     except ValueError:
         return None
-    # To a socket of both kinds an IPv4 address is one of IPv6.
+    # A dual-stack socket reports an IPv4 address as one of IPv6.
     return getattr(found, "ipv4_mapped", None) or found
 
 

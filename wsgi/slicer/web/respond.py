@@ -42,40 +42,29 @@ class Data:
         return [self._data[start:stop]]
 
     def close(self) -> None:
-        """Nothing is to be closed."""
+        """Do nothing."""
 
 
 class Streamed:
-    """The content of a result, piece by piece. The server closes its body, and so the content (PEP 3333)."""
+    """The content of a result, piece by piece. It is its own body, which the server closes, and so the content (PEP 3333)."""
 
-    __slots__ = ("_content", "length")
+    __slots__ = ("_content", "_range", "length")
 
     def __init__(self, content: Content) -> None:
         self._content = content
+        self._range = 0, content.length
         self.length = content.length  #: bytes
 
     def body(self, start: int, stop: int) -> Iterable[bytes]:
         """The bytes start..stop-1."""
-        return _Body(self._content, start, stop)
+        self._range = start, stop
+        return self
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._content.pieces(*self._range)
 
     def close(self) -> None:
         """Close the content."""
-        self._content.close()
-
-
-class _Body:
-    """Some of the bytes of a content."""
-
-    __slots__ = ("_content", "_start", "_stop")
-
-    def __init__(self, content: Content, start: int, stop: int) -> None:
-        self._content = content
-        self._start, self._stop = start, stop
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self._content.pieces(self._start, self._stop)
-
-    def close(self) -> None:
         self._content.close()
 
 
@@ -91,13 +80,13 @@ def respond(
     ranges: bool = True,
     full: Headers | None = None,
 ) -> Response:
-    """The response to a GET or HEAD of a representation that is called `what`; whatever is not sent is closed.
+    """Return the response to a GET or HEAD of a representation called `what`, which is closed unless it is sent.
 
     `etag` is strong and in quotes, `modified` whole seconds since 1970, None for what has no date: then none is compared. Without
     `ranges` a Range is ignored, as RFC 9110 section 14.2 allows. `headers` are those of any response but a problem, `full` further ones
     of a 200 or 206. Raises Problem 412 and 416.
     """
-    conditions = request.conditions if ranges else _validators(request.conditions, dated=modified is not None)
+    conditions = request.fields if ranges else _validators(request.fields, dated=modified is not None)
     try:
         outcome = _outcome(conditions, etag=etag, modified=modified or 0, length=representation.length, what=what)
     except BaseException:

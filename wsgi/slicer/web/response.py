@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable
 from http import HTTPStatus
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 _LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
-#: RFC 5861; seconds, as long as anything is kept: a year.
+#: RFC 5861, in seconds: a year, longer than any entry lives.
 _STALE = ", stale-while-revalidate=31536000"
 
 
@@ -22,7 +22,7 @@ class Caching(NamedTuple):
         """The value of Cache-Control.
 
         `private` is for a response to one client alone, and the seconds for which that client may have it; with `stale` caches may
-        send it once more, too old as it is, while they fetch a newer one.
+        serve it stale while they fetch a newer one.
         """
         if self.max_age is None:
             return "no-cache"
@@ -47,11 +47,16 @@ class Response:
     def __init__(
         self, status: int, headers: list[tuple[str, str]], body: Iterable[bytes], caching: Caching | None = NO_STORE
     ) -> None:
-        """`caching` is None for a response that says nothing of it."""
+        """`caching` is None for a response without Cache-Control."""
         self.status = status
         self.headers = headers
         self.body = body
         self.caching = caching
+
+    @classmethod
+    def whole(cls, status: int, content_type: str, data: bytes, *headers: tuple[str, str]) -> Self:
+        """A response whose body is `data`, with further headers; caches do not store it."""
+        return cls(status, [("Content-Type", content_type), ("Content-Length", str(len(data))), *headers], [data])
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """Answer a WSGI request."""

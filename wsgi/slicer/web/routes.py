@@ -1,4 +1,4 @@
-"""The table of routes: which path and method is answered by which handler, and with which options."""
+"""The table of routes: path, methods, options and handler of each."""
 
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, NamedTuple
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Handler = Callable[[Request], Response]
 
 READ = ("GET", "HEAD")
-#: What the name of a source, or of a file, stands for in the path of a route, and what the name of a job does.
+#: Placeholders in the path of a route: for the path of a source or file, and for the name of a job.
 PATH, ID = "<path>", "<id>"
 
 
@@ -31,7 +31,7 @@ class Route(NamedTuple):
     options: frozenset[str] | None = None  #: that its query may have; None: the query is not read
     repeatable: frozenset[str] = frozenset()  #: those of them that may come more than once
     is_media: bool = False  #: whether its path names a source, which may need a signature
-    is_internal: bool = False  #: for operators alone: proxies in front pass no request on that could mean it
+    is_internal: bool = False  #: for operators alone: proxies in front refuse it
 
     @property
     def prefix(self) -> str:
@@ -47,7 +47,7 @@ class Views(NamedTuple):
     extras: "Extras"
     documents: "Documents"
     metrics: "Metrics"
-    lists: bool  #: whether anybody may have a list of all sources
+    lists: bool  #: whether clients may list all sources
 
 
 _NONE: frozenset[str] = frozenset()
@@ -65,11 +65,11 @@ def table(views: Views) -> tuple[Route, ...]:
         Route("clips", "/clips/<path>", views.clips.get, options=frozenset({"t", "download"}), is_media=True),
         Route("renders", "/renders/<path>", extras.render, options=_RENDER, repeatable=_REPEATABLE, is_media=True),
         Route("peaks", "/peaks/<path>", extras.waveform, options=frozenset(PEAKS_OPTIONS), is_media=True),
-        Route("jobs", "/jobs", extras.post_job, methods=("POST",)),
-        Route("job", "/jobs/<id>", extras.job),
-        Route("job", "/jobs/<id>", extras.cancel_job, methods=("DELETE",), options=frozenset({"token"})),
-        Route("job_wait", "/jobs/<id>/wait", extras.job_wait),
-        Route("job_events", "/jobs/<id>/events", extras.job_events),
+        Route("jobs", "/jobs", lambda request: extras.jobs.post(request), methods=("POST",)),
+        Route("job", "/jobs/<id>", lambda request: extras.jobs.state(request)),
+        Route("job", "/jobs/<id>", lambda request: extras.jobs.cancel(request), ("DELETE",), frozenset({"token"})),
+        Route("job_wait", "/jobs/<id>/wait", lambda request: extras.jobs.wait(request)),
+        Route("job_events", "/jobs/<id>/events", lambda request: extras.jobs.events(request)),
         Route("info", "/info/<path>", documents.info, options=_NONE, is_media=True),
         Route("library", "/library", documents.library, options=_LIBRARY)
         if views.lists

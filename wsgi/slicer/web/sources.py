@@ -1,4 +1,4 @@
-"""Sources for the views: opened, indexed and current, or the problem that keeps them from it; and the span that `t` names."""
+"""Sources for the views: opened, indexed and current, or a problem; and the span that `t` names."""
 
 import logging
 import os
@@ -17,7 +17,7 @@ from slicer.web.request import Request
 
 _LOG = logging.getLogger("slicer")
 _T = TypeVar("_T")
-#: What a source's name ends in, in the order in which they are looked for.
+#: Suffixes of sources, in the order of search.
 _SUFFIXES = (b".mp3", b".MP3", b".Mp3", b".mP3")
 _TRIES = 3
 _WHOLE_FILE = TimeSpan(0, None)
@@ -33,7 +33,7 @@ _TROUBLES = (
 
 
 class Sources:
-    """One object for all threads; it holds nothing that changes but the shelf."""
+    """One object for all threads; only the shelf changes."""
 
     def __init__(self, shelf: Shelf, aside: Aside) -> None:
         self._shelf = shelf
@@ -43,7 +43,7 @@ class Sources:
         """The open source at a path, with its index.
 
         Raises Problem: 403 for what needs a signature, 404 for missing and forbidden alike, 413 for too large, 415 for what is no MP3,
-        422 for one that cannot be cut, 503 while it is being indexed or changed, or where nobody can tell what is there.
+        422 for one that cannot be cut, 503 while it is being indexed or changed, or if the media cannot be read.
         """
         try:
             return self._shelf.take(path, request.permit, request.record.note)
@@ -53,14 +53,14 @@ class Sources:
             raise problem_of(error) or error from None
 
     def work(self, path: bytes, request: Request, work: Callable[[Opened], _T]) -> _T:
-        """The result of work on the source that is at a path now, which itself checks that it still is. Raises Problem."""
+        """Return the result of work on the current source at a path; the work checks that it is still current. Raises Problem."""
         for _ in range(_TRIES):
             opened = self._take(path, request)
             try:
                 try:
                     return work(opened)
                 except Problem:
-                    # It must be a problem of the file that is there now.
+                    # It must be a problem of the file that has this path now.
                     opened.check_current()
                     raise
             except SourceChangedError:
@@ -84,7 +84,7 @@ class Sources:
         return self.current(stem + last, request)
 
     def aside(self, path: bytes, work: Callable[[], _T]) -> _T:
-        """The result of work that reads the media at a path, which may stand still. Raises Problem 503 where they do."""
+        """Return the result of work that reads media at a path. Raises Problem 503 if they stand still."""
         try:
             return self._aside.run(path, work)
         except StandstillError as error:

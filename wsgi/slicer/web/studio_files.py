@@ -1,7 +1,7 @@
 """The studio: a page to find a file, see it, hear a span of it and take its URL. Its files are read once, at start.
 
-Every file but the page itself has the sum of all of them in its URL, so it never changes there and a cache may keep it for good; the
-page is asked for anew each time, and names the sum that is right.
+Every file but the page itself has the sum of all of them in its URL, so caches may keep it for good; the page
+is revalidated each time, and names the current sum.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ POLICY = "; ".join(
         "frame-ancestors 'none'",
     )
 )
-#: How long caches may keep the page, and its files.
+#: Caching of the page, and of its files.
 PAGE_CACHING = REVALIDATE
 FILE_CACHING = Caching(31_536_000, immutable=True)
 _TYPES = {
@@ -42,7 +42,7 @@ _TYPES = {
     "txt": "text/plain; charset=utf-8",
 }
 _INDEX = "index.html"
-#: What stands in the page where the sum belongs.
+#: The placeholder of the sum in the page.
 _SUM = b"@sum@"
 
 

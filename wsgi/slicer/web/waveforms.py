@@ -28,7 +28,7 @@ class Waveforms:
         """The waveform that a request asks for, of the source that its path names with a form's name. Raises Problem."""
         stem, suffix = split_suffix(request.path)
         wanted = parse_waveform(suffix, request.options)
-        # Under another name it is not the canonical one either.
+        # Another name is not the canonical URL either.
         if is_sent(request, wanted.canonical if wanted.form == suffix else ""):
             path = request.prefix.encode() + stem + b"." + wanted.form.encode()
             return redirect(request, path, wanted.canonical, self._max_age)
@@ -56,7 +56,7 @@ class Waveforms:
             return self._making.producer.waveform(wanted, original_of(opened), limits, around=around)
         except PeaksTimeoutError as error:
             if not error.is_stored:
-                # Without room to store it the next request would get no further.
+                # Unless it is stored, the next request would get no further.
                 raise overstayed(str(error)) from None
             problem = busy("the waveform is not finished; try again, and it goes on from there", 1)
             problem.members["progress"] = round(error.progress, 4)
