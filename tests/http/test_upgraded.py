@@ -32,7 +32,7 @@ def environment(change) -> str:
     (place,) = mod_wsgi.__path__
     shutil.copytree(place, site / "mod_wsgi", ignore=shutil.ignore_patterns("__pycache__"))
     # Behind its own: all else is found where the tests find it.
-    rest = (os.path.dirname(os.path.dirname(module.__file__)) for module in (slicer, werkzeug))
+    rest = (os.path.dirname(os.path.dirname(file)) for file in (slicer.__file__, werkzeug.__file__))
     (site / "rest.pth").write_text("\n".join(rest) + "\n")
     original = install.mod_wsgi_library()
     assert original
