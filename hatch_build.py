@@ -113,7 +113,7 @@ def _git(root: Path, *arguments: str) -> str | None:
     """What git prints in `root`; None where there is no git, or no repository."""
     try:
         # A checkout of another user is the same commit.
-        command = ["git", "-c", f"safe.directory={root.resolve()}", "-C", str(root), *arguments]
+        command = ["git", "--no-optional-locks", "-c", f"safe.directory={root.resolve()}", "-C", str(root), *arguments]
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)  # noqa: S603
     except OSError:
         return None
