@@ -2,7 +2,7 @@
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 .SUFFIXES:
 .DEFAULT_GOAL := help
-.PHONY: help serve check test test-all test-hosts vagrant-test lint format bench bench-engine bench-http bench-growth bench-edge bench-jobs bench-render bench-studio bench-contest soak screenshot deploy-tools wheel image release sbom audit fuzz sample places lock clean
+.PHONY: help serve check test test-all test-hosts vagrant-test lint format bench bench-engine bench-http bench-growth bench-edge bench-jobs bench-render bench-studio bench-contest soak screenshot deploy-tools wheel image compose release sbom audit fuzz sample places lock clean
 
 HOST ?= 127.0.0.1
 PORT ?= 8000
@@ -110,6 +110,10 @@ sbom: $(STAMPS)/test ## write a bill of materials of what a server runs into dis
 
 image: $(STAMPS)/deploy ## build the container image mp3-slicer:VERSION with ENGINE=docker (docs/container.md)
 	@ENGINE="$(ENGINE)" scripts/image
+
+compose: $(STAMPS)/deploy ## build the images of compose.yaml, with Nginx and Redis, and write what it needs (docs/container.md)
+	@ENGINE="$(ENGINE)" scripts/image && ENGINE="$(ENGINE)" scripts/image edge
+	@$(PYTHON) scripts/compose
 
 release: $(STAMPS)/test $(STAMPS)/deploy ## build wheel, source archive, image, bill of materials and checksums into dist/, and tag (CONTRIBUTING.md)
 	$(PYTHON) scripts/release
