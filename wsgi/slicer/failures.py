@@ -1,4 +1,4 @@
-"""From exceptions to problems (RFC 9457): one table for a client that waits for its response, and for one that asks after a job later."""
+"""From exceptions to problems (RFC 9457): one table for responses and for the ends of jobs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -35,10 +35,10 @@ _MISTAKE = "the server made a mistake; it is in its log"
 class Said(NamedTuple):
     """The problem that an error is."""
 
-    status: int  #: as HTTP has them; one of the server's (5xx) may not come again
+    status: int  #: of HTTP; after one of the server's (5xx) another try may succeed
     kind: str  #: the last part of the problem's type
-    detail: str = ""  #: one sentence; the error's own where this is empty
-    retry: int = 0  #: seconds after which it is worth asking again, 0 where nobody knows
+    detail: str = ""  #: one sentence; the error's own if this is empty
+    retry: int = 0  #: seconds until a retry is useful, 0 if unknown
 
 
 class Row(NamedTuple):
@@ -46,8 +46,8 @@ class Row(NamedTuple):
 
     error: type[Exception]
     job: Said  #: as the end of a job
-    response: Said | None  #: as a response; None for what is a defect, or is nobody's but the application's
-    members: Callable[[Any], dict[str, Any]] | None = None  #: what the response says beside that
+    response: Said | None  #: as a response; None for a defect, or an error that the application handles
+    members: Callable[[Any], dict[str, Any]] | None = None  #: further members of the response
 
 
 def _both(
@@ -123,13 +123,13 @@ TABLE = (
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An end that is no result."""
+    """A refusal, or the end of a job without a result."""
 
-    status: int  #: as HTTP has them; one of the server's (5xx) may not come again
+    status: int  #: of HTTP; after one of the server's (5xx) another try may succeed
     kind: str  #: the last part of the problem's type
     detail: str  #: one sentence
-    retry: int = 0  #: seconds after which it is worth asking again, 0 where nobody knows
-    members: dict[str, Any] = field(default_factory=dict)  #: of the problem, beside those of every one
+    retry: int = 0  #: seconds until a retry is useful, 0 if unknown
+    members: dict[str, Any] = field(default_factory=dict)  #: of the problem, beside the common ones
 
     @property
     def problem(self) -> dict[str, Any]:
@@ -152,7 +152,7 @@ MISTAKE = Failure(500, "internal", _MISTAKE)
 
 
 def failure_of(error: BaseException) -> Failure:
-    """The end of a job whose work an error ended."""
+    """Return the end of a job whose work raised an error."""
     for row in TABLE:
         if isinstance(error, row.error):
             return Failure(row.job.status, row.job.kind, row.job.detail or str(error))
@@ -160,7 +160,7 @@ def failure_of(error: BaseException) -> Failure:
 
 
 def refusal_of(error: BaseException) -> Failure | None:
-    """The same for a client that waits for its response; None where the error is a defect, or the application's own matter."""
+    """Return the same for a response; None if the error is a defect, or the application handles it."""
     for row in TABLE:
         if isinstance(error, row.error):
             said = row.response

@@ -1,4 +1,4 @@
-"""A lock on an open file, waited for with a bound."""
+"""A lock on an open file, with a timeout."""
 
 import fcntl
 import time
@@ -7,9 +7,9 @@ _POLL_SECONDS = 0.003
 
 
 def lock(fd: int, deadline: float) -> bool:
-    """Lock the file open as `fd` against other descriptors of it, of this process too; False where `deadline` (time.monotonic) came first.
+    """Lock the file open as `fd` against its other descriptors, in this process too; False at `deadline` (time.monotonic).
 
-    flock(2) can wait for ever or not at all, so this asks again and again. The lock goes with the descriptor, however its process ends.
+    flock(2) waits for ever or not at all, so this polls. The lock ends with the descriptor, even if its process is killed.
     """
     while True:
         try:

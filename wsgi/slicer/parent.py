@@ -1,9 +1,9 @@
-"""The end with the parent: a process that must not outlive the one that started it."""
+"""Processes that must not outlive their parent."""
 
 import ctypes
 import os
 
-#: prctl(2): the signal that the kernel sends when the parent has ended, however it did.
+#: prctl(2): the signal that the kernel sends when the parent has ended, for any reason.
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None, use_errno=True)
 

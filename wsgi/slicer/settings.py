@@ -15,8 +15,8 @@ from slicer.errors import SlicerError
 
 PREFIX = "SLICER_"
 
-#: What a number looks like. Python's own conversions read far more: "1e999999999" would fill the memory, "1/3" and "1_0" are no
-#: spelling of anybody's, and digits of other scripts look like others than they are.
+#: Syntax of numbers. Python's own conversions accept more: "1e999999999" would fill the memory, "1/3" and "1_0" are not plain, and
+#: digits of other scripts are ambiguous.
 _NUMBERS = {
     int: re.compile(r"[0-9]{1,20}", re.ASCII),
     Fraction: re.compile(r"[0-9]{1,10}(?:\.[0-9]{1,9})?", re.ASCII),
@@ -26,7 +26,7 @@ _NANO = 10**9
 _ORIGIN = re.compile(r"https?://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?", re.ASCII)
 
 _HOST = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*", re.ASCII)
-#: What would have certificates, or the names in them, not checked.
+#: Options that turn off the check of certificates or their names.
 _UNCHECKED = re.compile(
     r"[?&]ssl_(?:cert_reqs=(?!(?:CERT_REQUIRED|required)(?:&|$))|check_hostname=(?!true(?:&|$)))", re.IGNORECASE
 )
@@ -37,10 +37,10 @@ _MOST_PORT = 65_535
 
 
 class SettingsError(SlicerError):
-    """A variable holds what it must not; the message names the variable, its value and what is allowed."""
+    """A variable is invalid; the message names it, its value and the allowed values."""
 
 
-#: The folders that are made where they are missing, by field: what each is called in the cache when nobody names it.
+#: The folders that are made if missing, by field: the name of each in the cache by default.
 CACHES = {"index_dir": "index", "results_dir": "results", "scratch_dir": "scratch"}
 
 
@@ -241,7 +241,7 @@ def _networks(text: str) -> tuple[str, ...]:
 
 
 def _check_signed(settings: Settings) -> None:
-    """Raise SettingsError where the folders that need signed URLs are not what they must be."""
+    """Raise SettingsError unless the folders that need signed URLs are valid."""
     if not settings.signed_folders:
         raise SettingsError(f"{PREFIX}SIGNED={settings.signed[:80]!r} names no folder; / stands for all")
     for folder in settings.signed_folders:
@@ -257,7 +257,7 @@ def _check_signed(settings: Settings) -> None:
 
 
 def is_folder_of(media: str, folder: bytes) -> bool:
-    """Return whether `folder` names a folder of the media, a real path; anything does while the media are away and theirs is empty."""
+    """Return whether `folder` names a folder of the media, a real path; True while the media folder is empty or cannot be read."""
     path = os.path.realpath(os.path.join(os.fsencode(media), folder.strip(b"/")))
     root = os.fsencode(media).rstrip(b"/")
     if os.path.isdir(path):
@@ -270,7 +270,7 @@ def is_folder_of(media: str, folder: bytes) -> bool:
 
 
 def _check_jobs(settings: Settings) -> None:
-    """Raise SettingsError where the settings of jobs are not what they must be. Their URLs may hold a password: they are never shown."""
+    """Raise SettingsError unless the settings of jobs are valid. Their URLs may hold a password, so they are never shown."""
     if settings.jobs_broker and not settings.jobs_broker.startswith(_REDIS + _AMQP):
         raise SettingsError(f"{PREFIX}JOBS_BROKER is no URL that begins with {', '.join(_REDIS + _AMQP)}")
     for name, url in (("BROKER", settings.jobs_broker), ("STORE", settings.jobs_store)):
@@ -293,7 +293,7 @@ def _check_jobs(settings: Settings) -> None:
 
 
 def _check_watching(settings: Settings) -> None:
-    """Raise SettingsError where who may watch the server, or where its requests are logged, is not what it must be."""
+    """Raise SettingsError unless the settings of host names, networks and the request log are valid."""
     for host in settings.host_names:
         if not _HOST.fullmatch(host):
             raise SettingsError(

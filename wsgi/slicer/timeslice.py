@@ -1,4 +1,4 @@
-"""How long a thread wants the CPU at a time: one that wants it shortly is let in sooner, and gets no more of it for that."""
+"""Time slices: a thread that asks for short ones gets the CPU sooner, and no more of it."""
 
 import ctypes
 import os
@@ -7,7 +7,7 @@ from contextlib import suppress
 
 #: Nanoseconds, the shortest that Linux takes (sched-eevdf; sched_setattr(2), sched_runtime: 100,000 to 100,000,000).
 SHORTEST = 100_000
-#: What threads have that ask for nothing.
+#: The slice of threads that ask for none.
 USUAL = 0
 
 #: The numbers of sched_setattr and sched_getattr, for which Python has no names and older C libraries none either.
@@ -18,11 +18,10 @@ _LIBC = ctypes.CDLL(None)
 
 
 def ask_for(nanoseconds: int, nice: int, thread: int = 0) -> bool:
-    """Ask that `thread` (its id, 0 for the calling one) and all it starts from then on be given the CPU for so long at a time.
+    """Request time slices of `nanoseconds` for `thread` (its ID, 0 for the calling one) and all threads and processes that it starts later.
 
-    `nice` is its priority, -20 to 19, which the same call sets. A kernel before Linux 6.12 sets only that. Returns False where it was
-    refused, where somebody chose another scheduling policy than SCHED_OTHER, or where this machine's call has a number that is not known
-    here; then nothing has changed.
+    `nice` is its priority, -20 to 19, which the same call sets. A kernel before Linux 6.12 sets only that. Returns False, with
+    nothing changed, if that was refused, the scheduling policy is not SCHED_OTHER, or the number of this machine's call is unknown.
     """
     numbers = _CALLS.get(os.uname().machine)
     if numbers is None or not _is_usual(thread):
@@ -32,7 +31,7 @@ def ask_for(nanoseconds: int, nice: int, thread: int = 0) -> bool:
 
 
 def of(thread: int = 0) -> int:
-    """Nanoseconds that the thread is given the CPU for at a time; 0 where the kernel does not say (before Linux 6.12)."""
+    """Return the time slice of a thread in nanoseconds; 0 if the kernel does not tell (before Linux 6.12)."""
     numbers = _CALLS.get(os.uname().machine)
     if numbers is None:
         return 0
@@ -50,7 +49,7 @@ def _is_usual(thread: int) -> bool:
 
 
 def give_way(nicer: int) -> None:
-    """Let all others go first: lower the priority of each thread of this process by `nicer`, to 19 at most, and ask for no short time."""
+    """Let all others go first: lower the priority of each thread of this process by `nicer`, to 19 at most, and drop short slices."""
     with suppress(OSError):
         # On Linux a priority is of a thread, and of those that it starts.
         for name in os.listdir("/proc/self/task"):

@@ -1,7 +1,7 @@
 """The `t` of a URL: a span of time as in W3C Media Fragments 1.0 section 4.2.1, normal play time, parsed as decimals.
 
-`10,20` `,20` `10` `npt:10,0:00:20.5` are spans; `,` `10,` `10,10` `20,10` are none. Times are kept as whole nanoseconds, so nothing is
-ever rounded before it meets a sample rate.
+`10,20` `,20` `10` `npt:10,0:00:20.5` are spans; `,` `10,` `10,10` `20,10` are none. Times are kept as whole nanoseconds, so nothing
+is rounded before a sample rate is known.
 """
 
 import re
@@ -19,7 +19,7 @@ ALLOWED = "t=start,end in seconds, mm:ss or hh:mm:ss, with at most 9 decimals, l
 
 
 class TimeSpanError(SlicerError):
-    """A text that is no span of time; the message says why."""
+    """A text that is not a span of time; the message says why."""
 
 
 class TimeSpan(NamedTuple):
@@ -47,7 +47,7 @@ class TimeSpan(NamedTuple):
 
     @property
     def canonical(self) -> str:
-        """The one spelling of this span: plain seconds, no zeros that say nothing, the start always named."""
+        """The canonical spelling: plain seconds without trailing zeros, the start always named."""
         start = _text(self.start)
         return start if self.end is None else f"{start},{_text(self.end)}"
 

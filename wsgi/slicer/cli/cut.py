@@ -19,7 +19,6 @@ _PIECE = 1 << 20
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command."""
     parser.add_argument("file", metavar="FILE")
     parser.add_argument("--t", required=True, metavar="SPAN", help=ALLOWED.replace("%", "%%"))
     parser.add_argument(
@@ -68,7 +67,7 @@ def _pieces(source: Source, asked: TimeSpan) -> Iterator[bytes]:
         index = build_whole_index(source.fd)
         span = index.locate(asked.start, asked.end)
     finally:
-        # What is wrong with a file that was changed meanwhile is that.
+        # A change of the file meanwhile explains any other error.
         source.check()
     minimum = -(-span.segment.header.sample_rate // 10)  # the shortest clip that every decoder trims rightly
     clip = cut(source.fd, span, minimum=minimum)
@@ -78,7 +77,7 @@ def _pieces(source: Source, asked: TimeSpan) -> Iterator[bytes]:
 
 
 def _write_whole(path: str, pieces: Iterator[bytes]) -> None:
-    """Write a file so that it is there whole or not at all."""
+    """Write a file whole or not at all."""
     if not path:
         raise UsageError("the clip's file has no name")
     if os.path.isdir(path):

@@ -10,7 +10,6 @@ from slicer.settings import CACHES, PREFIX, default_dir
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command."""
     add_media_folder(parser)
     parser.add_argument("--host", action="store_true", help="look at a machine that the Ansible roles set up (as root)")
 

@@ -8,7 +8,6 @@ from slicer.server.drain import drain
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command."""
     parser.add_argument("pid", type=int, metavar="PID", help="the process number of `slicer serve`")
 
 

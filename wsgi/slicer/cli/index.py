@@ -1,4 +1,4 @@
-"""`slicer index`: the index of every file in a folder, before it is asked for."""
+"""`slicer index`: index every file of a folder in advance."""
 
 import argparse
 import os
@@ -23,12 +23,11 @@ from slicer.settings import Settings
 
 _BATCH = 64
 _TRY_SECONDS, _TRIES = 3600, 24
-#: Of each file: its path, what is wrong with it, and whether its index is new.
+#: Of each file: its path, its error, and whether its index is new.
 _Found = list[tuple[bytes, str, bool]]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command."""
     parser.add_argument("folder", metavar="FOLDER")
     parser.add_argument("--jobs", type=int, metavar="N", help="files at a time (default: one per CPU)")
 
@@ -42,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
     user = reach.run_user(express.RUN_USER)
     preflight.can_read(settings.media, user)
     preflight.own_caches(settings, user, ("index_dir",))
-    # Whatever the files hold is read by who serves them, never by root.
+    # Root never reads the contents of the files: the run user does.
     privileges.become(user)
     store = _store(settings)
     store.prepare()
@@ -74,7 +73,7 @@ def run(options: argparse.Namespace) -> int:
 
 @contextmanager
 def _interrupts_held() -> Iterator[None]:
-    """Hold Ctrl-C back. Processes that are started meanwhile never get it: the one that started them ends them, after the files at hand."""
+    """Block Ctrl-C. Processes started meanwhile never get it: their parent ends them, after their current files."""
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -83,7 +82,7 @@ def _interrupts_held() -> Iterator[None]:
 
 
 def _map_bounded(pool: ProcessPoolExecutor, settings: Settings, paths: list[bytes], jobs: int) -> Iterator[_Found]:
-    """Index in batches, a few in flight at a time: memory stays the same for any number of files."""
+    """Index in batches, a few in flight at a time, so that memory is bounded."""
     batches = iter([paths[start : start + _BATCH] for start in range(0, len(paths), _BATCH)])
     # A process starts when there is work for it.
     with _interrupts_held():
@@ -110,7 +109,7 @@ def _index_batch(settings: Settings, paths: list[bytes]) -> _Found:
                 known = store.is_indexed(source)
                 if not known:
                     _index_to_the_end(store, source)
-                    # The store answers without a place to write; here writing is all that is wanted.
+                    # The store also answers without writing; here an index must be written.
                     if not store.is_indexed(source):
                         found.append((path, "its index cannot be stored", False))
                         continue
@@ -136,5 +135,5 @@ def _index_to_the_end(store: IndexStore, source: Source) -> None:
 
 
 def _store(settings: Settings) -> IndexStore:
-    # Nobody waits for an answer here, so a try may take long.
+    # No client waits here, so a try may take long.
     return IndexStore(settings.index_dir, seconds=_TRY_SECONDS)

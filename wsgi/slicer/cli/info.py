@@ -10,7 +10,6 @@ from slicer.server import confined
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command."""
     parser.add_argument("file", metavar="FILE")
 
 

@@ -12,7 +12,6 @@ from slicer.settings import PREFIX
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command."""
     parser.add_argument("what", choices=("list", "show", "cancel"))
     parser.add_argument("job", nargs="?", metavar="ID", help="the job to show or to cancel")
 

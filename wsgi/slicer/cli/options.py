@@ -1,4 +1,4 @@
-"""What several commands take from their options and the environment."""
+"""Options and settings that several commands share."""
 
 import argparse
 import os

@@ -8,7 +8,6 @@ from slicer.server import run as server
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command."""
     add_media_folder(parser)
     parser.add_argument(
         "--host", default="127.0.0.1", metavar="H", help="the address to listen on (default: %(default)s)"

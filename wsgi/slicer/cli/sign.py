@@ -12,12 +12,11 @@ from slicer.signing import Key, add_key, read_keys, signed_url, split_url
 from slicer.signing.signature import MOST_EXPIRES
 from slicer.timespan import ALLOWED, TimeSpan, TimeSpanError
 
-#: What needs a signature where anything does.
+#: Paths that may need a signature.
 _SIGNED_PREFIXES = ("/clips/", "/renders/", "/peaks/", "/info/")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command."""
     parser.add_argument("url", nargs="?", metavar="URL", help="the URL, or its path and query, to sign")
     parser.add_argument(
         "--key-file", required=True, metavar="FILE", help="the keys that the server has in " + PREFIX + "SIGNING_KEYS"

@@ -11,7 +11,6 @@ from slicer.server import express, machine, preflight, privileges, reach
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command."""
     add_media_folder(parser)
     for lane in LANES:
         parser.add_argument(

@@ -1,4 +1,4 @@
-"""The doctor: checks of an installation, and of a machine that the Ansible roles set up.
+"""Checks of an installation, and of a machine that the Ansible roles set up.
 
 Standard library only, as in `server`.
 """

@@ -1,7 +1,6 @@
-"""`slicer doctor --host`: whether a machine that the roles of Ansible set up is well, and what to do where it is not.
+"""`slicer doctor --host`: checks of a machine that the Ansible roles set up, with advice for each problem.
 
-It looks at what the roles made, and changes nothing. Each check is a function of what it looks at, so that it can be pointed at any
-folder; `checks` names those of a machine.
+It changes nothing. Each check is a function of its arguments, so that it can examine any folder; `checks` names those of a machine.
 """
 
 import glob
@@ -71,7 +70,7 @@ def checks() -> list[Check]:
 
 
 def configured(folder: str) -> list[str]:
-    """The sites that the roles left settings of, and NAME.worker for each that has workers."""
+    """The sites that the roles configured, and NAME.worker for each with workers."""
     return sorted(os.path.basename(path)[: -len(".env")] for path in glob.glob(f"{folder}/*.env"))
 
 
@@ -97,7 +96,7 @@ def enabled_units() -> list[str]:
 
 
 def unit(name: str) -> Check:
-    """Check whether a unit runs, and has not been started again and again."""
+    """Check whether a unit runs, and how often it was restarted."""
     said = dict(
         line.split("=", 1)
         for line in _said("systemctl", "show", "--property=ActiveState,SubState,NRestarts", name).splitlines()
@@ -129,7 +128,7 @@ def _unquoted(text: str) -> str:
 
 
 def ready(site: str, settings: Mapping[str, str]) -> Check:
-    """Check whether a site says of itself that it can serve."""
+    """Check whether a site reports that it is ready."""
     words = settings.get("SERVE_OPTIONS", "").split()
     options = dict(pairwise(words))
     host, port = options.get("--host", ""), options.get("--port", "")
@@ -154,7 +153,7 @@ def ready(site: str, settings: Mapping[str, str]) -> Check:
 
 
 def _unready(site: str, settings: Mapping[str, str], said: str) -> str:
-    """What to do where a site answers that it is not ready: look at who may enter the folders that its user cannot use."""
+    """Return the advice for a site that is not ready: inspect the folders that its user cannot use."""
     folders = {"media": settings.get("SLICER_MEDIA", ""), "index": settings.get("SLICER_INDEX_DIR", f"{CACHE}/{site}")}
     ill = [path for what, path in folders.items() if re.search(rf'"{what}": *false', said)]
     words = " ".join(shlex.quote(path) for path in ill if path)
@@ -194,7 +193,7 @@ def release(site: str, wanted: str, running: str) -> Check:
 
 
 def disks(folders: Sequence[str]) -> list[str]:
-    """Those of the folders that are there, and what is mounted in them: results may be on a disk that machines share."""
+    """The folders that exist, and the mounts in them: results may be on a disk that machines share."""
     found = []
     for folder in folders:
         if os.path.isdir(folder):
@@ -212,7 +211,7 @@ def disk(path: str) -> Check:
 
 
 def _amount(size: int) -> str:
-    """Bytes as people write them."""
+    """A size in MiB or GiB."""
     return f"{size / (1 << 30):.1f} GiB" if size >= 1 << 30 else f"{size / (1 << 20):.1f} MiB"
 
 
@@ -239,7 +238,7 @@ def certificate(path: str) -> Check:
 
 
 def clock(synchronised: str) -> Check:
-    """Check whether the clock is set by others: signatures and caches go by it. A container has that of its machine and does not know."""
+    """Check whether the clock is synchronised: signatures and caches depend on it. A container has its machine's clock."""
     if synchronised == "no":
         if _said("systemd-detect-virt", "--container") not in {"", "none"}:
             return Check("clock", True, "that of the container's machine")
@@ -264,12 +263,12 @@ def errors(name: str) -> Check:
 
 
 def logged_errors(lines: Sequence[str]) -> list[str]:
-    """The lines of a log that tell of an error."""
+    """The lines of a log that report an error."""
     return [line for line in lines if _ERROR.search(line)]
 
 
 def _said(*command: str) -> str:
-    """What a program prints; nothing where there is none, or it takes too long."""
+    """Return the output of a program; empty if it is missing or takes too long."""
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, errors="replace", timeout=WAIT_SECONDS, check=False

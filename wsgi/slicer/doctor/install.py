@@ -1,6 +1,6 @@
-"""`slicer doctor`: what on this machine would keep Slicer from serving, and what to do about it.
+"""`slicer doctor`: checks of an installation, with advice for each problem.
 
-Each check is a function of its arguments alone, so that it can be pointed at any folder.
+Each check is a function of its arguments alone, so that it can examine any folder.
 """
 
 import importlib.util
@@ -20,20 +20,20 @@ from slicer.settings import CACHES, PREFIX, is_folder_of
 APACHE_PATHS = ("/usr/sbin", "/usr/bin", "/sbin", "/bin")
 MODULES = "/usr/lib/apache2/modules"
 OPEN_FILES = 1024
-#: What the folders are called that Slicer writes to, by their variables.
+#: Names of the folders that Slicer writes to, by their variables.
 FOLDERS = {PREFIX + name.upper(): f"{what} folder" for name, what in CACHES.items()}
 #: The modules of the extra `renders`.
 RENDERS_MODULES = ("miniaudio", "lameenc", "pydub", "audioop")
 NO_APT = f"apt-get install apache2-bin apache2-dev; no apt: {distribution.pip_install('standalone')}"
 
-# Folders that belong to one person: Apache's run user cannot be expected to reach a library there.
+# Folders of one person: Apache's run user cannot reach a library there.
 _HOMES = re.compile(r"/(?:root|home|Users)(?:/|$)|/\.?pyenv(?:/|$)|/\.")
 
 
 def checks(
     media: str | None = None, folders: Mapping[str, str] | None = None, environ: Mapping[str, str] = os.environ
 ) -> list[Check]:
-    """Every check, in the order in which a problem should be mended. Folders not given are not looked at.
+    """Return every check, in the order in which to solve problems. Folders not given are not examined.
 
     `folders` are those that Slicer writes to, by the variable that names each.
     """
@@ -65,7 +65,7 @@ def checks(
 
 
 def find_apache(environ: Mapping[str, str]) -> str | None:
-    """The Apache binary: the one mod_wsgi was built for when it says so, else apache2 or httpd of the system."""
+    """The Apache binary: that of mod_wsgi's own packages, else apache2 or httpd of the system."""
     packaged = importlib.util.find_spec("mod_wsgi_packages")
     for folder in packaged.submodule_search_locations or [] if packaged else []:
         candidate = os.path.join(folder, "httpd", "bin", "httpd")
@@ -90,7 +90,7 @@ def apache(httpd: str | None) -> Check:
 
 
 def modules_folder() -> str:
-    """Where Apache's modules are, as mod_wsgi-express was built with; the distribution's folder when it cannot be asked."""
+    """The folder of Apache's modules that mod_wsgi-express was built with; without it, the distribution's."""
     try:
         from mod_wsgi.express import apxs_config  # type: ignore[import-not-found, import-untyped, unused-ignore]
     except ImportError:
@@ -156,7 +156,7 @@ def _is_standalone() -> bool:
 
 
 def origin(library: str) -> Check:
-    """Whose Apache mod_wsgi was compiled for: the distribution's, or one that pip compiled (mod_wsgi-httpd)."""
+    """Tell which Apache mod_wsgi was compiled for: the distribution's, or one that pip compiled (mod_wsgi-httpd)."""
     kind = "standalone (Apache compiled by pip)" if _is_standalone() else "the distribution's Apache"
     return Check("built for", os.path.isfile(library), kind)
 
@@ -225,7 +225,7 @@ def _sizes() -> Check:
 
 
 def _output(command: list[str]) -> str:
-    """What a program prints, or nothing when it fails or hangs."""
+    """Return the output of a program; empty if it fails or hangs."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired):

@@ -1,7 +1,7 @@
 """Renders: spans decoded, changed and encoded; and waveforms. Works on lossless cuts only, never on a whole file in memory.
 
-Here is what a render can be and what it takes, which needs no package. `slicer.render.produce` makes renders and waveforms, and
-`slicer.render.audio` and `slicer.render.peaks` have what needs one.
+This module has options, plans and limits, which need no package. `slicer.render.produce`, `slicer.render.audio` and `slicer.render.peaks`
+make renders and waveforms, and need some.
 """
 
 from slicer.render.errors import (

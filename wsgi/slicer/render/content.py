@@ -1,11 +1,11 @@
-"""The bytes of a result, wherever they are."""
+"""The bytes of a result, on disk or in memory."""
 
 from collections.abc import Iterator
 from typing import Protocol
 
 
 class Content(Protocol):
-    """The bytes of a result, in a file that nobody changes, or in memory."""
+    """The bytes of a result, in a file that never changes, or in memory."""
 
     @property
     def length(self) -> int: ...  # noqa: D102
@@ -25,4 +25,4 @@ class InMemory:
         yield self._data[start:stop]
 
     def close(self) -> None:
-        """Nothing is to be closed."""
+        """Do nothing."""

@@ -14,7 +14,7 @@ class OptionError(RenderError):
         super().__init__(option, message, allowed)
         self.option = option  #: its name, as it was given
         self.message = message  #: what is wrong with it, a sentence without the name
-        self.allowed = allowed  #: what may stand there
+        self.allowed = allowed  #: the allowed values
 
     def __str__(self) -> str:
         return f"{self.option}: {self.message}"
@@ -41,7 +41,7 @@ class UnreadableError(RenderError):
 
 
 class ToolError(RenderError):
-    """ffmpeg is missing, failed, or did something else than it was told. A fault of the server, not of the request."""
+    """ffmpeg is missing, failed, or gave an unexpected result. A fault of the server, not of the request."""
 
 
 class ToolMissingError(ToolError):

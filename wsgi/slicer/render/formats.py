@@ -1,6 +1,6 @@
 """The formats a render can have: their names, media types, sample rates and bitrates.
 
-The tables of bitrates are what each encoder takes for a rate and number of channels without choosing another one by itself: for MP3
+The tables have the bitrates that each encoder accepts for a rate and number of channels: for MP3
 those of ISO 11172-3 and 13818-3 (clause 2.4.2.3), for the others what libvorbis, libopus and ffmpeg's own AAC encoder accept.
 """
 
@@ -11,12 +11,12 @@ RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
 #: Opus has one clock, whatever went in (RFC 7845 section 4).
 OPUS_RATE = 48_000
 _KBITS = (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
-#: By channels and rate: the lowest and highest bitrate that libvorbis can be told, in kbit/s.
+#: By channels and rate: the lowest and highest bitrate of libvorbis, in kbit/s.
 _VORBIS = {
     1: dict(zip(RATES, ((8, 40), (16, 48), (16, 48), (16, 96), *[(16, 80)] * 2, (32, 160), *[(32, 224)] * 2), strict=True)),
     2: dict(zip(RATES, ((16, 80), *[(16, 96)] * 2, (24, 192), *[(32, 160)] * 2, (40, 320), *[(48, 320)] * 2), strict=True)),
 }  # fmt: skip
-#: What is taken where nobody says, in kbit/s for each channel; the nearest that there is.
+#: Default bitrate for each channel, in kbit/s; the nearest one of the format is used.
 _DEFAULT_KBITS = 64
 
 
@@ -40,7 +40,7 @@ class Format:
         return tuple(kbits for kbits in _KBITS if low <= kbits <= high)
 
     def default_bitrate(self, rate: int, channels: int) -> int:
-        """The bitrate where nobody names one, in kbit/s; 0 for a format without."""
+        """The default bitrate, in kbit/s; 0 for a format without."""
         there_are = self.bitrates(rate, channels)
         return min(there_are, key=lambda kbits: abs(kbits - _DEFAULT_KBITS * channels)) if there_are else 0
 

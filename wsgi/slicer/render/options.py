@@ -1,4 +1,4 @@
-"""The options of renders and waveforms, each declared once: from here are its parsing, its canonical form and its documents.
+"""The options of renders and waveforms, each declared once: parsing, canonical form and documentation.
 
 docs/renders.md, openapi.json, Nginx's expression for canonical queries and the studio are held to this by tests.
 """
@@ -18,11 +18,11 @@ from slicer.timespan import ALLOWED, TimeSpan, TimeSpanError
 MAX_SPANS = 20
 #: An option's text, in characters: nothing longer means anything.
 MAX_TEXT = 80
-#: Pixels of one waveform where nobody says, and at most: about an hour at 256 samples each.
+#: Pixels of one waveform, by default and at most: about an hour at 256 samples each.
 DEFAULT_PIXELS, MAX_PIXELS = 1000, 1_000_000
 #: Samples for each pixel: audiowaveform has at least two.
 MIN_ZOOM, MAX_ZOOM = 2, 1 << 30
-#: Where nobody says, in dB of full scale and in LUFS (EBU R 128).
+#: Defaults, in dB of full scale and in LUFS (EBU R 128).
 DEFAULT_PEAK, DEFAULT_LOUDNESS = Fraction(-1), Fraction(-23)
 
 _WHOLE = re.compile(r"[0-9]{1,10}", re.ASCII)
@@ -38,7 +38,7 @@ class Option:
 
     name: str
     values: str  #: in a table, as Markdown
-    allowed: str  #: the same as an error says it
+    allowed: str  #: the same, for errors
     sentence: str  #: in a table, and in openapi.json
     schema: dict[str, Any]  #: of its text, as JSON Schema
     canonical: str  #: a regular expression for its value in a canonical query
@@ -50,7 +50,7 @@ class Option:
 
     @property
     def description(self) -> str:
-        """Its sentence, as one that stands alone."""
+        """Its sentence, with capital and full stop."""
         return f"{self.sentence[0].upper()}{self.sentence[1:]}."
 
     def parse(self, text: str) -> Any:

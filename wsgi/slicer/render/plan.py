@@ -23,7 +23,7 @@ _DECODE, _FILTER, _MEASURE, _CHILD = 0.0015, 0.008, 0.008, 0.15
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """An estimate of what a render takes."""
+    """The estimated cost of a render."""
 
     memory_bytes: int  #: of this process, above what it has at rest
     work_seconds: float  #: of CPU, children included: a rough figure for a core of 2.5 GHz
@@ -110,7 +110,7 @@ def check_crossfade(request: RenderRequest, lengths: list[int], overlap: int) ->
 
 
 def check_fades(request: RenderRequest, frames: int, rate: int) -> None:
-    """Check that the fades fit into so many frames. Raises OptionError."""
+    """Check that the fades fit into `frames` frames. Raises OptionError."""
     if sum(nearest(seconds * rate) for seconds in request.fade) > frames:
         raise OptionError(
             "fade",

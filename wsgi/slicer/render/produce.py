@@ -1,4 +1,4 @@
-"""From a request to its result, once for web and jobs: find it, or make it, check that it is of its source, and store it."""
+"""From a request to its result, for web and jobs: find it, or make it, check that its source is unchanged, and store it."""
 
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
@@ -19,13 +19,13 @@ from slicer.render.resultfile import Facts
 from slicer.render.results import Results
 from slicer.render.version import Version, etag_of
 
-#: Seconds of work on a waveform between two reports, to begin with; and reports between two times that what is done is stored.
+#: Seconds of work on a waveform between two reports, at first; and reports between two partial results that are stored.
 _SLICE_SECONDS, _STORE_EVERY = 2, 10
 
 
 @dataclass(frozen=True, slots=True)
 class Original:
-    """An open source that something is made of."""
+    """An open source of a result."""
 
     path: bytes  #: from the media folder
     source: Source
@@ -48,13 +48,13 @@ class Result:
     was_made: bool  #: whether it was made for this
 
 
-#: Limits that are known once a result is not found, and what goes around the making of it.
+#: Limits, known once a result is not found, and a context in which it is made.
 LimitsOf = Callable[[], Limits]
 Around = Callable[[], AbstractContextManager[None]]
 
 
 class Producer:
-    """Makes results. One object for all threads; it holds nothing that changes but what is on disk."""
+    """Makes results. One object for all threads; only files on disk change."""
 
     def __init__(self, results: Results, scratch: str) -> None:
         """`scratch` is the folder for files without a name."""
@@ -96,7 +96,7 @@ class Producer:
                 request, original.source.fd, original.index, allowed, scratch=self._scratch, progress=progress
             )
         try:
-            # Written to while it was read: then nobody knows what this is of. A file that was renamed over is still the old one.
+            # A file that was written to meanwhile gives an unknown result. A file that was renamed over is still the old one.
             original.check()
             return self._stored(key, made.facts, made, made.pieces)
         except BaseException:
@@ -112,10 +112,10 @@ class Producer:
         around: Around = nullcontext,
         progress: Progress | None = None,
     ) -> Result:
-        """The result of a waveform; with `progress` in slices of time, after each of which that is told.
+        """Return the result of a waveform; with `progress`, in slices of time, reporting after each.
 
-        What was done when the time is used up is stored, and the next call goes on from there. Raises what `peaks` raises;
-        PeaksTimeoutError says whether what was done is stored; and SourceChangedError.
+        At the timeout the partial result is stored, and the next call continues it. Raises what `peaks` raises, whose
+        PeaksTimeoutError says whether the partial result is stored, and SourceChangedError.
         """
         version = original.version
         key, partial_key = request.key(version), request.partial_key(version)
@@ -187,7 +187,7 @@ class Producer:
         return True
 
     def _stored(self, key: str, facts: Facts, made: Content, pieces: Callable[[], Iterable[bytes]]) -> Result:
-        """The result in the store, where there is room for it; else as it was made."""
+        """Return the result from the store if there is room for it; else as it was made."""
         etag = etag_of(pieces())
         stored = self.results.put(key, {**facts, "etag": etag}, pieces())
         if stored is None:

@@ -35,7 +35,7 @@ CONTENT_TYPES = {"json": "application/json", "dat": "application/octet-stream"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RenderRequest:
-    """A render that makes sense by itself; whether a source can give it is the plan's question. Options are under their names."""
+    """A valid render; whether a source can give it is checked by the plan. Options are under their names."""
 
     format: Format
     spans: tuple[TimeSpan, ...]
@@ -47,7 +47,7 @@ class RenderRequest:
     speed: Fraction = SPEED.default  #: how many times as fast, the pitch as it was
     trim: Fraction | None = None  #: dB of full scale below which a span's ends are silence
     crossfade: Fraction = CROSSFADE.default  #: seconds
-    bitrate: int | None = None  #: kbit/s; None: what the format has where nobody says
+    bitrate: int | None = None  #: kbit/s; None: the default of the format
 
     @classmethod
     def parse(cls, format_name: str, pairs: Iterable[tuple[str, str]]) -> Self:
@@ -71,7 +71,7 @@ class RenderRequest:
 
     @property
     def canonical(self) -> str:
-        """The one query string for this render: spans in their order, then what is not as it would be anyway."""
+        """The canonical query of this render: spans in their order, then the options that differ from their defaults."""
         parts = [f"t={span.canonical}" for span in self.spans]
         for name, option in RENDER_OPTIONS.items():
             if name != "t":
@@ -87,11 +87,11 @@ class RenderRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PeaksRequest:
-    """A waveform that makes sense by itself."""
+    """A valid waveform."""
 
     form: Literal["json", "dat"]
     span: TimeSpan
-    pixels: int | None = None  #: at most so many; None where `zoom` is given
+    pixels: int | None = None  #: at most; None where `zoom` is given
     zoom: int | None = None  #: samples for each pixel
     bits: int = BITS.default
     coarse: int = COARSE.default  #: 1: a sample of each pixel is enough
@@ -111,7 +111,7 @@ class PeaksRequest:
 
     @property
     def canonical(self) -> str:
-        """The one query string for this waveform."""
+        """The canonical query of this waveform."""
         return f"{self._width}&bits={self.bits}{self._coarse}"
 
     @property
@@ -133,12 +133,12 @@ class PeaksRequest:
         return key_of("peaks", self.form, self.canonical, version)
 
     def partial_key(self, version: Version) -> str:
-        """A name for what was done when the time was used up: the same for both forms and both numbers of bits."""
+        """A name for the partial result at a timeout: the same for both forms and both numbers of bits."""
         return key_of("partial peaks", "", self._width + self._coarse, version)
 
 
 def key_of(kind: str, form: str, canonical: str, version: Version) -> str:
-    """A name for what comes of a canonical query on a source; another one for each path under which a source is found."""
+    """A name for the result of a canonical query on a source, different for each path of that source."""
     text = repr((kind, form, canonical, tuple(version), RENDER_VERSION, ENGINE_VERSION))
     return hashlib.blake2b(text.encode(), digest_size=20).hexdigest()
 

@@ -33,7 +33,7 @@ class Stored:
         self._offset = offset
         self._closed = False
         self.length = length  #: bytes
-        self.facts = facts  #: what was said of it when it was put there
+        self.facts = facts  #: given when it was stored
 
     def __enter__(self) -> Self:
         return self
@@ -53,7 +53,7 @@ class Stored:
             os.close(self._fd)
 
     def name(self, folder: str, key: str) -> str:
-        """Give a file that has none a name in its folder, which nobody else has, and return its path. Raises OSError."""
+        """Give a file without a name a unique one in its folder, and return its path. Raises OSError."""
         path = os.path.join(folder, f"{key}.{secrets.token_hex(8)}{TEMPORARY}")
         # Naming a folder makes Python follow the link in /proc; it says nothing else, as the path is absolute.
         os.link(f"/proc/self/fd/{self._fd}", path, src_dir_fd=self._fd, follow_symlinks=True)
@@ -75,12 +75,12 @@ class Stored:
 
 
 def create(folder: str, key: str) -> tuple[int, str | None]:
-    """A new file, open, and its path: None where the file system knows files without a name. Raises OSError."""
+    """Return a new open file, and its path: None if the file system supports files without a name. Raises OSError."""
     if sys.platform == "linux":
         try:
             return os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600), None
         except OSError as error:
-            # What those say that know none: open(2).
+            # Errors of file systems without such files: open(2).
             if error.errno not in {errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL}:
                 raise
     return tempfile.mkstemp(prefix=f"{key}.", suffix=TEMPORARY, dir=folder)
@@ -91,7 +91,7 @@ def write(fd: int, facts: Facts, pieces: Iterable[bytes], largest: int) -> int |
     line = json.dumps(dict(facts), separators=(",", ":"), sort_keys=True).encode() + b"\n"
     if len(line) + 20 > _MAX_LINE:
         raise ValueError("there is too much to say of this result")
-    # The length goes in front when it is known; so many digits are enough for any.
+    # The length is written last, in front, with enough digits for any.
     offset = 20 + len(line)
     for piece in pieces:
         if offset + len(piece) > largest:

@@ -16,12 +16,12 @@ from slicer.render.resultfile import TEMPORARY, Facts, Stored, create, opened, w
 #: A result's name: no path leads out of the folder by it.
 _KEY = re.compile(r"[0-9a-f]{40}", re.ASCII)
 _ACCOUNT = "account"
-#: Seconds after which a half-written file is nobody's any more.
+#: Seconds after which an unfinished file was abandoned.
 _STALE_SECONDS = 3600
-#: Results, whatever their size, and names looked at in one scan, whatever somebody else put there.
+#: Results of any size, and names examined in one scan, foreign ones included.
 MAX_RESULTS = 20_000
 _MAX_NAMES = 4 * MAX_RESULTS
-#: How full the folder is after making room, so that not each new result has to.
+#: Share of the folder in use after making room, so that not each new result has to.
 _LOW_WATER = 0.9
 _LOCK_SECONDS = 2.0
 
@@ -35,7 +35,7 @@ class Results:
         self._max_bytes = max_bytes
 
     def prepare(self) -> None:
-        """Make the folder, take away what killed processes left half-written, and count. Raises OSError where that cannot be done."""
+        """Make the folder, remove abandoned files, and count the results. Raises OSError."""
         os.makedirs(self._folder, exist_ok=True)
         with self._locked() as account:
             if account is not None:
@@ -59,7 +59,7 @@ class Results:
             raise
         if found is None:
             os.close(fd)
-            # Not whole: a disk that lost power, or a foreign hand. It will be made anew.
+            # Not whole, after a loss of power or a foreign write: it will be made again.
             with suppress(OSError):
                 os.unlink(path)
             return None
@@ -68,9 +68,9 @@ class Results:
         return found
 
     def put(self, key: str, facts: Facts, pieces: Iterable[bytes]) -> Stored | None:
-        """Keep a result under a name and return it, open. None where it is larger than the folder may be, or the disk is full.
+        """Store a result under a name and return it, open. None if it is larger than the folder may be, or the disk is full.
 
-        Raises ValueError where `key` is no name or the facts are too many, and what comes out of `pieces`.
+        Raises ValueError if `key` is no name or the facts are too many, and whatever `pieces` raises.
         """
         path = self._path(key)
         fd = temporary = None
@@ -107,7 +107,7 @@ class Results:
                     os.unlink(temporary)
 
     def drop(self, key: str) -> None:
-        """Take a result away, if it is there. Raises ValueError where `key` is no name."""
+        """Remove a result, if it exists. Raises ValueError where `key` is no name."""
         with suppress(OSError):
             os.unlink(self._path(key))
 
@@ -126,7 +126,7 @@ class Results:
             os.close(fd)
 
     def _add(self, account: int, size: int) -> None:
-        """Count a new result, and make room once there are too many. What is forgotten here is found at the next making of room."""
+        """Count a new result, and make room once there are too many. Making room corrects the count."""
         total, number = _read_account(account)
         if total + size > self._max_bytes or number + 1 > MAX_RESULTS:
             self._make_room(account)
@@ -134,7 +134,7 @@ class Results:
             _write_account(account, total + size, number + 1)
 
     def _make_room(self, account: int) -> None:
-        """Take away what was used longest ago until there is room, and half-written files that are nobody's. Count anew."""
+        """Remove the results used longest ago until there is room, and abandoned files; count the rest."""
         found: list[tuple[float, int, str]] = []
         old = time.time() - _STALE_SECONDS
         with os.scandir(self._folder) as names:

@@ -1,4 +1,4 @@
-"""Checks of folders and files that the start of a server and the doctor share. Each looks, and changes nothing."""
+"""Checks of folders and files that the start of a server and the doctor share. None changes anything."""
 
 import os
 import stat
@@ -9,7 +9,7 @@ from slicer.server import reach
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing looked at: whether it is well, what was seen, and what to do when it is not (else empty)."""
+    """The result of a check: whether it passed, the finding, and the advice if it failed (else empty)."""
 
     name: str
     ok: bool
@@ -37,13 +37,13 @@ def readable(name: str, path: str, user: str | None) -> Check:
 def writable(name: str, path: str, user: str | None, variable: str) -> Check:
     """Return whether `user` (None: the caller) can write the folder `path`, or it will be made by `slicer serve`.
 
-    `variable` is where another one can be named.
+    `variable` is the setting that can name another one.
     """
     if not os.path.exists(path):
         parent = path
         while not os.path.exists(parent):
             parent = os.path.dirname(parent)
-        # Made by whoever starts the server, and then given to the run user.
+        # The user that starts the server makes it, and gives it to the run user.
         if os.access(parent, os.W_OK | os.X_OK):
             return Check(name, True, f"{path} will be made")
         return Check(name, False, f"{path} is missing and {parent} cannot be written", f"name another in {variable}")

@@ -1,6 +1,6 @@
-"""Commands of root on files that others wrote: the bytes are read by a process of the run user, which has what root opened for it.
+"""Commands of root on files of other users: a process of the run user reads the bytes, through descriptors that root opened.
 
-Root keeps what takes root, such as a clip in a folder of its own, and no part of a source is ever read by a process of root.
+Root keeps only work that needs root, such as writing a clip into its own folder. No process of root reads any part of a source.
 """
 
 import os
@@ -16,19 +16,19 @@ from slicer.errors import SlicerError
 from slicer.server import privileges, reach
 from slicer.server.express import RUN_USER
 
-#: Paths of descriptors that this process has, which lie in no folder.
+#: Paths of this process's own descriptors, which lie in no folder.
 _OWN = ("/dev/stdout", "/dev/stderr", "/dev/fd/", "/proc/self/fd/")
-#: Bytes of what a process says that could not do its work.
+#: Bytes of the error that a process reports.
 _SAID_BYTES = 4096
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 
 class RefusedError(SlicerError):
-    """What the process of the run user says that could not do its work, in one line."""
+    """The error of the run user's process, in one line."""
 
 
 def user() -> str | None:
-    """Who reads what others wrote: the run user where root asks and there is one, else None, the caller."""
+    """Return the user that reads files of others: the run user for root, if it exists, else None, the caller."""
     try:
         return reach.run_user(RUN_USER)
     except reach.RunUserError:
@@ -36,7 +36,7 @@ def user() -> str | None:
 
 
 def open_for_reading(path: str, flags: int, *, user: str) -> int:
-    """Open a file as `user` may, or where that may not, as root without following links of others. Raises OSError."""
+    """Open a file as `user`, or if that is not permitted, as root without following other users' links. Raises OSError."""
     try:
         with _acting_as(user):
             return os.open(path, flags)
@@ -46,7 +46,7 @@ def open_for_reading(path: str, flags: int, *, user: str) -> int:
 
 @contextmanager
 def _acting_as(user: str) -> Iterator[None]:
-    """Be `user` for what the kernel checks while the block runs. For a process with one thread."""
+    """Have the kernel check permissions as for `user` during the block. For a process with one thread."""
     groups = os.getgroups()
     uid, gid = privileges.numbers_of(user)
     os.initgroups(user, gid)
@@ -61,9 +61,9 @@ def _acting_as(user: str) -> Iterator[None]:
 
 
 def run(user: str | None, work: Callable[[], object]) -> int:
-    """Do `work` in a process of `user` (None: here) and return 0, or 1 where nobody reads what it writes.
+    """Do `work` in a process of `user` (None: here) and return 0, or 1 if its output was closed.
 
-    Raises RefusedError with what the process says, whatever work raises where it is done here.
+    Raises RefusedError with the process's error, and, if it is done here, whatever `work` raises.
     """
     if user is None:
         work()
@@ -71,7 +71,7 @@ def run(user: str | None, work: Callable[[], object]) -> int:
     sys.stdout.flush()
     sys.stderr.flush()
     reader, writer = os.pipe()
-    # Until it is known which process is to be ended with this one.
+    # Until the number of the child is known.
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     child = os.fork()
     if child == 0:
@@ -88,7 +88,7 @@ def run(user: str | None, work: Callable[[], object]) -> int:
             os.waitpid(child, 0)
         raise
     if said:
-        # It read what others wrote: no control characters of theirs.
+        # It read other users' bytes: no control characters of theirs.
         text = said.decode("utf-8", "replace")
         raise RefusedError("".join(letter if letter.isprintable() else " " for letter in text))
     if status not in {0, 1}:
@@ -97,7 +97,7 @@ def run(user: str | None, work: Callable[[], object]) -> int:
 
 
 def _be_child(user: str, work: Callable[[], object], reader: int, writer: int) -> None:
-    """Do the work as `user`, and end the process whatever happens."""
+    """Do the work as `user`, and end the process in any case."""
     status = 2
     try:
         for number in _SIGNALS:
@@ -120,7 +120,7 @@ def _be_child(user: str, work: Callable[[], object], reader: int, writer: int) -
 
 @contextmanager
 def whole_file(path: str) -> Iterator[IO[bytes]]:
-    """Give root a file to be written that is there, whole, when the block ends well. Links of others are not followed.
+    """Yield a file for root to write, which appears whole when the block ends without an error. Other users' links are not followed.
 
     Raises RefusedError, OSError.
     """
@@ -140,7 +140,7 @@ def whole_file(path: str) -> Iterator[IO[bytes]]:
             if not stat.S_ISREG(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode) and not os.path.isfile(
                 path
             ):
-                # A pipe or a device: it is written to, not replaced.
+                # A pipe or a device is written to, not replaced.
                 with open(privileges.open_as_root(path, os.O_WRONLY), "wb") as device:
                     yield device
                 return
@@ -154,7 +154,7 @@ def _folder_of(path: str) -> str:
 
 
 def _replaced(folder: int, name: str, path: str) -> Iterator[IO[bytes]]:
-    """Give a new file in an open folder, which becomes `name` at the end; `path` is for messages."""
+    """Yield a new file in an open folder, which becomes `name` at the end; `path` is for messages."""
     temporary = f".slicer-{secrets.token_hex(8)}"
     mask = os.umask(0)
     os.umask(mask)

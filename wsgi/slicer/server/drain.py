@@ -1,6 +1,6 @@
-"""`slicer drain`: new daemons for a running server, one after another, with whatever code is there by now.
+"""`slicer drain`: replace the daemons of a running server one after another, with the current code.
 
-Looks at nothing but /proc/PID of the server's own processes, so that it works in a sandbox that hides all others.
+It reads only /proc/PID of the server's own processes, so that it works in a sandbox that hides all others.
 """
 
 import os
@@ -25,7 +25,7 @@ class DrainError(SlicerError):
 
 @dataclass(frozen=True, slots=True)
 class _Server:
-    """What a `slicer serve` runs: Apache's parent process, and what it says of how long its daemons may take, in seconds."""
+    """The processes of a `slicer serve`: Apache's parent, and the timeouts of its daemons, in seconds."""
 
     apache: int
     marker: str
@@ -33,12 +33,12 @@ class _Server:
     start_seconds: int
 
     def daemons(self) -> dict[int, str]:
-        """The group of each daemon, by its process number, oldest first. A process that has only just been forked is none yet."""
+        """The group of each daemon, by its process number, oldest first. A process that was just forked does not count yet."""
         found = ((pid, _DAEMON.match(_read(f"/proc/{pid}/cmdline"))) for pid in _children(self.apache))
         return {pid: match[1].decode() for pid, match in found if match}
 
     def loaded(self, pid: int) -> bool:
-        """Return whether a daemon has loaded the application: then it keeps a file open, and the kernel knows that at any time."""
+        """Return whether a daemon has loaded the application: then it keeps a file open."""
         folder = f"/proc/{pid}/fd"
         try:
             for name in os.listdir(folder):
@@ -57,9 +57,9 @@ class _Server:
 def drain(pid: int) -> int:
     """Replace each daemon of the `slicer serve` with this process number, and return how many there were.
 
-    Each finishes what it works on and makes place for a new one before the next is asked to; Apache itself goes on as it is. Takes
-    as long as the server allows each for its work and its start, at most. Raises DrainError, at the first new daemon that does
-    not load the application at the latest: those not replaced by then go on with the old code.
+    Each finishes its requests, and its successor starts, before the next is replaced; Apache itself keeps running. Takes at most
+    the server's timeouts for the work and the start of each. Raises DrainError at the first new daemon that does not load the
+    application: the daemons not replaced by then keep the old code.
     """
     server = _server_of(pid)
     first = server.daemons()
@@ -70,7 +70,7 @@ def drain(pid: int) -> int:
 
 
 def _replace(server: _Server, old: int, group: str, count: int) -> None:
-    """Ask one daemon to go, and wait until it has, and until `count` of its group have the application again."""
+    """End one daemon, and wait until `count` of its group have loaded the application again."""
     try:
         os.kill(old, signal.SIGUSR1)
     except ProcessLookupError:
@@ -96,7 +96,7 @@ def _wait(true: Callable[[], bool], seconds: float, complaint: str) -> None:
 
 
 def _server_of(pid: int) -> _Server:
-    """What the `slicer serve` with this process number runs. Raises DrainError if it is none."""
+    """Return the processes of the `slicer serve` with this process number. Raises DrainError if it is none."""
     for child in _children(pid):
         words = [os.fsdecode(word) for word in _read(f"/proc/{child}/cmdline").split(b"\0")]
         if "-f" not in words[:-1]:
@@ -124,7 +124,7 @@ def _children(pid: int) -> list[int]:
 
 
 def _read(path: str) -> bytes:
-    """The bytes of a file; none where it is gone or cannot be read."""
+    """The bytes of a file; empty if it is gone or cannot be read."""
     try:
         with open(path, "rb") as file:
             return file.read()

@@ -9,7 +9,7 @@ from slicer.server.sizes import Sizes
 
 RUN_USER = "www-data"
 
-# These would change the server behind our back: where httpd is, whom it runs as, which modules Python finds.
+# Variables that would change the server: the path of httpd, its user, Python's modules.
 _DROPPED = frozenset({"HTTPD", "PYTHONHOME", "PYTHONPATH", "WSGI_RUN_USER", "WSGI_RUN_GROUP"})
 
 #: Options that are the same for every server.
@@ -25,7 +25,7 @@ _FIXED = (
     *("--limit-request-body", str(64 << 10)),
     # An idle kept-alive connection would hold a child.
     *("--keep-alive-timeout", "0"),
-    # The application answers HEAD itself, without reading audio; told GET, it would obey a Range too.
+    # The application answers HEAD itself, without reading audio; as a GET it would obey a Range too.
     *("--map-head-to-get", "Off"),
     # New code comes with a new process, not when a file's time changes.
     "--disable-reloading",
@@ -45,19 +45,19 @@ class Launch:
     root: str
     sizes: Sizes
     user: str | None
-    """Whom the server runs as when root starts it; None for an ordinary user, who keeps their own name."""
+    """The user of the server when root starts it; None for any other user, who stays."""
     interpreter: str = sys.executable
     """The Python that runs mod_wsgi-express, which lies beside it. Everything that express writes names its environment as this
     path does, symbolic links and all."""
 
 
 def executable(interpreter: str = sys.executable) -> str:
-    """The path of mod_wsgi-express in the folder of an interpreter; it may not be there."""
+    """The path of mod_wsgi-express in the folder of an interpreter; it may not exist."""
     return os.path.join(os.path.dirname(os.path.abspath(interpreter)), "mod_wsgi-express")
 
 
 def listen_host(host: str) -> str:
-    """The host as Apache's Listen wants it: an IPv6 address in brackets. Express writes what it is given."""
+    """The host for Apache's Listen: an IPv6 address in brackets. Express adds none."""
     return f"[{host}]" if ":" in host and not host.startswith("[") else host
 
 
@@ -65,8 +65,8 @@ def command(launch: Launch) -> list[str]:
     """The words of the command line."""
     root = launch.root
     words = [
-        # Not run by its own first line: that names the environment by the path it was installed under, and a server started
-        # through a link would give its new processes the code that the link led to once, not what it leads to by then.
+        # Not run by its own first line: that names the environment by its path at installation, so new processes of a server
+        # started through a link would get the link's old target.
         launch.interpreter,
         executable(launch.interpreter),
         "start-server",

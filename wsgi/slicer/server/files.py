@@ -1,4 +1,4 @@
-"""Where the files are that Apache is started with: in the installed package, or beside it in a checkout."""
+"""The files that Apache is started with: in the installed package, or beside it in a checkout."""
 
 import os
 from dataclasses import dataclass

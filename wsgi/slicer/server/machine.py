@@ -1,4 +1,4 @@
-"""What this machine lets us use: CPUs and memory, honouring affinity and control groups (cgroup v2)."""
+"""The CPUs and memory that this process may use, by affinity and control groups (cgroup v2)."""
 
 import os
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ CGROUPS = "/sys/fs/cgroup"
 
 
 def cpus(*, cgroups: str = CGROUPS, membership: str = "/proc/self/cgroup") -> int:
-    """How many CPUs this process may use, at least 1: its affinity, or less where a cgroup's `cpu.max` grants less.
+    """Return the number of CPUs that this process may use, at least 1: its affinity, or less by a cgroup's `cpu.max`.
 
     A grant of 1.5 CPUs counts as 1: two processes at full work would be throttled by the kernel.
     """
@@ -22,9 +22,9 @@ def cpus(*, cgroups: str = CGROUPS, membership: str = "/proc/self/cgroup") -> in
 def memory_bytes(
     *, cgroups: str = CGROUPS, membership: str = "/proc/self/cgroup", meminfo: str = "/proc/meminfo"
 ) -> int:
-    """How much memory this process may use, in bytes: the machine's, or less where a cgroup's `memory.max` says less.
+    """Return the memory that this process may use, in bytes: the machine's, or less by a cgroup's `memory.max`.
 
-    Where a sandbox hides /proc/meminfo, the kernel is asked for the machine's directly.
+    If a sandbox hides /proc/meminfo, sysconf(3) has the machine's.
     """
     try:
         # Before the kernel: a container's may say less.

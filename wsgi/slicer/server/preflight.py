@@ -1,4 +1,4 @@
-"""What is checked before Apache starts. Each failure is one line that says what to do."""
+"""Checks before Apache starts. Each failure is one line that says what to do."""
 
 import errno
 import os
@@ -40,7 +40,7 @@ def host_name(host: str) -> str:
 
 
 def address_free(host: str, port: int) -> None:
-    """Raises PreflightError unless this process can listen on `port` of every address that `host` means."""
+    """Raise PreflightError unless this process can listen on `port` of every address that `host` means."""
     port_number(port)
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -58,7 +58,7 @@ def address_free(host: str, port: int) -> None:
 
 
 def _why(error: OSError, port: int) -> str:
-    """What is wrong with a port, and what to do."""
+    """Return the reason why a port cannot be used, and what to do."""
     if error.errno == errno.EADDRINUSE:
         return "another program uses it; choose another with --port"
     if error.errno == errno.EACCES:
@@ -69,7 +69,7 @@ def _why(error: OSError, port: int) -> str:
 
 
 def program_present(path: str) -> None:
-    """Raises PreflightError unless mod_wsgi-express is at `path` and can be run."""
+    """Raise PreflightError unless mod_wsgi-express is at `path` and can be run."""
     if not os.access(path, os.X_OK):
         install = distribution.pip_install("apache")
         raise PreflightError(f"{path} is missing: install it beside this Python with: {install}")
@@ -88,20 +88,20 @@ def module_loaded(log: bytes) -> None:
 
 
 def require(check: Check) -> None:
-    """Raises PreflightError unless a check is well."""
+    """Raise PreflightError unless a check is well."""
     if not check.ok:
         raise PreflightError(f"{check.name}: {check.detail}; {check.advice}")
 
 
 def can_read(media: str, user: str | None) -> None:
-    """Raises PreflightError unless `user` (None: the caller) can read the media folder, and the Python that Slicer runs on."""
+    """Raise PreflightError unless `user` (None: the caller) can read the media folder, and the Python that Slicer runs on."""
     require(checks.readable("media folder", media, user))
     for part in reach.interpreter_parts():
         require(checks.readable("Python", part, user))
 
 
 def keys_usable(path: str, user: str | None) -> None:
-    """Raises PreflightError unless the file of keys is one, is closed to others, and `user` (None: the caller) can read it."""
+    """Raise PreflightError unless the file of keys is one, is closed to others, and `user` (None: the caller) can read it."""
     # Few servers have keys, and what signs takes longer to load than all else of a start.
     from slicer.signing import KeysError, read_keys
 
@@ -118,7 +118,7 @@ def keys_usable(path: str, user: str | None) -> None:
 
 
 def indexes_fit(index_memory: int, clips_memory: int) -> None:
-    """Raises PreflightError unless a clips process may take enough memory (bytes) for the indexes it is to keep."""
+    """Raise PreflightError unless a clips process may take enough memory (bytes) for the indexes it is to keep."""
     most = clips_memory - RESERVED_CLIPS_MEMORY
     if index_memory > most:
         raise PreflightError(

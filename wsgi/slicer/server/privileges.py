@@ -1,4 +1,4 @@
-"""Root's privileges: given up for good before untrusted bytes are read, and folders made without following anybody's links.
+"""Root's privileges: dropped for good before untrusted bytes are read. Folders are made without following other users' links.
 
 Root follows no path that another user can change. A folder is reached from / by descriptors, one name at a time, and a symbolic link is
 followed only where root alone can write the folder that it lies in.
@@ -53,7 +53,7 @@ def open_as_root(path: str, flags: int, mode: int = 0o600) -> int:
 def make_folder(path: str, user: str | None) -> None:
     """Make the folder at the absolute `path`, open to `user` (None: the caller) and its group, and those missing above it, open to all.
 
-    A folder that exists stays as it is, whoever owns it. Raises OSError: ELOOP where a link that others can change is on the way.
+    An existing folder stays unchanged. Raises OSError: ELOOP where a link that others can change is on the way.
     """
     if user is None:
         # Parents are open to all, whatever the umask: others' caches may live beside ours.
@@ -111,7 +111,7 @@ def _enter(folder: int, name: str, owner: pwd.struct_passwd | None) -> int:
     except FileExistsError:
         pass
     entered = os.open(name, _WALK, dir_fd=folder)
-    # Whoever can write `folder` may have put another one there meanwhile: only what is root's and empty is the one just made.
+    # A user that can write `folder` may have replaced it: only an empty folder of root's is the one just made.
     if made and os.fstat(entered).st_uid == os.geteuid() and not os.listdir(entered):
         os.fchmod(entered, 0o750 if owner else 0o755)
         if owner is not None:
@@ -120,6 +120,6 @@ def _enter(folder: int, name: str, owner: pwd.struct_passwd | None) -> int:
 
 
 def _is_roots(folder: int) -> bool:
-    """Whether root alone can change what lies in an open folder."""
+    """Return whether root alone can change the entries of an open folder."""
     status = os.fstat(folder)
     return status.st_uid == 0 and not stat.S_IMODE(status.st_mode) & 0o022

@@ -1,4 +1,4 @@
-"""What another user can read or write, asked of the kernel as that user: modes, ACLs and read-only mounts all count."""
+"""Access of another user to a path, checked by the kernel as that user: modes, ACLs and read-only mounts all count."""
 
 import grp
 import os
@@ -11,11 +11,11 @@ from slicer.errors import SlicerError
 
 
 class RunUserError(SlicerError):
-    """There is no user for the server to run as; the message says how one is made."""
+    """The user that the server runs as does not exist; the message says how to create it."""
 
 
 def run_user(name: str) -> str | None:
-    """Whom Apache must run as: `name` when root starts it, else None (the caller). Raises RunUserError if there is none."""
+    """Return the user that Apache must run as: `name` when root starts it, else None (the caller). Raises RunUserError."""
     if os.geteuid() != 0:
         return None
     try:
@@ -64,5 +64,5 @@ def _allowed(path: str, mode: str, user: str | None) -> bool:
 
 
 def interpreter_parts() -> list[str]:
-    """What the run user must read to run this interpreter: the environment, its Python, the standard library."""
+    """The paths that the run user must read to run this interpreter: the environment, its Python, the standard library."""
     return list(dict.fromkeys([sys.prefix, os.path.realpath(sys.executable), os.path.dirname(os.__file__)]))

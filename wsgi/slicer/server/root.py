@@ -16,12 +16,12 @@ from slicer.server.files import Files
 # sun_path holds 108 bytes with its end (unix(7)); mod_wsgi appends "/wsgi.<pid>.<generation>.<number>.sock".
 LONGEST = 108 - 1 - len("/wsgi.4194304.999.99.sock") - len("/slicer-12345678")
 
-#: The file in a server root that every daemon keeps open which has loaded the application.
+#: The file in a server root that every daemon with the application loaded keeps open.
 LOADED = "loaded"
-#: The folder in a server root in which daemons keep what they count.
+#: The folder of the daemons' counts in a server root.
 COUNTS = "counts"
 
-# What survives the unquoted places of express's apachectl and httpd.conf.
+# Characters that are safe unquoted in express's apachectl and httpd.conf.
 _PLAIN = re.compile(r"/[A-Za-z0-9._/+@:-]*")
 
 
@@ -66,7 +66,7 @@ def fill(root: str, files: Files, defines: Mapping[str, str]) -> None:
 
 
 def own_counts(root: str, user: str | None) -> None:
-    """Make the folder in `root` in which daemons keep what they count, theirs alone: they run as `user` (None: the caller)."""
+    """Make the private folder of the daemons' counts in `root`; they run as `user` (None: the caller)."""
     path = os.path.join(root, COUNTS)
     os.mkdir(path, 0o700)
     os.chmod(path, 0o700)

@@ -1,4 +1,4 @@
-"""`slicer serve`: Apache under mod_wsgi-express, supervised in the foreground until it or we are told to stop."""
+"""`slicer serve`: Apache under mod_wsgi-express, supervised in the foreground until a stop signal."""
 
 import contextlib
 import os
@@ -124,7 +124,7 @@ def _set_up(command: list[str], environ: dict[str, str], folder: str) -> None:
     done = subprocess.run(
         [*command, "--setup-only"],
         stdin=subprocess.DEVNULL,
-        # Its banner repeats our table. Pipes: express opens /dev/stderr anew, which would truncate a log file.
+        # Its banner repeats our table. Pipes: express reopens /dev/stderr, which would truncate a log file.
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         cwd=folder,
@@ -164,7 +164,7 @@ def _supervise(
 
     signals.stop = stop
     if signals.asked:
-        stop(signals.asked)  # it came before there was anything to stop
+        stop(signals.asked)  # the signal came before Apache had started
     # Not reaped yet: its number still belongs to its process group, so nothing else can be hit.
     os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
     signals.stop = lambda asked: None
@@ -188,7 +188,7 @@ def _start(
     soft = data_bytes if hard == resource.RLIM_INFINITY else min(data_bytes, hard)
 
     def before_exec() -> None:
-        # If we are killed outright, the kernel stops Apache in our place.
+        # If this process is killed, the kernel stops Apache.
         end_with(parent, signal.SIGTERM)
         # The soft one only, which mod_wsgi can replace.
         resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
@@ -213,9 +213,9 @@ def _start(
 
 
 def _finish(apache: int, ended: threading.Event) -> None:
-    """Stop Apache once the answers under way are finished, or have had their time; end what hangs by force. Returns when it ended."""
-    # Apache stops listening, and its children end as they finish. It looks for that once a second and then ends itself; we look
-    # more often, so that a server with nothing to do ends at once.
+    """Stop Apache once its current responses are sent, or have timed out; kill it if it hangs. Returns when it ended."""
+    # Apache stops listening, and its children end as they finish. It checks for that once a second and then ends; checking
+    # more often here lets an idle server end at once.
     os.kill(apache, signal.SIGWINCH)
     end = time.monotonic() + FINISH_SECONDS
     while _connections(apache) and time.monotonic() < end:
@@ -223,7 +223,7 @@ def _finish(apache: int, ended: threading.Event) -> None:
             return
     end = time.monotonic() + STOP_SECONDS
     while time.monotonic() < end:
-        # More than once: Apache forgets one that comes just as it begins to wait for its children.
+        # Repeated: Apache loses a signal that arrives just as it begins to wait for its children.
         os.kill(apache, signal.SIGTERM)
         if ended.wait(_AGAIN_SECONDS):
             return
@@ -231,13 +231,13 @@ def _finish(apache: int, ended: threading.Event) -> None:
 
 
 def _connections(apache: int) -> int:
-    """How many children of Apache still have, or wait for, a connection. Daemons have none of their own: a child hands it to them."""
+    """Return the number of Apache's children that have, or wait for, a connection. Daemons do not count: children hand theirs to them."""
     count = 0
     with contextlib.suppress(OSError), open(f"/proc/{apache}/task/{apache}/children", encoding="ascii") as children:
         for pid in children.read().split():
             with contextlib.suppress(OSError), open(f"/proc/{pid}/cmdline", "rb") as words:
                 name = words.read(len(_DAEMON))
-                # One that has ended and was not looked for yet has no name any more.
+                # A child that has ended but was not reaped has no name.
                 count += bool(name) and name != _DAEMON
     return count
 
@@ -260,7 +260,7 @@ def _copy_log(source: int, end: bytearray) -> None:
                 while view:
                     view = view[os.write(target, view) :]
             except OSError:
-                pass  # nobody reads it any more; keep Apache from blocking on a full pipe
+                pass  # its reader is gone; keep Apache from blocking on a full pipe
 
 
 def _print_table(sizes: Sizes) -> None:

@@ -28,16 +28,16 @@ LEAST_CLIPS_MEMORY = 192 * MIB
 MOST_CLIPS_MEMORY = GIB
 RESERVED_CLIPS_MEMORY = 128 * MIB
 
-# What a proxy may hold open beyond Apache's children waits in the kernel's queue; some places in it are for everybody else.
+# Connections of a proxy beyond Apache's children wait in the kernel's queue, which keeps some places for other clients.
 _PROXY_PLACES_PER_CPU = 64
 _OTHERS_PLACES = 52
 
-# Of the request timeout: the rest is for finding the source, for keeping the result and for beginning to send it.
+# Share of the request timeout for work: the rest is for finding the source, storing the result and beginning to send it.
 _WORK_SHARE = Fraction(5, 6)
 
 
 class SizesError(SlicerError):
-    """No server can be sized so; the message names the value that is out of its range."""
+    """A value is out of its range; the message names it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,12 +111,12 @@ class Sizes:
 
     @property
     def work_seconds(self) -> Fraction:
-        """The longest work on a render or a waveform: its own answer, which says what to do, must come before mod_wsgi ends it."""
+        """The longest work on a render or a waveform, in seconds: its own response, which says what to do, must precede mod_wsgi's."""
         return self.request_timeout * _WORK_SHARE
 
     @property
     def edge_read_timeout(self) -> int:
-        """How long a proxy in front waits for an answer to begin: longer than Apache does, whose own answer says what is wrong."""
+        """Read timeout of a proxy in front, in seconds: longer than Apache's, whose own response names the error."""
         return self.connect_timeout + self.socket_timeout + 5
 
     def rows(self) -> list[tuple[str, str, str]]:
@@ -186,7 +186,7 @@ class Sizes:
 
 
 def stuck_seconds(request_timeout: int, threads: int) -> int:
-    """When mod_wsgi 6 ends one stuck request of a process with `threads` threads, in seconds, rounded up.
+    """Return the seconds after which mod_wsgi 6 ends one stuck request of a process with `threads` threads, rounded up.
 
     It allows request-timeout × (1 + ln threads) and looks once a second (measured; user guide request-pipeline).
     """
@@ -238,7 +238,7 @@ def compute(
         interrupt_timeout=interrupt_timeout,
         # Longer than a stuck request lives, or Apache would give up first and the daemon's own answer would be lost.
         socket_timeout=stuck_seconds(request_timeout, threads) + interrupt_timeout + 5,
-        # Work that is allowed to take long is let finish when its process is to be replaced.
+        # Long work may finish before its process is replaced.
         eviction_timeout=max(30, request_timeout),
     )
 

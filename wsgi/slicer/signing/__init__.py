@@ -1,4 +1,4 @@
-"""Signed URLs: the keys in their file, what a signature is of, and whether one is right. docs/signing.md has the form."""
+"""Signed URLs: the file of keys, signing and checking. docs/signing.md has the format."""
 
 from slicer.signing.keys import Key, Keys, KeysError, add_key, read_keys
 from slicer.signing.signature import (

@@ -17,7 +17,7 @@ MOST_KEYS = 16
 _MAX_FILE = 16 << 10
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,32}", re.ASCII)
 _SECRET = re.compile(rf"(?:[0-9A-Fa-f]{{2}}){{{LEAST_BYTES},{MOST_BYTES}}}", re.ASCII)
-#: What others than the owner may not do; the group may read, as the service's own.
+#: Permissions that the file must not have; the group, the service's own, may read it.
 _FORBIDDEN = 0o037
 
 
@@ -49,7 +49,7 @@ class Keys:
 
     @property
     def newest(self) -> Key:
-        """The last one, which signs unless another is named."""
+        """The last key, the default for signing."""
         return list(self._by_name.values())[-1]
 
     def __iter__(self) -> Iterator[Key]:
@@ -65,12 +65,12 @@ def is_name(text: str) -> bool:
 
 
 def read_keys(path: str) -> Keys:
-    """The keys in a file that nobody but its owner and its group can read.
+    """Read the keys in a file that only its owner and group can read.
 
     Raises KeysError: the file cannot be read, is open to others, or holds no key, a line that is none, or a name twice.
     """
     try:
-        # A pipe would hold whoever opens it.
+        # Opening a pipe would block.
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
         raise KeysError(f"the key file {path} cannot be read: {error.strerror}") from None

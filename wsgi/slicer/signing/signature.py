@@ -1,4 +1,4 @@
-"""What a signature is of, how one is made, and whether one is right.
+"""Signatures of URLs: their canonical form, signing and checking.
 
 A signature is the HMAC-SHA256 (RFC 2104, FIPS 180-4) of the rest of its URL in canonical form, in lower-case hexadecimal. The rest is
 the path and every option, the time of expiry and the key's name among them, so none of it can be changed. Spellings of one URL have
@@ -24,7 +24,7 @@ MOST_EXPIRES = 99_999_999_999
 _EXPIRES = re.compile(r"[1-9][0-9]{0,10}", re.ASCII)
 _MAC = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _SPAN = "t"
-#: What a log must not have: a signature lets anybody in who reads it, and a token cancels a job.
+#: Options that logs must not have: a signature gives access, and a token cancels a job.
 _SECRET = (SIGNATURE, "token")
 #: Each with any letter of its name percent-encoded, in either case.
 _READABLE = re.compile(
@@ -35,7 +35,7 @@ _READABLE = re.compile(
     + r")(?:=|%3d))[^&]*",
     re.IGNORECASE,
 )
-#: For names that no key has: comparing takes as long as for one that is.
+#: A key for unknown names, so that the comparison takes as long as for a known one.
 _NOBODY = Key("", bytes(32))
 
 Pairs = Sequence[tuple[str, str]]
@@ -46,15 +46,15 @@ class SignatureError(SlicerError):
 
 
 class SignatureMissingError(SignatureError):
-    """There is no signature."""
+    """The URL has no signature."""
 
 
 class SignatureWrongError(SignatureError):
-    """The signature is not right, or not of this; why is nobody's business."""
+    """The signature is wrong, or of another URL; the message does not tell which."""
 
 
 class SignatureExpiredError(SignatureError):
-    """The signature is right, and its time is over; `expires` is when that was, in seconds since 1970."""
+    """The signature is right but has expired, at `expires` in seconds since 1970."""
 
     def __init__(self, expires: int) -> None:
         super().__init__(f"it expired at {expires}")
@@ -66,7 +66,7 @@ class UrlError(SlicerError):
 
 
 class Url(NamedTuple):
-    """What of a URL matters for its signature."""
+    """The parts of a URL that are signed."""
 
     origin: str  #: scheme and host with its port; empty where the URL begins with its path
     path: bytes  #: decoded
@@ -92,7 +92,7 @@ def canonical(path: bytes, pairs: Pairs) -> str:
     """The one form of a path (decoded, from the first slash on) and its options: what is signed.
 
     Options are sorted by name, and those of one name keep their order, which means something for spans. Bytes beyond RFC 3986's
-    unreserved ones are percent-encoded, but for the slash in a path and comma and colon in options.
+    unreserved ones are percent-encoded, except the slash in a path and comma and colon in options.
     """
     options = sorted(
         ((name, _span(value) if name == _SPAN else value) for name, value in pairs), key=lambda pair: pair[0]
@@ -136,9 +136,9 @@ def signed_url(path: bytes, pairs: Iterable[tuple[str, str]], key: Key, expires:
 
 
 def check(path: bytes, pairs: Pairs, keys: Keys, now: float) -> Signature:
-    """The signature among the options of a path, where it is right and its time is not over. `now` is seconds since 1970.
+    """Return the signature among the options of a path. `now` is seconds since 1970.
 
-    Raises SignatureMissingError, SignatureWrongError, and SignatureExpiredError only where all else is right.
+    Raises SignatureMissingError, SignatureWrongError, and SignatureExpiredError only if all else is right.
     """
     given = {name: value for name, value in pairs if name in NAMES}
     if not given:

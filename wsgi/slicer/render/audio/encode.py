@@ -22,7 +22,7 @@ from slicer.render.frames import WIDTH
 from slicer.render.limits import Deadline
 from slicer.render.plan import WAV_HEADER_BYTES, output_frames
 
-#: LAME's measure of care, 0 the most and 9 the least: what LAME itself and ffmpeg take where nobody says.
+#: LAME's quality, 0 the best and 9 the fastest: the default of LAME itself and of ffmpeg.
 QUALITY = 5
 #: Samples that LAME puts in front of what it encodes (ENCDELAY in its source).
 _LAME_DELAY = 576
@@ -100,7 +100,7 @@ def _mp3(pcm: Pcm, bitrate: int, output: BinaryIO, largest: int, deadline: Deadl
                 pcm.rate,
                 pcm.channels,
             ):
-                raise ToolError("LAME made another kind of stream than it was told")
+                raise ToolError("LAME made another kind of stream than requested")
             length = front = infotag.plan(header)[1]
             output.write(bytes(front))
         length += len(data)

@@ -19,11 +19,11 @@ from slicer.render.audio.pcm import Pcm
 from slicer.render.errors import TooLargeError, ToolError, ToolMissingError
 from slicer.render.limits import Deadline
 
-#: Bytes of what ffmpeg says that are kept: the end of it.
+#: Bytes of ffmpeg's messages that are kept, from the end.
 _KEEP = 1 << 14
 #: Seconds between two looks at the size of the output.
 _LOOK_SECONDS = 0.25
-#: The variables that ffmpeg gets.
+#: Environment variables that ffmpeg gets.
 _PASSED_ON = frozenset({"PATH", "HOME", "TMPDIR", "TZ", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH"})
 #: ffmpeg's name for our samples.
 SAMPLES = f"s16{'le' if sys.byteorder == 'little' else 'be'}"
@@ -43,7 +43,7 @@ def run(
     largest: int | None = None,
     level: str = "error",
 ) -> str:
-    """Run ffmpeg, feed it, wait for its end, and return what it said.
+    """Run ffmpeg, feed it, wait for its end, and return its messages.
 
     `files` are open in the child under the same descriptors; the last of them is its output, and may grow to `largest` bytes.
     Raises WorkTimeoutError, TooLargeError, ToolMissingError, ToolError where it fails, MemoryError where it
@@ -160,7 +160,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
             try:
                 os.killpg(process.pid, signal.SIGKILL)
             except ProcessLookupError:
-                # It has ended between two looks, or has not made its group yet; it is still ours until waited for.
+                # It has just ended, or has no group yet; its number is still ours until it is waited for.
                 process.kill()
     finally:
         process.wait()
@@ -177,5 +177,5 @@ def _program() -> str:
 
 
 def _environment() -> dict[str, str]:
-    """The variables that a program needs to be found and to run. The others, the settings' secrets among them, are none of its business."""
+    """The environment that a program needs to be found and to run, without the settings and their secrets."""
     return {name: value for name, value in os.environ.items() if name in _PASSED_ON}

@@ -12,7 +12,7 @@ from slicer.render.limits import Deadline
 
 
 def exactly(frames: int) -> str:
-    """A filter that ends after so many frames, with silence where fewer came in."""
+    """A filter that gives exactly `frames` frames, with silence at the end of a shorter input."""
     return f"apad=whole_len={frames},atrim=end_sample={frames}"
 
 
@@ -27,7 +27,7 @@ def filtered(pcm: Pcm, chain: list[str], rate: int, frames: int, scratch: Scratc
     command = [*ffmpeg.raw_input(pcm), "-filter_threads", "1", "-ac", str(pcm.channels), *command]
     ffmpeg.run(command, pcm.blocks(), deadline=deadline, files=(output,), largest=frames * made.frame_bytes)
     if os.fstat(output.fileno()).st_size != frames * made.frame_bytes:
-        raise ToolError("ffmpeg made another number of samples than it was told")
+        raise ToolError("ffmpeg made a wrong number of samples")
     return made
 
 

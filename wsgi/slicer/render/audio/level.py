@@ -15,11 +15,11 @@ from slicer.render.frames import FULL_SCALE, WIDTH
 from slicer.render.limits import Deadline
 from slicer.render.values import Normalize, plain
 
-#: Where a limiter keeps the samples when a loudness cannot be reached without, in dB of full scale.
+#: Ceiling of the limiter, in dB of full scale, for loudness that needs one.
 CEILING = -1.0
 #: Seconds below which EBU R 128 has nothing to measure: its smallest block (EBU Tech 3341 section 2.2).
 SHORTEST_LOUDNESS = Fraction(2, 5)
-#: What ffmpeg says of audio in which no block was louder than the absolute gate.
+#: ffmpeg's value for audio in which no block was louder than the absolute gate.
 _SILENT = -70.0
 _CLOSE_ENOUGH = 0.2
 _ROUNDS = 6

@@ -1,4 +1,4 @@
-"""Decoded audio on its way from the decoder to the encoder: never in memory as a whole, and to be had more than once."""
+"""Decoded audio on its way from the decoder to the encoder: never in memory as a whole, and readable more than once."""
 
 import os
 from abc import ABC, abstractmethod
@@ -17,7 +17,7 @@ class Pcm(ABC):
     def __init__(self, rate: int, channels: int, frames: int) -> None:
         self.rate = rate  #: frames a second
         self.channels = channels  #: 1 or 2
-        self.frames = frames  #: exactly so many come out of `blocks`
+        self.frames = frames  #: the exact number of frames from `blocks`
 
     @property
     def frame_bytes(self) -> int:
@@ -40,7 +40,7 @@ class FilePcm(Pcm):
         self._file = file
 
     def close(self) -> None:
-        """Let go of the file: this audio is not needed any more."""
+        """Close the file."""
         self._file.close()
 
     def blocks(self) -> Iterator[bytes]:

@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterator
 
 from slicer.render.audio.pcm import Pcm
 
-#: Is given the part that is done, from 0 to 1. It is called in the thread of the work, about once for each block.
+#: Is called with the share that is done, from 0 to 1, in the thread of the work, about once for each block.
 Progress = Callable[[float], None]
 
 
 class ToldPcm(Pcm):
-    """Another Pcm, of which `progress` is told how much has gone by, as a part of `low` to `high`."""
+    """Another Pcm that reports its progress, as a share from `low` to `high`."""
 
     def __init__(self, pcm: Pcm, progress: Progress, low: float, high: float) -> None:
         super().__init__(pcm.rate, pcm.channels, pcm.frames)

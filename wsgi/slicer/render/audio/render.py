@@ -28,13 +28,13 @@ from slicer.render.request import RenderRequest
 
 #: Bytes of a result that are in memory at a time.
 PIECE = 1 << 18
-#: What the first reading takes of the time of a render that reads twice, about.
+#: Share of the first reading in the time of a render that reads twice, about.
 _PASS = 0.3
 
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """A finished result in a file without a name, which is gone when this is closed or nobody holds it any more."""
+    """A finished result in a file without a name, which is gone when this is closed or no longer referenced."""
 
     file: BinaryIO
     length: int  #: bytes
@@ -53,7 +53,7 @@ class Rendered:
         self.close()
 
     def close(self) -> None:
-        """Let go of the file; twice is harmless."""
+        """Close the file; twice is harmless."""
         self.file.close()
 
     def read(self) -> bytes:
@@ -91,10 +91,10 @@ def render(
     scratch: str | None = None,
     progress: Progress | None = None,
 ) -> Rendered:
-    """Make what is asked of the file open as `fd`, whose index is `index`. The file is read by os.pread only.
+    """Render spans of the file open as `fd`, whose index is `index`. The file is read by os.pread only.
 
     `scratch` is a folder for files without a name, by default the system's for temporary ones: on disk, it keeps results out of memory.
-    `progress` is told how far it is, once what must be read twice was read the first time.
+    `progress` is called during the last reading.
     Raises what `plan` raises, and WorkTimeoutError, TooLargeError, UnreadableError, ToolError, SourceChangedError, OptionError for what
     shows only in the samples, and OSError where there is no room for a file.
     """

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 _PREFIX = "slicer-scratch-"
-#: Seconds after which a name that is still there is nobody's.
+#: Seconds after which a file that still has its name was abandoned.
 _STALE_SECONDS = 60
 
 

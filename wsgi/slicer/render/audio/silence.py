@@ -1,4 +1,4 @@
-"""Where a recording begins and ends, without the silence around it."""
+"""The removal of silence at both ends of a recording."""
 
 from fractions import Fraction
 
