@@ -17,10 +17,7 @@ PREFIX = "SLICER_"
 
 #: Syntax of numbers. Python's own conversions accept more: "1e999999999" would fill the memory, "1/3" and "1_0" are not plain, and
 #: digits of other scripts are ambiguous.
-_NUMBERS = {
-    int: re.compile(r"[0-9]{1,20}", re.ASCII),
-    Fraction: re.compile(r"[0-9]{1,10}(?:\.[0-9]{1,9})?", re.ASCII),
-}
+_NUMBERS = {int: re.compile(r"[0-9]{1,20}", re.ASCII), Fraction: re.compile(r"[0-9]{1,10}(?:\.[0-9]{1,9})?", re.ASCII)}
 _NANO = 10**9
 # As browsers write it in the Origin field: lower case, ASCII, no path (RFC 6454 section 6.2).
 _ORIGIN = re.compile(r"https?://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?", re.ASCII)
@@ -109,8 +106,7 @@ class Settings:
     signing_keys: str = _variable("", "File with the keys of signed URLs. Empty: no URL needs a signature.")
     signed: str = _variable("/", "Comma-separated folders whose files need signed URLs if keys are set; / for all.")
     metrics_from: str = _variable(
-        "127.0.0.0/8,::1",
-        "Comma-separated addresses and networks that may read /metrics; others get 404. -: none.",
+        "127.0.0.0/8,::1", "Comma-separated addresses and networks that may read /metrics; others get 404. -: none."
     )
     hosts: str = _variable(
         "",

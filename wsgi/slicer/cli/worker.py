@@ -14,10 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_media_folder(parser)
     for lane in LANES:
         parser.add_argument(
-            f"--{lane}",
-            type=values.processes,
-            metavar="N",
-            help=f"processes for {lane} jobs (default: one per CPU)",
+            f"--{lane}", type=values.processes, metavar="N", help=f"processes for {lane} jobs (default: one per CPU)"
         )
     parser.add_argument(
         "--grace",

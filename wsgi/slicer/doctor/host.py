@@ -15,7 +15,7 @@ import urllib.request
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
-from slicer.server.checks import Check
+from slicer.server.checks import WAIT_SECONDS, Check, output
 
 ROOT, ETC, RUN, NGINX_CONF = "/opt/slicer", "/etc/slicer", "/run", "/etc/nginx/nginx.conf"
 CACHE = "/var/cache/slicer"
@@ -27,8 +27,8 @@ SERVICES = ("nginx.service", "redis-server.service", "slicer-edge-metrics.servic
 MIN_FREE_BYTES, MIN_FREE_PART = 256 << 20, 0.03
 #: Bytes that are enough, however small a part of all they are.
 ENOUGH_BYTES = 16 << 30
-#: Seconds that a certificate must be good for, and that a program or a server may take.
-CERTIFICATE_SECONDS, WAIT_SECONDS = 14 * 86_400, 10
+#: Seconds that a certificate must be good for.
+CERTIFICATE_SECONDS = 14 * 86_400
 #: Minutes of the journal in which errors are looked for, and how many of its lines at most.
 ERROR_MINUTES, ERROR_LINES = 60, 20_000
 PLAY = "ansible-playbook ansible/site.yml"
@@ -64,7 +64,7 @@ def checks() -> list[Check]:
         ]
     found += [disk(path) for path in disks(DISKS)]
     found += [certificate(path) for path in certificates(NGINX_CONF)]
-    found += [clock(_said("timedatectl", "show", "--property=NTPSynchronized", "--value"))]
+    found += [clock(output("timedatectl", "show", "--property=NTPSynchronized", "--value"))]
     found += [errors(name) for name in enabled]
     return found
 
@@ -85,7 +85,7 @@ def expected(sites: Sequence[str]) -> list[str]:
 
 def enabled_units() -> list[str]:
     """The units of the roles that are enabled here, instances and others, in the order of their names."""
-    listed = _said(
+    listed = output(
         "systemctl", "list-unit-files", "--state=enabled,enabled-runtime", "--plain", "--no-legend"
     ).splitlines()
     named = {line.split()[0] for line in listed if line.strip()}
@@ -99,7 +99,7 @@ def unit(name: str) -> Check:
     """Check whether a unit runs, and how often it was restarted."""
     said = dict(
         line.split("=", 1)
-        for line in _said("systemctl", "show", "--property=ActiveState,SubState,NRestarts", name).splitlines()
+        for line in output("systemctl", "show", "--property=ActiveState,SubState,NRestarts", name).splitlines()
         if "=" in line
     )
     state = f"{said.get('ActiveState', 'unknown')} ({said.get('SubState', '')})"
@@ -240,7 +240,7 @@ def certificate(path: str) -> Check:
 def clock(synchronised: str) -> Check:
     """Check whether the clock is synchronised: signatures and caches depend on it. A container has its machine's clock."""
     if synchronised == "no":
-        if _said("systemd-detect-virt", "--container") not in {"", "none"}:
+        if output("systemd-detect-virt", "--container") not in {"", "none"}:
             return Check("clock", True, "that of the container's machine")
         return Check(
             "clock", False, "nothing has set it", "timedatectl timesync-status; apt-get install systemd-timesyncd"
@@ -252,7 +252,7 @@ def errors(name: str) -> Check:
     """Check whether a unit logged errors of late."""
     since = f"--since=-{ERROR_MINUTES}min"
     command = ("journalctl", f"--unit={name}", since, f"--lines={ERROR_LINES}", "--output=cat", "--no-pager", "--quiet")
-    found = logged_errors(_said(*command).splitlines())
+    found = logged_errors(output(*command).splitlines())
     what = f"log of {name}"
     if found:
         many = f"{len(found)} errors" if len(found) > 1 else "1 error"
@@ -265,17 +265,6 @@ def errors(name: str) -> Check:
 def logged_errors(lines: Sequence[str]) -> list[str]:
     """The lines of a log that report an error."""
     return [line for line in lines if _ERROR.search(line)]
-
-
-def _said(*command: str) -> str:
-    """Return the output of a program; empty if it is missing or takes too long."""
-    try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, errors="replace", timeout=WAIT_SECONDS, check=False
-        )
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return done.stdout.strip()
 
 
 def summary(found: Sequence[Check]) -> str:

@@ -8,13 +8,12 @@ import os
 import re
 import resource
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Mapping
 
 from slicer import distribution
 from slicer.server import express, machine, reach, sizes
-from slicer.server.checks import Check, readable, writable
+from slicer.server.checks import Check, output, readable, writable
 from slicer.settings import CACHES, PREFIX, is_folder_of
 
 APACHE_PATHS = ("/usr/sbin", "/usr/bin", "/sbin", "/bin")
@@ -79,7 +78,7 @@ def apache(httpd: str | None) -> Check:
     """Check that Apache is installed, in version 2.4 or later."""
     if httpd is None:
         return Check("Apache", False, "not found", NO_APT)
-    said = _output([httpd, "-v"])
+    said = output(httpd, "-v")
     version = re.search(r"Apache/(\d+)\.(\d+)(?:\.\d+)?", said)
     if version is None:
         return Check("Apache", False, f"{httpd} does not tell its version", NO_APT)
@@ -131,7 +130,7 @@ def runpath(library: str, trusted: tuple[str, ...]) -> Check:
     readelf = shutil.which("readelf")
     if readelf is None:
         return Check("RUNPATH", True, "not checked: readelf is missing", "apt-get install binutils to check it")
-    said = _output([readelf, "-d", library])
+    said = output(readelf, "-d", library)
     match = re.search(r"\((?:RUNPATH|RPATH)\).*\[(.*)\]", said)
     folders = match[1].split(":") if match else []
     bad = [folder for folder in folders if _HOMES.search(folder) and not _is_below(folder, trusted)]
@@ -222,15 +221,6 @@ def _sizes() -> Check:
     return Check(
         "sizes", True, f"{here.cpus} CPUs, {here.memory_bytes // sizes.MIB} MiB, {here.max_request_workers} workers"
     )
-
-
-def _output(command: list[str]) -> str:
-    """Return the output of a program; empty if it fails or hangs."""
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=10, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout
 
 
 def report(found: list[Check], write: Callable[[str], object] = print) -> int:

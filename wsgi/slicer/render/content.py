@@ -1,5 +1,6 @@
 """The bytes of a result, on disk or in memory."""
 
+import os
 from collections.abc import Iterator
 from typing import Protocol
 
@@ -11,6 +12,16 @@ class Content(Protocol):
     def length(self) -> int: ...  # noqa: D102
     def pieces(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]: ...  # noqa: D102
     def close(self) -> None: ...  # noqa: D102
+
+
+def pieces_of(fd: int, offset: int, start: int, stop: int, size: int) -> Iterator[bytes]:
+    """Yield the bytes start..stop-1 behind an offset of an open file, in pieces of at most `size`. Raises EOFError at its end."""
+    while start < stop:
+        data = os.pread(fd, min(size, stop - start), offset + start)
+        if not data:
+            raise EOFError("the result became shorter")
+        start += len(data)
+        yield data
 
 
 class InMemory:

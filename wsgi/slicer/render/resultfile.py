@@ -14,6 +14,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Self
 
+from slicer.render.content import pieces_of
+
 #: The suffix of a file that is not whole yet.
 TEMPORARY = ".tmp"
 #: Bytes of the first line, at most.
@@ -65,13 +67,7 @@ class Stored:
 
     def pieces(self, start: int = 0, stop: int | None = None, size: int = _PIECE) -> Iterator[bytes]:
         """The bytes start..stop-1, all of them by default, in pieces of at most `size`. Safe for several readers at a time."""
-        stop = self.length if stop is None else stop
-        while start < stop:
-            data = os.pread(self._fd, min(size, stop - start), self._offset + start)
-            if not data:
-                raise EOFError("the result became shorter")
-            start += len(data)
-            yield data
+        return pieces_of(self._fd, self._offset, start, self.length if stop is None else stop, size)
 
 
 def create(folder: str, key: str) -> tuple[int, str | None]:

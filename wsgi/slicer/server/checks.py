@@ -2,9 +2,13 @@
 
 import os
 import stat
+import subprocess
 from dataclasses import dataclass
 
 from slicer.server import reach
+
+#: Seconds that a program or a server may take.
+WAIT_SECONDS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +19,17 @@ class Check:
     ok: bool
     detail: str
     advice: str = ""
+
+
+def output(*command: str) -> str:
+    """Return the output of a program, stripped; empty if it is missing, fails to start or takes longer than 10 s."""
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", timeout=WAIT_SECONDS, check=False
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.strip()
 
 
 def readable(name: str, path: str, user: str | None) -> Check:

@@ -40,7 +40,7 @@ def run(
     status: bool = False,
     print_only: bool = False,
 ) -> int:
-    """Serve until SIGTERM, SIGINT or SIGHUP, and return Apache's exit status (0 after a stop that was asked for).
+    """Serve until SIGTERM, SIGINT or SIGHUP, and return Apache's exit status (0 after a stop signal).
 
     `status` has Apache answer /server-status to callers on this machine. `print_only` prints the sizes and the command line
     and starts nothing. Must be called in the main thread. Raises PreflightError, RunUserError or OSError before anything has
@@ -57,13 +57,7 @@ def run(
         _print_table(sizes)
         print(" ".join(express.command(launch)), flush=True)
         return 0
-    preflight.program_present(express.executable())
-    preflight.address_free(host, port)
-    preflight.can_read(settings.media, user)
-    if settings.signing_keys:
-        preflight.keys_usable(settings.signing_keys, user)
-    preflight.own_caches(settings, user)
-    settings = replace(settings, request_log=preflight.request_log(settings.request_log, user))
+    settings = _prepared(settings, host, port, user)
     with _Signals() as signals:
         server_root = root.make(root.candidates(os.environ))
         try:
@@ -83,6 +77,17 @@ def run(
             return ended
         finally:
             root.remove(server_root)
+
+
+def _prepared(settings: Settings, host: str, port: int, user: str | None) -> Settings:
+    """Check all that Apache will need, make missing folders, and return the settings to run with. Raises PreflightError."""
+    preflight.program_present(express.executable())
+    preflight.address_free(host, port)
+    preflight.can_read(settings.media, user)
+    if settings.signing_keys:
+        preflight.keys_usable(settings.signing_keys, user)
+    preflight.own_caches(settings, user)
+    return replace(settings, request_log=preflight.request_log(settings.request_log, user))
 
 
 def sizes_here(cpus: int | None = None, memory: int | None = None, **more: int | None) -> Sizes:

@@ -7,16 +7,7 @@ from urllib.parse import quote
 
 from slicer.media.shelf import Opened
 from slicer.media.source import Identity
-from slicer.mp3 import (
-    ENGINE_VERSION,
-    SECOND,
-    Clip,
-    Index,
-    Span,
-    SpanCrossesSegmentsError,
-    SpanOutsideError,
-    cut,
-)
+from slicer.mp3 import ENGINE_VERSION, SECOND, Clip, Index, Span, SpanCrossesSegmentsError, SpanOutsideError, cut
 from slicer.settings import Settings
 from slicer.timespan import TimeSpan
 from slicer.web.disposition import attachment

@@ -6,18 +6,7 @@ import os
 import slicer
 from slicer.counts.cells import Cells, Values, read
 from slicer.counts.folder import Folder, Total
-from slicer.counts.metrics import (
-    ALL,
-    BUILD,
-    BUSY,
-    JOB_SECONDS,
-    JOBS,
-    JOBS_TOTAL,
-    JOBS_UP,
-    LARGEST,
-    PROCESSES,
-    RESIDENT,
-)
+from slicer.counts.metrics import ALL, BUILD, BUSY, JOB_SECONDS, JOBS, JOBS_TOTAL, JOBS_UP, LARGEST, PROCESSES, RESIDENT
 from slicer.counts.text import CONTENT_TYPE, text_of
 from slicer.settings import Settings
 from slicer.web.access import Hosts

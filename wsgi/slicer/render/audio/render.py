@@ -7,7 +7,7 @@ the fades, so that it is the result's. No step has more than a few blocks in mem
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from os import fstat, pread
+from os import fstat
 from types import TracebackType
 from typing import BinaryIO, Self
 
@@ -21,6 +21,7 @@ from slicer.render.audio.pcm import Pcm
 from slicer.render.audio.progress import Progress, ToldPcm
 from slicer.render.audio.scratch import Scratch, nameless_file
 from slicer.render.audio.silence import without_silence
+from slicer.render.content import pieces_of
 from slicer.render.frames import nearest
 from slicer.render.limits import Deadline, Limits
 from slicer.render.plan import Plan, check_crossfade, check_fades, output_frames, plan
@@ -62,13 +63,7 @@ class Rendered:
 
     def pieces(self, start: int = 0, stop: int | None = None, size: int = PIECE) -> Iterator[bytes]:
         """The bytes start..stop-1, all of them by default, in pieces of at most `size`. Safe for several readers at a time."""
-        stop = self.length if stop is None else stop
-        while start < stop:
-            data = pread(self.file.fileno(), min(size, stop - start), start)
-            if not data:
-                raise EOFError("the result became shorter")
-            start += len(data)
-            yield data
+        return pieces_of(self.file.fileno(), 0, start, self.length if stop is None else stop, size)
 
     @property
     def facts(self) -> dict[str, str | int]:
