@@ -380,6 +380,6 @@ CONTESTANTS = (
 
 #: What no machine of today can run, with what comes of trying.
 GONE = {
-    "Spawning": "its last version, 0.9.6, is for Python 2 and cannot be installed any more: its setup opens its description with "
+    "Spawning": "its last version, 0.9.6, is for Python 2 and can no longer be installed: its setup opens its description with "
     "`file`, and ends with «NameError: name 'file' is not defined». Eventlet, which it is built upon, is above",
 }

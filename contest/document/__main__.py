@@ -1,6 +1,6 @@
 """`python -m contest.document [--again]`: joins the newest results of all benchmarks and writes docs/benchmarks.md from them.
 
-`--again` writes the document anew from docs/benchmarks.json, without looking at other results.
+`--again` rewrites the document from docs/benchmarks.json alone.
 """
 
 import argparse

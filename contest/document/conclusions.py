@@ -107,7 +107,7 @@ def _limits(results: Row) -> str:
     limits = [question for question in QUESTIONS if question.limit]
     missing = [question.what for question in limits if not _behind(results, question)]
     if missing:
-        return f"Slicer's two goals are to be first in goodput and in p95 of clips under overload. It misses {_list(missing)}."
+        return f"Slicer has two goals under overload: the first place in goodput, and in p95 of clips. It misses {_list(missing)}."
     return "Slicer reaches its two goals: first in goodput, and first in p95 of clips under overload."
 
 

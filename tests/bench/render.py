@@ -143,7 +143,7 @@ def main() -> None:
         warm, big, small = Warm(hour), Warm(ten), Warm(minute)
         out = os.path.join(folder, "out.mp3")
         others = {
-            "ffmpeg -ss, encoding anew": (ffmpeg_encode, ROUNDS, "≥ 2"),
+            "ffmpeg -ss, re-encoding": (ffmpeg_encode, ROUNDS, "≥ 2"),
             "pydub start_second": (seeking_pydub, 3, "≥ 20"),
             "naive pydub": (naive_pydub, 2, "≥ 70"),
         }

@@ -204,6 +204,25 @@ def test_the_example_runs(cbr: str, tmp_path: Path) -> None:
     assert (tmp_path / "clip.mp3").read_bytes() == cut_bytes(cbr, span_of(index_of(cbr), 5, 15))[1]
 
 
+PROSE = {
+    **{name: path for name, path in DOCS.items() if path.name != "licences.md"},
+    **{str(path.relative_to(ROOT)): path for path in (ROOT / "ansible" / "roles").glob("*/README.md")},
+    "openapi.json": ROOT / "wsgi" / "slicer" / "web" / "openapi.json",
+}
+#: Where a noun or a common word is clearer.
+UNCLEAR = re.compile(
+    r"\b(?:anew|so many|(?:is|are) to be|that which|belongs? into|(?:not|no) any more|any more|but for|of one's own|to be had"
+    r"|whoever|nobody|somebody|who (?:asks|waits|watches|reads|writes))\b",
+    re.IGNORECASE,
+)
+
+
+@pytest.mark.parametrize("name", PROSE)
+def test_prose_has_a_noun_for_each_party_and_common_words(name: str) -> None:
+    prose = re.sub(r"`[^`]*`", "", split(text_of(PROSE[name]))[0])
+    assert [match[0] for match in UNCLEAR.finditer(prose)] == []
+
+
 @pytest.mark.parametrize("name", DOCS)
 def test_lines_can_be_read_in_any_editor(name: str) -> None:
     block = False
