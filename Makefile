@@ -1,4 +1,4 @@
-# `make` alone lists what there is. Each target installs what it needs the first time; after that it starts at once.
+# `make` alone lists the targets. Each installs its requirements the first time; after that it starts at once.
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 .SUFFIXES:
 .DEFAULT_GOAL := help
@@ -10,16 +10,16 @@ MEDIA ?=
 PROVIDER ?= docker
 # The program that builds the container image: docker or podman.
 ENGINE ?= docker
-# 1: benchmarks take minutes, and say less.
+# 1: benchmarks take minutes, and measure less.
 QUICK ?=
-# How long `make soak` (30) and, for each kind of input, `make fuzz` (10) take. What `make fuzz` tries: files, cuts, parsers, api, or
-# several of them (all), and of how many files, streams to cut, or inputs of each parser a round is instead.
+# Minutes of `make soak` (30) and, for each kind of input, of `make fuzz` (10). The kinds of `make fuzz`: files, cuts, parsers, api, or
+# several of them (all); and instead of minutes, the number of files, streams to cut, or inputs of each parser.
 MINUTES ?=
 KIND ?=
 COUNT ?=
 # 1: the virtual environment runs this checkout's files, for development: no build after each change.
 EDITABLE ?=
-# 1: show all that installing prints, and all that tools of lint print.
+# 1: show the whole output of installers and of lint's tools.
 V ?=
 export V
 
@@ -30,8 +30,8 @@ STAMPS := $(VENV)/.slicer
 STATE := $(if $(filter 0,$(shell id -u)),/var/lib/slicer,$(HOME)/.local/share/slicer)
 SAMPLE := $(STATE)/sample/show.mp3
 
-# The sum of every file that a built Slicer consists of: another sum, another build. Times of files say less after a checkout.
-# What npm fetches while it is built follows from its lock.
+# The checksum of every file in a built Slicer: a new one causes a build. Times of files are unreliable after a checkout.
+# npm's packages follow from its lock.
 SOURCES := find wsgi apache pyproject.toml hatch_build.py package.json package-lock.json .npmrc README.md LICENSE \
 	-type f ! -name '*.pyc' ! -path '*/.vendor-*' ! -path 'wsgi/slicer/studio/vendor/*' -exec cksum {} +
 SUM = $(shell $(SOURCES) 2>/dev/null | LC_ALL=C sort | cksum | cut -d' ' -f1)
@@ -44,29 +44,29 @@ help: ## list these targets
 serve: $(SLICER) $(if $(MEDIA),,$(SAMPLE)) ## serve MEDIA=folder (default: an hour of sample audio) at HOST=127.0.0.1 PORT=8000
 	@exec $(VENV)/bin/slicer serve "$(if $(MEDIA),$(MEDIA),$(dir $(SAMPLE)))" --host "$(HOST)" --port "$(PORT)"
 
-check: $(SLICER) $(STAMPS)/test $(STAMPS)/deploy ## look quickly, within a minute: style, types, and unit tests without servers or decoding
+check: $(SLICER) $(STAMPS)/test $(STAMPS)/deploy ## run the quick check, within a minute: style, types, and unit tests without servers or decoding
 	scripts/lint $(VENV) --quick
 	$(PYTHON) -m pytest -q -n 2 --dist=loadfile -m "not decodes and not long" tests/unit
 
 test: $(SLICER) $(STAMPS)/test $(STAMPS)/deploy $(SAMPLE) ## test everything against real servers, and one provisioned host (18 minutes on 2 CPUs)
 	@PYTHONPATH=tests $(PYTHON) -m support.stages test
 
-test-all: test $(STAMPS)/all ## that, then several hosts, releases, disasters, Vagrant, RabbitMQ, Firefox and long fuzzing
+test-all: test $(STAMPS)/all ## run that, then several hosts, releases, disasters, Vagrant, RabbitMQ, Firefox and long fuzzing
 	@PYTHONPATH=tests $(PYTHON) -m support.stages all
 
-test-hosts: $(SLICER) $(STAMPS)/all $(STAMPS)/deploy ## of the tests, those on provisioned machines alone (docs/testing-hosts.md)
+test-hosts: $(SLICER) $(STAMPS)/all $(STAMPS)/deploy ## test provisioned machines only (docs/testing-hosts.md)
 	$(PYTHON) -m pytest tests/infra
 
 vagrant-test: $(SLICER) $(STAMPS)/all $(STAMPS)/deploy ## bring up the Vagrant machine (PROVIDER=docker), test it, destroy it
 	SLICER_SERVERS=one PROVIDER="$(PROVIDER)" $(PYTHON) -m pytest tests/infra
 
-soak: $(SLICER) $(STAMPS)/test $(STAMPS)/deploy ## load a whole stack for MINUTES=30, inject faults, check every body and what is used
+soak: $(SLICER) $(STAMPS)/test $(STAMPS)/deploy ## load a whole stack for MINUTES=30, inject faults, check every body and the use of resources
 	PYTHONPATH=tests $(PYTHON) -m soak --minutes "$(or $(MINUTES),30)"
 
-lint: $(SLICER) $(STAMPS)/test $(STAMPS)/deploy ## check style, types and spelling of everything
+lint: $(SLICER) $(STAMPS)/test $(STAMPS)/deploy ## check style, types, spelling and prose of everything
 	scripts/lint $(VENV)
 
-format: $(SLICER) $(STAMPS)/test ## write Python as the formatter has it, and mend what the linter can
+format: $(SLICER) $(STAMPS)/test ## format Python, and fix what the linter can
 	$(VENV)/bin/ruff check --fix
 	$(VENV)/bin/ruff format
 
@@ -76,7 +76,7 @@ bench-engine: $(SLICER) $(STAMPS)/bench ## measure cutting alone
 bench-http: $(SLICER) $(STAMPS)/bench ## measure the server over HTTP
 	PYTHONPATH=tests $(PYTHON) tests/bench/serving.py
 
-bench-growth: $(SLICER) $(STAMPS)/bench $(STAMPS)/test $(STAMPS)/deploy ## measure what grows with files, clips and clients (QUICK=1: a short look)
+bench-growth: $(SLICER) $(STAMPS)/bench $(STAMPS)/test $(STAMPS)/deploy ## measure growth with files, clips and clients (QUICK=1: briefly)
 	PYTHONPATH=tests $(PYTHON) tests/bench/growth.py $(if $(QUICK),--quick)
 
 bench-edge: $(SLICER) $(STAMPS)/bench $(STAMPS)/test $(STAMPS)/deploy ## measure Nginx in front of the server
@@ -91,7 +91,7 @@ bench-render: $(SLICER) $(STAMPS)/bench ## measure renders
 bench-studio: $(SLICER) $(STAMPS)/bench $(STAMPS)/test ## measure the studio page in Chromium
 	PYTHONPATH=tests $(PYTHON) tests/bench/studio.py
 
-screenshot: $(SLICER) $(SAMPLE) $(STAMPS)/test ## make docs/studio.png anew, the picture of the studio page
+screenshot: $(SLICER) $(SAMPLE) $(STAMPS)/test ## replace docs/studio.png, the picture of the studio page
 	PYTHONPATH=tests $(PYTHON) scripts/studio-picture "$(SAMPLE)" docs/studio.png
 
 bench-contest: $(SLICER) $(STAMPS)/bench $(STAMPS)/contest ## measure this and other servers side by side (QUICK=1: a short look)
@@ -130,7 +130,7 @@ sample: $(SAMPLE)
 places:
 	@printf '%s\n' 'VENV=$(VENV)' 'SAMPLE=$(SAMPLE)'
 
-lock: $(STAMPS)/serve ## write requirements/*.txt anew from pyproject.toml
+lock: $(STAMPS)/serve ## update requirements/*.txt from pyproject.toml
 	@scripts/lock $(VENV)/bin/uv
 
 clean: ## remove the virtual environment and caches

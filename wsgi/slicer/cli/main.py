@@ -1,4 +1,4 @@
-"""The way into the command `slicer`: its commands by name, its exit status, and its errors as one line on stderr."""
+"""The entry point of the command `slicer`: its commands by name, its exit status, and its errors as one line on stderr."""
 
 import argparse
 import importlib
@@ -46,7 +46,7 @@ class _Version(argparse.Action):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit status: 0, 1 where something was found wrong, 2 where it could not be done."""
+    """Run the command and return its exit status: 0, 1 for a negative result, 2 for an error."""
     for stop in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(stop, _stop)
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options = parser(_command_of(words)).parse_args(words)
             status: int = options.run(options)
         finally:
-            # What cannot be written must be found out here: when Python ends it is too late to say it well.
+            # A failed write must show here: when Python ends it is too late for a good message.
             if sys.stdout is not None:
                 sys.stdout.flush()
     except BrokenPipeError:
@@ -80,8 +80,8 @@ def _stop(number: int, _: FrameType | None) -> NoReturn:
 
 
 def _leave_stdout() -> None:
-    """Let what is still to be written to a standard output that takes nothing more go nowhere: Python would complain again."""
-    # Whoever calls main from Python may have put something else there, without a number.
+    """Discard the rest of a closed standard output: Python would complain again."""
+    # A caller from Python may have replaced it by an object without a descriptor.
     with suppress(AttributeError, OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

@@ -249,7 +249,7 @@ def clock(synchronised: str) -> Check:
 
 
 def errors(name: str) -> Check:
-    """Check whether a unit logged errors of late."""
+    """Check whether a unit logged errors in the last hour."""
     since = f"--since=-{ERROR_MINUTES}min"
     command = ("journalctl", f"--unit={name}", since, f"--lines={ERROR_LINES}", "--output=cat", "--no-pager", "--quiet")
     found = logged_errors(output(*command).splitlines())

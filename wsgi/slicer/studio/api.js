@@ -1,5 +1,5 @@
 /**
- * What the server is asked, and how its refusals are understood: problem documents (RFC 9457), Retry-After, and jobs.
+ * Requests to the server, and its refusals: problem documents (RFC 9457), Retry-After, and jobs.
  */
 
 /** A refusal in the server's words. `status` is 0 where there was no answer at all. */
@@ -11,10 +11,10 @@ export class Refusal extends Error {
   }
 }
 
-/** What to do about a status whose own words do not say it. */
+/** Advice for a status whose response has none. */
 const ADVICE = {
   0: 'The server cannot be reached. Check the connection, then try again.',
-  404: 'There is nothing under this name (any more). Choose a file from the library.',
+  404: 'There is no file under this name. Choose one from the library.',
   429: 'There were too many requests. Wait a moment, then try again.',
   500: 'The server made a mistake, which is in its log. Try again, or tell who runs it.',
   502: 'The server did not answer. Try again in a moment.',
@@ -24,7 +24,7 @@ const ADVICE = {
 
 /** Waits that the server asks for are never shorter or longer than this, in seconds. */
 const WAIT = { least: 0.5, most: 120, usual: 2 };
-/** How often something is asked again that gets no further. */
+/** Retries of a request without progress. */
 const TRIES = 30;
 
 /** Seconds until the time in a Retry-After header (a number or a date), bounded; `usual` without one. */
@@ -105,7 +105,7 @@ export async function ask(url, { signal, background = false, tell = () => {} } =
   }
 }
 
-/** Follow a job until its result is there, and return that; null where it is to be asked for again. */
+/** Follow a job to its result, and return that; null if it must be submitted again. */
 async function follow(accepted, signal, tell) {
   const place = accepted.headers.get('Location');
   if (!place) throw new Refusal(202, 'The server took the work on, but did not say where it will be.');
@@ -115,7 +115,7 @@ async function follow(accepted, signal, tell) {
   for (let lost = 0; ;) {
     if (!response.ok) {
       const refusal = await refusalOf(response);
-      // A job that is forgotten, or whose result was, is asked for anew.
+      // A job that has expired, or whose result has, is submitted again.
       if (response.status === 404 || response.status === 410) return null;
       lost += 1;
       if (![429, 502, 503, 504].includes(response.status) || lost > TRIES) throw refusal;
@@ -145,7 +145,7 @@ async function follow(accepted, signal, tell) {
   }
 }
 
-/** Wait so many seconds, telling each second how many are left. */
+/** Wait for some seconds, reporting each second how many are left. */
 async function countdown(seconds, signal, tell) {
   for (let left = seconds; left > 0; left -= 1) {
     tell(Math.ceil(left));

@@ -1,5 +1,5 @@
 /**
- * What one takes away: the clip's or the render's URL, a command line, an HTML tag, a download.
+ * The outputs: the URL of the clip or render, a command line, an HTML tag, a download.
  */
 
 import { copyFrom } from './clipboard.js';

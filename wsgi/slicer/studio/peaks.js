@@ -77,7 +77,7 @@ export function createPeaks(file, { onData, onState }) {
     return { first, zoom: view.getInt32(12, true), values: new Int8Array(data, HEADER_BYTES) };
   }
 
-  /** The length of tiles that a window needs at so many columns; 0 where the whole-file level is fine enough. */
+  /** The length of tiles for a window of `columns`; 0 where the whole-file level is fine enough. */
   function lengthFor(start, end, columns) {
     const perColumn = ((end - start) * file.rate) / columns;
     if (whole && whole.zoom <= perColumn) return 0;

@@ -1,5 +1,5 @@
 /**
- * The line that tells how far the waveform is.
+ * The progress of the waveform, as a line and a bar.
  */
 
 /** Show the state of the waveform, in words and as a bar. `progress` is from 0 to 1, `seconds` the time left. */
