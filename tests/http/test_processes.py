@@ -523,37 +523,53 @@ def refused(server, request_bytes, connect_timeout):
     return answer, waiting
 
 
+@contextlib.contextmanager
+def full(stack, server, group, ask, backlog, connect_timeout):
+    """A group whose processes stand still and whose queue is full, until the block ends; a further request was refused.
+
+    Gives the connections that wait, which `stack` closes, and how many others found a place in the queue before them.
+    """
+    stopped = server.daemons(group)
+    try:
+        stop_all(stopped)
+        # Linux holds one connection more than the backlog; then a request is refused after the connect timeout.
+        connections = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=60))
+            for _ in range(backlog + 1)
+        ]
+        for connection in connections:
+            connection.sendall(ask)
+        answer, instead = refused(server, ask, connect_timeout)
+        assert_problem(answer, 503)
+        yield connections, instead
+    finally:
+        for pid in stopped:
+            os.kill(pid, signal.SIGCONT)
+
+
+def answers_to(connections, instead):
+    """The answers and their codes. No more are refused than others took their places."""
+    answers = [connection.recv(65536) for connection in connections]
+    codes = [answer.split(b" ", 2)[1] for answer in answers]
+    assert codes.count(b"503") <= instead
+    return answers, set(codes)
+
+
 def test_full_renders_refuse_fast_and_clips_do_not_notice(start):
     server = start(*ALL_CPUS)
-    stopped = server.daemons("renders")
     ask = b"GET /renders/a.mp3 HTTP/1.1\r\n" + HOST
-    with contextlib.ExitStack() as waiting:
-        try:
-            stop_all(stopped)
-            # Linux holds one connection more than the backlog; then a request is refused after the connect timeout.
-            connections = [
-                waiting.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=60))
-                for _ in range(SIZES.renders_backlog + 1)
-            ]
-            for connection in connections:
-                connection.sendall(ask)
-            answer, instead = refused(server, ask, SIZES.renders_connect_timeout)
-            assert_problem(answer, 503)
+    with contextlib.ExitStack() as stack:
+        limits = SIZES.renders_backlog, SIZES.renders_connect_timeout
+        with full(stack, server, "renders", ask, *limits) as (connections, instead):
             started = time.monotonic()
             assert_problem(refused(server, ask, SIZES.renders_connect_timeout)[0], 503)
             assert SIZES.renders_connect_timeout - 0.2 < time.monotonic() - started
             assert burst(server.port, b"/healthz", 20) == [200] * 20
             # Those who waited too long are told so, instead of getting late work.
             time.sleep(SIZES.queue_timeout + 1)
-        finally:
-            for pid in stopped:
-                os.kill(pid, signal.SIGCONT)
-        answers = [connection.recv(65536) for connection in connections]
+        answers, codes = answers_to(connections, instead)
         assert all(b"\r\nRetry-After: " in answer for answer in answers)
-        codes = [answer.split(b" ", 2)[1] for answer in answers]
-        assert set(codes) <= {b"503", b"504"}
-        # Those in whose place another one waited were refused.
-        assert codes.count(b"503") <= instead
+        assert codes <= {b"503", b"504"}
     until(
         lambda: (
             len(children_of(server.apache))
@@ -567,26 +583,13 @@ def test_full_renders_refuse_fast_and_clips_do_not_notice(start):
 def test_a_full_clips_group_still_answers_within_its_bounds(start):
     server = start(*ALL_CPUS)
     before = shape(server)
-    stopped = server.daemons("clips")
     began = time.monotonic()
-    with contextlib.ExitStack() as waiting:
-        try:
-            stop_all(stopped)
-            connections = [
-                waiting.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=60))
-                for _ in range(SIZES.clips_backlog + 1)
-            ]
-            for connection in connections:
-                connection.sendall(b"GET /healthz HTTP/1.1\r\n" + HOST)
-            answer, instead = refused(server, b"GET /healthz HTTP/1.1\r\n" + HOST, SIZES.connect_timeout)
-            assert_problem(answer, 503)
-        finally:
-            for pid in stopped:
-                os.kill(pid, signal.SIGCONT)
-        codes = [connection.recv(65536).split(b" ", 2)[1] for connection in connections]
+    ask = b"GET /healthz HTTP/1.1\r\n" + HOST
+    with contextlib.ExitStack() as stack:
+        with full(stack, server, "clips", ask, SIZES.clips_backlog, SIZES.connect_timeout) as (connections, instead):
+            pass
+        _, codes = answers_to(connections, instead)
         # On a busy machine it took so long to find the group full that they waited longer than a request may.
         late = {b"504"} if time.monotonic() - began > SIZES.queue_timeout else set()
-        assert set(codes) <= {b"200", b"503"} | late
-        # Those in whose place another one waited were refused.
-        assert codes.count(b"503") <= instead
+        assert codes <= {b"200", b"503"} | late
     assert shape(server) == before
