@@ -18,6 +18,7 @@ AUDIO = os.environ.get("SLICER_TEST_AUDIO", "")
 
 #: Files that take longest, which processes that share the tests begin with, so that none is alone with one at the end.
 LONGEST = (
+    *("image/test_compose.py", "install/test_pythons.py"),
     *(
         "jobs/test_faults.py",
         "jobs/test_hold.py",
