@@ -1,4 +1,4 @@
-"""What `apt upgrade` changes below a server: an Apache or a Python of another version than mod_wsgi was built for.
+"""Starts after `apt upgrade`: with an Apache or a Python of another version than mod_wsgi was built for.
 
 Archives have only one version at a time, so mod_wsgi is changed instead: in a copy, its notes of what it was built for are others.
 """
@@ -25,7 +25,7 @@ NOTE = re.compile(re.escape(struct.pack("<i", MAJOR)) + rb"(....)" + re.escape(s
 
 
 def environment(change) -> str:
-    """The Python of an environment like the one that runs the tests, but for its mod_wsgi, whose bytes `change` has changed."""
+    """The Python of an environment like the one that runs the tests, except its mod_wsgi, whose bytes `change` has changed."""
     path = os.path.join(folder(), "venv")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", path], check=True, timeout=60)
     (site,) = pathlib.Path(path).glob("lib/python*/site-packages")

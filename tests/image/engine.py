@@ -1,4 +1,4 @@
-"""The container engine: what tests of images ask of it."""
+"""The container engine, as tests of images call it."""
 
 import subprocess
 

@@ -1,4 +1,4 @@
-"""`scripts/release`: what it refuses, and that what it builds is the same each time."""
+"""`scripts/release`: its checks, and the files that it builds."""
 
 import datetime
 import importlib.machinery
@@ -118,7 +118,7 @@ def test_the_changelog_of_this_version_is_dated_and_linked(release):
 
 @pytest.mark.long
 def test_what_a_release_is_made_of(tmp_path: Path):
-    """The whole command in a clone of this checkout as it is, but for the image, which has tests of its own."""
+    """The whole command in a clone of this checkout as it is, except the image, which has its own tests."""
     clone = tmp_path / "clone"
     subprocess.run(["git", "clone", "--quiet", "--no-hardlinks", str(ROOT), str(clone)], check=True, timeout=120)
     listed = ["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]

@@ -1,4 +1,4 @@
-"""Ubuntu 24.04: what the roles install has the same names there. Its archive may be out of reach."""
+"""Ubuntu 24.04: the packages of the roles have the same names there. Its archive may be out of reach."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What units look at before they start: whether the release was made for the Python that the machine has by now."""
+"""The check of units before they start: the release was made for the Python that the machine has now."""
 
 import platform
 import re
