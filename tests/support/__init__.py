@@ -1,1 +1,1 @@
-"""What tests share: servers that they start, streams that they cut, and what they compare."""
+"""Helpers that tests share: servers, streams and comparisons."""

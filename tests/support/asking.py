@@ -1,4 +1,4 @@
-"""Somebody who asks on and on, to see what is done to a server meanwhile from outside."""
+"""A client that sends requests all the time, to see the effects of other actions on a server."""
 
 import threading
 import time

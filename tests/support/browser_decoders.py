@@ -29,7 +29,7 @@ DECODE = """async (url, rate, channels) => {
 
 
 def in_chromium(page: Page, url: str, rate: int, channels: int) -> "array[float]":
-    """What Chromium makes of a URL that the page may read. Raises playwright's Error where it refuses it."""
+    """Return Chromium's samples of a URL that the page may read. Raises playwright's Error if it refuses the file."""
     found = page.evaluate(
         f"""async ([url, rate, channels]) => {{
             const bytes = new Uint8Array((await ({DECODE})(url, rate, channels)).buffer);
@@ -45,7 +45,7 @@ def in_chromium(page: Page, url: str, rate: int, channels: int) -> "array[float]
 def in_firefox(
     asked: Sequence[tuple[str, int, int]], sources: Mapping[str, str], seconds: float = 150
 ) -> list["array[float]"]:
-    """What Firefox makes of each of some URLs with a rate and channels: interleaved floats, none where it refuses one.
+    """Return Firefox's samples of each URL, with a rate and channels: interleaved floats, None if it refuses the file.
 
     `/source/NAME` is the file that `sources` has by that name.
     """

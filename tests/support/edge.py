@@ -32,7 +32,7 @@ def nginx_version(program: str = NGINX) -> str:
 
 
 def has_status(program: str = NGINX) -> bool:
-    """Whether this Nginx was built with stub_status; Debian's are."""
+    """Return whether this Nginx was built with stub_status, as Debian's are."""
     said = subprocess.run([program, "-V"], check=True, capture_output=True, text=True).stderr
     return "stub_status" in said
 
@@ -62,7 +62,7 @@ def render(path: str, variables: dict[str, Any]) -> None:
 
 
 class Answer:
-    """What a client got."""
+    """A response, as a client got it."""
 
     def __init__(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
         self.status = status
@@ -110,7 +110,7 @@ class Tap:
         return stack
 
     def hold_answers(self, after: int) -> None:
-        """Pass so many bytes of each answer, and keep the rest until `release`."""
+        """Pass the first bytes of each answer, and keep the rest until `release`."""
         self._first_bytes = after
         self._whole.clear()
 

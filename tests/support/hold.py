@@ -33,7 +33,7 @@ class House:
         return answer.headers["location"]
 
     def cancel(self, target: str) -> None:
-        """Have nobody work on a job any more, as an operator can."""
+        """Cancel a job, as an operator can."""
         self.place.queue.store.cancel(target.rpartition("/")[2])
 
     def state(self, target: str) -> str:

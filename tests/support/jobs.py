@@ -1,4 +1,4 @@
-"""A real Redis and real workers for tests, each in a folder of its own and on a port that nobody else has."""
+"""A real Redis and real workers for tests, each in its own folder and on a free port."""
 
 import contextlib
 import os
@@ -162,7 +162,7 @@ class Worker:
 
 
 class Place:
-    """Media, folders and a broker; what is asked for, and who works on it."""
+    """Media, folders, a broker and workers of one site."""
 
     def __init__(self, media: str, broker: Broker, **settings: str) -> None:
         self.work = tempfile.mkdtemp(prefix="slicer-jobs-")
@@ -195,7 +195,7 @@ class Place:
         return worker
 
     def order(self, form: str, *pairs: tuple[str, str], name: str = "show.mp3") -> Order:
-        """What somebody would order: a render, or for json and dat a waveform."""
+        """Return an order of a render, or for json and dat of a waveform."""
         store = IndexStore(os.path.join(self.work, "own index"), seconds=Fraction(600))
         store.prepare()
         with Library(self.media).open(os.fsencode(name)) as source:

@@ -91,7 +91,7 @@ class Progress:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # In the processes of xdist that run tests nobody reads anything.
+    # The output of xdist's test processes is not read.
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(Progress(config))
     # Where tests run in processes of their own, this one runs none.

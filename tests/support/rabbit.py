@@ -1,4 +1,4 @@
-"""A real RabbitMQ for tests, of one node, in a folder of its own and on ports that nobody else has."""
+"""A real RabbitMQ for tests, of one node, in its own folder and on free ports."""
 
 import contextlib
 import os
@@ -16,7 +16,7 @@ START_SECONDS = 90
 
 
 class Rabbit:
-    """One running node, for whoever asks from this machine (user guest)."""
+    """One running node, for clients on this machine (user guest)."""
 
     def __init__(self) -> None:
         self.work = tempfile.mkdtemp(prefix="slicer-rabbit-")

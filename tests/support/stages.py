@@ -1,7 +1,7 @@
 """Runs the stages of `make test` side by side, says what they do, and keeps what they print: python -m support.stages test|all
 
 A stage is a command. What it prints goes to build/test/STAGE.log; lines of progress are shown, and where it fails the end of that.
-Seconds of the last run that passed are kept in build/test/seconds.json, for whoever waits.
+The seconds of the last run that passed are in build/test/seconds.json, for estimates.
 """
 
 import contextlib

@@ -72,7 +72,7 @@ def make(kind: str, folder: str, seconds: int = 60) -> str:
 
 
 def source(rate: int, channels: int, folder: str, seconds: int = 60) -> str:
-    """Make what the streams are encoded from, a WAV file of exactly so many seconds, and return its path."""
+    """Make the WAV file that the streams are encoded from, of exactly `seconds`, and return its path."""
 
     def convert(path: str) -> None:
         master = _made(os.path.join(KEPT, f"source-{seconds}s.wav"), lambda path: _master(path, seconds))
@@ -169,7 +169,7 @@ _KBITS: dict[tuple[bool, int], Sequence[int]] = {  # by whether it is MPEG-1, an
 
 
 class Header(NamedTuple):
-    """What a frame's header says; size is the whole frame's, and 0 for the free format."""
+    """The fields of a frame's header; size is the whole frame's, and 0 for the free format."""
 
     version: str
     layer: int
@@ -227,7 +227,7 @@ def xing_offset(data: bytes) -> int | None:
 
 
 def with_id3v2(data: bytes, size: int) -> bytes:
-    """Put an ID3v2.3 tag of so many bytes in front; from 46 bytes on it holds what looks like MP3 frames."""
+    """Put an ID3v2.3 tag of `size` bytes in front; from 46 bytes on it holds bytes that look like MP3 frames."""
     body = size - 10
     if body < 0:
         raise ValueError("an ID3v2 tag has at least 10 bytes")

@@ -54,7 +54,7 @@ _DAEMON_THREADS = 4
 
 def _load(name: str) -> ModuleType:
     """A module of this checkout's Slicer, which need not be installed where Ansible is; it imports the standard library only."""
-    # In front: an environment may have another version of Slicer, or somebody else's package of that name.
+    # In front: an environment may have another version of Slicer, or another package of that name.
     if "slicer" not in sys.modules:
         sys.path.insert(0, _WSGI)
     try:
@@ -135,7 +135,7 @@ def _check(instances: Sequence[Mapping[str, Any]]) -> None:
 
 
 def slicer_units(instances: Sequence[Mapping[str, Any]], *, cpus: int, memory_mib: int) -> list[dict[str, Any]]:
-    """The sites as a slicer with so many CPUs and MiB of memory runs them: complete, and with `tasks_max` for the unit.
+    """Return the sites as a slicer with these CPUs and MiB of memory runs them: complete, and with `tasks_max` for the unit.
 
     A site without `memory_mib` gets its share of what the others leave. Raises AnsibleFilterError, naming the site.
     """
@@ -186,7 +186,7 @@ def slicer_sites(
     and divided among the edges. Raises AnsibleFilterError, naming the site.
     """
     if not slicer_hosts:
-        raise AnsibleFilterError("the group slicers has no host, so edges would have nobody to ask")
+        raise AnsibleFilterError("the group slicers has no host, so edges would have no upstream")
     if int(edges) < 1:
         raise AnsibleFilterError("there is no edge: the group edge has no host")
     _check(instances)
@@ -232,7 +232,7 @@ def _bracketed(address: str) -> str:
 
 
 class FilterModule:
-    """What Ansible asks a file of filters for."""
+    """The filters of this file, for Ansible."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """The filters, by the names that playbooks use."""

@@ -60,7 +60,7 @@ class Plan:
 
     @property
     def reads(self) -> float:
-        """Spans a second that each slicer reads from its disk, if all of the library is asked for alike."""
+        """Spans a second that each slicer reads from its disk, if requests spread over the library."""
         return self.work.reads * (1 - self.in_memory) / self.fleet.slicers
 
     @property

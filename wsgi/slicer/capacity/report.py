@@ -106,7 +106,7 @@ def _disks(plan: Plan) -> list[_Row]:
     share = f"{plan.in_memory:.0%} of it in the slicers' memory"
     rows = [
         ("library", _size(work.library_bytes), f"{_number(work.files)} files; {share}"),
-        ("reads", f"{_number(plan.reads)} /s", "of each slicer's disk, if all of it is asked for alike"),
+        ("reads", f"{_number(plan.reads)} /s", "of each slicer's disk, if requests spread over the library"),
         ("indexes", _size(work.indexes_bytes), "on the disk of each slicer"),
         ("first index", _time(plan.index_seconds), "of the whole library, on each slicer"),
         ("first clip of a file", _time(work.first_seconds), "its index made meanwhile"),
