@@ -8,7 +8,6 @@ import os
 import tempfile
 import time
 from contextlib import suppress
-from types import TracebackType
 from typing import BinaryIO, Self
 
 _PREFIX = "slicer-scratch-"
@@ -39,9 +38,7 @@ class Scratch:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         for file in self._files:
             file.close()
 
