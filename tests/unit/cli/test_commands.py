@@ -253,12 +253,12 @@ def test_files_without_audio_are_one_line(slicer, tmp_path: Path) -> None:
 def test_index_counts_what_it_did(slicer, media: Path) -> None:
     done = slicer("index", media, "--jobs", "2")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("3 indexed, 0 were indexed before, 0 cannot be, 0 of files that are gone")
+    assert done.stdout.startswith("3 indexed, 0 already indexed, 0 refused, 0 obsolete")
     # What is there is left alone; what is new or gone is seen.
     (media / "d.mp3").write_bytes((media / "a.mp3").read_bytes())
     (media / "a.mp3").unlink()
     done = slicer("index", media)
-    assert done.stdout.startswith("1 indexed, 2 were indexed before, 0 cannot be, 1 of files that are gone")
+    assert done.stdout.startswith("1 indexed, 2 already indexed, 0 refused, 1 obsolete")
     assert done.returncode == 0
 
 
@@ -272,11 +272,11 @@ def test_index_lists_what_it_cannot_do_and_does_the_rest(slicer, media: Path, en
         ["text.mp3", "the file holds no MP3 audio"],
         ["z\\udcff.mp3", "the file is empty"],
     ]
-    assert done.stdout.startswith("3 indexed, 0 were indexed before, 2 cannot be, 0")
+    assert done.stdout.startswith("3 indexed, 0 already indexed, 2 refused, 0")
     largest = str((media / "a.mp3").stat().st_size - 1)
     done = slicer("index", media, env=environ | {"SLICER_MAX_SOURCE_BYTES": largest})
     assert done.returncode == 1
-    assert done.stdout.startswith("0 indexed, 0 were indexed before, 5 cannot be, 0")
+    assert done.stdout.startswith("0 indexed, 0 already indexed, 5 refused, 0")
     assert f"a.mp3: it is larger than {largest} bytes" in done.stderr
 
 

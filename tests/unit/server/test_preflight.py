@@ -112,7 +112,7 @@ def test_an_address_of_another_machine():
 
 @pytest.mark.parametrize("host", ["", "no such host", "a" * 300])
 def test_a_host_that_means_nothing(host):
-    with pytest.raises(PreflightError, match="means no address"):
+    with pytest.raises(PreflightError, match="resolves to no address"):
         preflight.address_free(host, 8000)
 
 

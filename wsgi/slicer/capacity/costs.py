@@ -95,7 +95,7 @@ class Costs:
             if value is not None:
                 found[item.name] = max(value / item.metadata["divisor"], 1e-6)
         if not found:
-            raise CostsError("it holds none of the measures that slicer plan knows")
+            raise CostsError("it has none of the costs that slicer plan uses")
         return replace(self, **found)
 
     def rows(self) -> list[tuple[str, float, str, str, str]]:
@@ -134,4 +134,4 @@ def _rows(text: str) -> Mapping[tuple[str, str], float]:
         rows = json.loads(text)["rows"]
         return {(str(row["what"]), str(row["unit"])): float(row["median"]) for row in rows}
     except (TypeError, KeyError, ValueError, RecursionError):
-        raise CostsError("it is not what a benchmark keeps in build/bench") from None
+        raise CostsError("it is not a benchmark's file from build/bench") from None

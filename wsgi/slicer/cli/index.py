@@ -64,9 +64,9 @@ def run(options: argparse.Namespace) -> int:
                         refused += 1
                         tqdm.write(f"{os.fsdecode(path)}: {complaint}", file=sys.stderr)
         except BrokenExecutor:
-            raise UsageError("a process that indexed was killed; run it again to go on") from None
+            raise UsageError("an indexing process was killed; run the command again to continue") from None
     print(
-        f"{made} indexed, {len(paths) - made - refused} were indexed before, {refused} cannot be, {gone} of files that are gone removed"
+        f"{made} indexed, {len(paths) - made - refused} already indexed, {refused} refused, {gone} obsolete indexes removed"
     )
     return 1 if refused else 0
 

@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> int:
     given = {lane: getattr(options, lane) for lane in LANES}
     processes = {lane: cpus if number is None else number for lane, number in given.items()}
     if not any(processes.values()):
-        raise UsageError("there would be no process to work")
+        raise UsageError("both lanes have 0 processes: give one of them more by --short or --long")
     settings = settings_of(options.folder)
     if options.lane is not None:
         return int(commands.work_in_lane(settings, options.lane, processes[options.lane]))

@@ -45,7 +45,9 @@ def address_free(host: str, port: int) -> None:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (socket.gaierror, UnicodeError):
-        raise PreflightError(f"host {host!r} means no address: name an address of this machine or localhost") from None
+        raise PreflightError(
+            f"host {host!r} resolves to no address: name an address of this machine or localhost"
+        ) from None
     for family, kind, protocol, _, address in found:
         try:
             with socket.socket(family, kind, protocol) as listener:

@@ -86,7 +86,7 @@ class Hosts:
             raise Problem(
                 421,
                 "host-unknown",
-                "this server does not answer to that name; SLICER_HOSTS has those that it answers to",
+                "this server does not answer to that host name; its operator can add it to SLICER_HOSTS",
             )
 
     def is_own(self, fields: Mapping[str, str]) -> bool:

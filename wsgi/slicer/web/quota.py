@@ -55,6 +55,6 @@ class Shares:
         raise Problem(
             429,
             "too-many-renders",
-            f"{self._most} at a time are made for one client; try again when one is finished",
+            f"this client has {self._most} renders in progress, the limit; try again when one is finished",
             headers=(("Retry-After", "2"),),
         )
