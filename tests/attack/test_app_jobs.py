@@ -13,7 +13,7 @@ from slicer.failures import Failure
 from slicer.jobs import JobsBusyError, JobsShareError, JobsTokenError, Order, State
 from slicer.jobs.jobqueue import open_store
 from slicer.jobs.order import LONG, SHORT
-from slicer.jobs.store import JobStore
+from slicer.jobs.store import Asker, JobStore
 from slicer.settings import Settings
 from slicer.web.app import Slicer, create_app
 from slicer.web.request import Clients
@@ -59,22 +59,22 @@ def order(number: int) -> Order:
 def test_a_client_fills_its_own_share_alone(settings: Callable[..., Settings]) -> None:
     store = open_store(settings(SLICER_JOBS_CLIENT="3"))
     for number in range(3):
-        store.open(order(number), SHORT, client="192.0.2.1")
+        store.open(order(number), SHORT, Asker(client="192.0.2.1"))
     with pytest.raises(JobsShareError):
-        store.open(order(3), SHORT, client="192.0.2.1")
+        store.open(order(3), SHORT, Asker(client="192.0.2.1"))
     # What there is already costs nothing, and others have shares of their own.
-    assert store.open(order(0), SHORT, client="192.0.2.1")[0] == "unsent"
-    assert store.open(order(3), SHORT, client="192.0.2.2")[0] == "new"
+    assert store.open(order(0), SHORT, Asker(client="192.0.2.1"))[0] == "unsent"
+    assert store.open(order(3), SHORT, Asker(client="192.0.2.2"))[0] == "new"
     # What has ended makes room.
     assert store.claim(order(0).id, "worker")
     assert store.finish(order(0).id, "worker")
-    assert store.open(order(4), SHORT, client="192.0.2.1")[0] == "new"
+    assert store.open(order(4), SHORT, Asker(client="192.0.2.1"))[0] == "new"
 
 
 def test_a_job_that_fails_makes_room(settings: Callable[..., Settings]) -> None:
     store = open_store(settings(SLICER_JOBS_CLIENT="1", SLICER_JOBS_WAITING="1"))
     for number in range(3):
-        store.open(order(number), SHORT, client="192.0.2.1")
+        store.open(order(number), SHORT, Asker(client="192.0.2.1"))
         assert store.claim(order(number).id, "worker")
         assert store.finish(order(number).id, "worker", Failure(422, "cannot-be-cut", "no"))
 
@@ -99,19 +99,19 @@ def memory_of(broker: Broker, store: JobStore) -> list[int]:
 def test_what_is_cancelled_costs_minutes_and_counts(settings: Callable[..., Settings], broker: Broker) -> None:
     store = open_store(settings(SLICER_JOBS_CLIENT="5"))
     for number in range(5):
-        store.open(order(number), SHORT, client="192.0.2.1", token=f"t{number}")
+        store.open(order(number), SHORT, Asker(client="192.0.2.1", token=f"t{number}"))
         job = store.cancel(order(number).id, f"t{number}")
         assert job is not None
         assert job.state is State.CANCELLED
     assert all(0 < seconds <= 300 for seconds in memory_of(broker, store))
     with pytest.raises(JobsShareError):
-        store.open(order(9), SHORT, client="192.0.2.1")
+        store.open(order(9), SHORT, Asker(client="192.0.2.1"))
     with Redis.from_url(broker.url) as redis:
         # As if these minutes were over.
         (key,) = redis.scan_iter(match=f"{store._name}:client:*")
         for member in redis.zrange(key, 0, -1):  # type: ignore[union-attr]
             redis.zadd(key, {member: 1})
-    assert store.open(order(9), SHORT, client="192.0.2.1")[0] == "new"
+    assert store.open(order(9), SHORT, Asker(client="192.0.2.1"))[0] == "new"
 
 
 # --------------------------------------------------------------------------------------------------------- cancelling
@@ -120,8 +120,8 @@ def test_what_is_cancelled_costs_minutes_and_counts(settings: Callable[..., Sett
 def test_a_job_goes_on_for_those_who_did_not_cancel(settings: Callable[..., Settings]) -> None:
     store = open_store(settings())
     name = order(0).id
-    store.open(order(0), SHORT, token="one")
-    store.open(order(0), SHORT, token="two")
+    store.open(order(0), SHORT, Asker(token="one"))
+    store.open(order(0), SHORT, Asker(token="two"))
     for wrong in ("three", "-", "*", "state", "t:one"):
         with pytest.raises(JobsTokenError):
             store.cancel(name, wrong)
@@ -134,7 +134,7 @@ def test_a_job_goes_on_for_those_who_did_not_cancel(settings: Callable[..., Sett
     assert ended is not None
     assert ended.state is State.CANCELLED
     # Asked for again it is another's, and the old tokens are nobody's.
-    store.open(order(0), SHORT, token="new")
+    store.open(order(0), SHORT, Asker(token="new"))
     with pytest.raises(JobsTokenError):
         store.cancel(name, "two")
 
@@ -142,7 +142,7 @@ def test_a_job_goes_on_for_those_who_did_not_cancel(settings: Callable[..., Sett
 def test_who_is_held_cannot_be_robbed(settings: Callable[..., Settings]) -> None:
     store = open_store(settings())
     store.open(order(0), SHORT)
-    store.open(order(0), SHORT, token="one")
+    store.open(order(0), SHORT, Asker(token="one"))
     left = store.cancel(order(0).id, "one")
     assert left is not None
     assert left.state is State.QUEUED
@@ -155,7 +155,7 @@ def test_who_is_held_cannot_be_robbed(settings: Callable[..., Settings]) -> None
 def test_tokens_are_bounded(settings: Callable[..., Settings], broker: Broker) -> None:
     store = open_store(settings())
     for number in range(300):
-        store.open(order(0), SHORT, token=f"{number:032x}")
+        store.open(order(0), SHORT, Asker(token=f"{number:032x}"))
     with Redis.from_url(broker.url) as redis:
         assert int(redis.hlen(store._prefix + order(0).id)) < 130  # type: ignore[arg-type]
     with pytest.raises(JobsTokenError):

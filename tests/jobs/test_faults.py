@@ -180,7 +180,7 @@ def test_a_job_that_kills_its_workers_fails_in_the_end(place: Place, brisk: JobS
     order = place.order("wav", ("t", "1,2"))
     name = brisk.open(order, SHORT)[1].id
     for attempt in range(3):
-        assert brisk.claim(name, f"worker {attempt}") == (order, "")
+        assert brisk.claim(name, f"worker {attempt}") == (order, "", "")
         assert brisk.claim(name, "another") is None
         time.sleep(0.15)
         assert brisk.overdue() == [(name, SHORT)]

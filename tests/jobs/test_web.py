@@ -289,7 +289,9 @@ def test_a_job_carries_the_name_of_its_request_to_the_worker(site: Site, fresh: 
     log = Path(place, "jobs.log")
     url = fresh()
     name = "the-request.that_asked-1"
-    status, headers, body = site.ask("POST", "/jobs", {"request": url}, X_Request_Id=name)
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    parent = f"00-{trace}-00f067aa0ba902b7-01"
+    status, headers, body = site.ask("POST", "/jobs", {"request": url}, X_Request_Id=name, Traceparent=parent)
     assert (status, headers["x-request-id"]) == (202, name)
     # Who asks for the same has a name of their own, and the job keeps the first.
     assert site.ask("POST", "/jobs", {"request": url}, X_Request_Id="another-request")[2]["id"] == body["id"]
@@ -303,7 +305,8 @@ def test_a_job_carries_the_name_of_its_request_to_the_worker(site: Site, fresh: 
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     started, done = (line for line in lines if line["job"] == body["id"])
     for line in (started, done):
-        assert (line["request_id"], line["job"], line["target"]) == (name, body["id"], url)
+        assert (line["request_id"], line["trace_id"]) == (name, trace)
+        assert (line["job"], line["target"]) == (body["id"], url)
     assert (started["event"], done["event"], done["reason"]) == ("started", "done", None)
     assert done["seconds"] > 0
 
@@ -317,6 +320,8 @@ def figures(site: Site) -> Samples:
 def test_jobs_are_told_by_lane_and_state(site: Site, fresh: Callable[[], str]) -> None:
     before = figures(site)
     assert value(before, "slicer_jobs_up") == 1
+    assert value(before, "slicer_jobs_store_used_bytes") > 100_000
+    assert value(before, "slicer_jobs_store_saves") == 1
     for _ in range(3):
         assert site.post(fresh())[0] == 202
     assert site.ask("DELETE", site.post(fresh())[2]["cancel"])[0] == 200

@@ -114,7 +114,7 @@ class Settings:
     )
     proxies: str = _variable(
         "127.0.0.0/8,::1",
-        "Comma-separated addresses and networks of proxies that name their client in X-Slicer-Address. -: none.",
+        "Comma-separated addresses and networks of proxies whose X-Slicer-Address and traceparent are trusted. -: none.",
     )
     request_log: str = _variable(
         "",

@@ -76,6 +76,11 @@ def _second(seconds: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
 
 
+def trace_id(traceparent: str) -> str:
+    """The trace's part of a traceparent (W3C Trace Context, version 00): 32 hexadecimal digits."""
+    return traceparent[3:35]
+
+
 def text(value: str) -> str:
     """A string in JSON's notation, in ASCII. WSGI's strings, a character for each byte, are read as UTF-8."""
     if not value.isascii():

@@ -66,13 +66,27 @@ COUNTED = (
     *(BUSY, THREADS, STARTED),
 )
 
-BUILD = Metric("slicer_build_info", "gauge", "1, with the version of the process that tells this.", ("version",))
+BUILD = Metric(
+    "slicer_build_info",
+    "gauge",
+    "1, with the version of the process that tells this, and the release and revision that the roles installed it as.",
+    ("version", "release", "revision"),
+)
+DISK_FREE = Metric(
+    "slicer_disk_free_bytes", "gauge", "Bytes that the server can still write, of each of its folders.", ("folder",)
+)
+DISK_SIZE = Metric("slicer_disk_size_bytes", "gauge", "Bytes of the file system that has the folder.", ("folder",))
 PROCESSES = Metric("slicer_processes", "gauge", "Processes that have the application loaded now.", ("group",))
 RESIDENT = Metric(
     "slicer_resident_memory_bytes", "gauge", "Memory of these processes, shared pages counted in each.", ("group",)
 )
 LARGEST = Metric("slicer_largest_resident_memory_bytes", "gauge", "Memory of the largest of them.", ("group",))
 JOBS_UP = Metric("slicer_jobs_up", "gauge", "1 where the store of jobs answers, 0 where it does not.")
+STORE_USED = Metric("slicer_jobs_store_used_bytes", "gauge", "Memory that the store of jobs uses.")
+STORE_MOST = Metric("slicer_jobs_store_limit_bytes", "gauge", "Memory that the store of jobs may use; 0: no limit.")
+STORE_SAVES = Metric(
+    "slicer_jobs_store_saves", "gauge", "1 where the store of jobs could last write to its disk, 0 where it could not."
+)
 JOBS = Metric("slicer_jobs", "gauge", "Jobs that are queued or running, of the whole site.", ("lane", "state"))
 JOBS_TOTAL = Metric(
     "slicer_jobs_total", "counter", "Jobs of the whole site that were opened, and that have ended.", ("lane", "state")
@@ -82,5 +96,8 @@ JOB_SECONDS = Metric(
 )
 
 #: Computed when `/metrics` is read.
-FOUND = (BUILD, PROCESSES, RESIDENT, LARGEST, JOBS_UP, JOBS, JOBS_TOTAL, JOB_SECONDS)
+FOUND = (
+    *(BUILD, DISK_FREE, DISK_SIZE, PROCESSES, RESIDENT, LARGEST),
+    *(JOBS_UP, STORE_USED, STORE_MOST, STORE_SAVES, JOBS, JOBS_TOTAL, JOB_SECONDS),
+)
 ALL = (*COUNTED, *FOUND)

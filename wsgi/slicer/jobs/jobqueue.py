@@ -7,7 +7,7 @@ from slicer.jobs.celery_app import make_app, queue_name
 from slicer.jobs.errors import JobsDownError, JobsError
 from slicer.jobs.job import Job
 from slicer.jobs.order import Order, lane_of
-from slicer.jobs.store import JobStore
+from slicer.jobs.store import NOBODY, Asker, JobStore
 from slicer.jobs.transport import TASK
 from slicer.settings import PREFIX, Settings
 
@@ -24,15 +24,13 @@ class JobQueue:
         self._name = settings.jobs_name
         self._short = float(settings.job_short_seconds)
 
-    def submit(self, order: Order, *, again: bool = False, request: str = "", client: str = "", token: str = "") -> Job:
+    def submit(self, order: Order, asker: Asker = NOBODY, *, again: bool = False) -> Job:
         """Return the job of an order, which is queued, running or finished; `again` repeats a job that is done.
-
-        `request` is the ID of the client's request, `client` the client, and `token` its right to cancel the job.
 
         Raises JobsBusyError, JobsShareError, and JobsDownError where the job may or may not be queued: then submit it again.
         """
         lane = lane_of(order.work_seconds, self._short)
-        became, job = self.store.open(order, lane, again=again, request=request, client=client, token=token)
+        became, job = self.store.open(order, lane, asker, again=again)
         if became != "known":
             send(self._app, self._name, job.id, job.lane)
             self.store.sent(job.id)

@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from redis import Redis, RedisError
 from redis.backoff import NoBackoff
@@ -43,6 +43,29 @@ class Figures:
     now: dict[tuple[str, str], int]  #: queued and running
     ever: dict[tuple[str, str], int]  #: opened, done, failed, cancelled; never falling
     seconds: dict[str, float]  #: of work on jobs that are done or failed
+    #: Of Redis itself, as far as it tells: used and most bytes of memory (0: no limit), 1 if it saves.
+    store: Mapping[str, float]
+
+
+class Asker(NamedTuple):
+    """The client's request for a job. A new job carries its ID and trace to the worker."""
+
+    request: str = ""  #: its ID
+    trace: str = ""  #: its traceparent (W3C Trace Context); empty without one
+    client: str = ""  #: the client; empty if unknown
+    token: str = ""  #: the client's right to cancel the job for itself; empty for none
+
+
+#: Of an unknown request.
+NOBODY = Asker()
+
+
+class Claimed(NamedTuple):
+    """A job that a worker has taken."""
+
+    order: Order
+    request: str  #: the ID of the request for it
+    trace: str  #: the traceparent of that request; empty without one
 
 
 class JobStore:
@@ -94,21 +117,20 @@ class JobStore:
         self._census = script(transitions.CENSUS)
 
     def open(
-        self, order: Order, lane: str, *, again: bool = False, request: str = "", client: str = "", token: str = ""
+        self, order: Order, lane: str, asker: Asker = NOBODY, *, again: bool = False
     ) -> tuple[Literal["new", "unsent", "known"], Job]:
         """Return the job of an order, created if there is none; `again` repeats one that is done, because its result is gone.
 
-        `request` is the ID of the client's request, which a new job carries to its worker. `client` is the client, empty if unknown;
-        with `token` it can cancel the job for itself. A job that is "new" or "unsent" must be sent to a worker; then call `sent`.
+        A job that is "new" or "unsent" must be sent to a worker; then call `sent`.
         Raises JobsBusyError, JobsShareError, JobsDownError.
         """
         name = order.id
         with _down():
             became, now, flat = self._open(
-                keys=[*self._keys(name), self._client(client)],
+                keys=[*self._keys(name), self._client(asker.client)],
                 args=[
-                    *(name, order.to_json(), lane, self._most, _ACTIVE_SECONDS, "1" if again else "0", request),
-                    *(token, self._most_of_client, transitions.MOST_TOKENS),
+                    *(name, order.to_json(), lane, self._most, _ACTIVE_SECONDS, "1" if again else "0"),
+                    *(asker.request, asker.token, self._most_of_client, transitions.MOST_TOKENS, asker.trace),
                 ],
             )
         if became == "full":
@@ -148,8 +170,8 @@ class JobStore:
             fields, (seconds, micros) = pipe.execute()
         return _job(name, fields, seconds + micros / 1e6)
 
-    def claim(self, name: str, token: str) -> tuple[Order, str] | None:
-        """Take a job for the worker called `token`, with the name of the request that asked for it.
+    def claim(self, name: str, token: str) -> Claimed | None:
+        """Take a job for the worker called `token`.
 
         None where it needs no work, or another worker has it. Raises JobsDownError.
         """
@@ -163,7 +185,7 @@ class JobStore:
         try:
             order = Order.from_json(found[0])
             if order.id == name:
-                return order, found[1]
+                return Claimed(order, found[1], found[2])
         except (ValueError, TypeError, KeyError):
             pass
         # Written by another version or program: no worker can do it.
@@ -249,7 +271,20 @@ class JobStore:
             now=now,
             ever={(lane, state): int(counts.get(f"{lane}:{state}", 0)) for lane in LANES for state in states},
             seconds={lane: int(counts.get(f"{lane}:milliseconds", 0)) / 1000 for lane in LANES},
+            store=self._store_figures(),
         )
+
+    def _store_figures(self) -> dict[str, float]:
+        try:
+            info: dict[str, str | int] = {**self._redis.info("memory"), **self._redis.info("persistence")}
+        except RedisError:  # a user who may not ask
+            return {}
+        saves = ("rdb_last_bgsave_status", "aof_last_write_status", "aof_last_bgrewrite_status")
+        return {
+            "used": float(info.get("used_memory", 0)),
+            "most": float(info.get("maxmemory", 0)),
+            "saves": float(all(info.get(name, "ok") == "ok" for name in saves)),
+        }
 
     def ping(self) -> None:
         """Raise JobsDownError unless Redis answers."""

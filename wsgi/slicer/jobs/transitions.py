@@ -38,7 +38,8 @@ end
 """
 
 #: KEYS job, active, outbox, counts, client ("" if unknown). ARGV id, order, lane, most active in a lane, seconds to keep,
-#: "1" to repeat a job that is done, the ID of the client's request, a token ("" for none), most of a client, most tokens.
+#: "1" to repeat a job that is done, the ID of the client's request, a token ("" for none), most of a client, most tokens,
+#: the traceparent of the request ("" for none).
 #: Returns what became of it: "new" (it must be sent), "unsent" (it was accepted before and must be sent), "known", "full", or "share" where
 #: the client has too many; when that was, in milliseconds; and the fields of the job, names and values in turns.
 OPEN = (
@@ -85,7 +86,7 @@ redis.call('DEL', KEYS[1])
 redis.call('HSET', KEYS[1], 'client', KEYS[5])
 asked()
 redis.call('ZADD', lane, now, ARGV[1])
-redis.call('HSET', KEYS[1], 'request', ARGV[7])
+redis.call('HSET', KEYS[1], 'request', ARGV[7], 'trace', ARGV[11])
 redis.call('HSET', KEYS[1], 'order', ARGV[2], 'lane', ARGV[3], 'state', 'queued', 'asked', now, 'sent', '0', 'sends', '0', 'attempts', '0')
 redis.call('HINCRBY', KEYS[4], ARGV[3] .. ':opened', 1)
 redis.call('EXPIRE', KEYS[1], ARGV[5])
@@ -109,8 +110,8 @@ return 1
 )
 
 #: KEYS job, active, outbox, counts. ARGV id, token of the worker, milliseconds of the lease, most attempts, problem, seconds to keep.
-#: Returns the order of a job that is this worker's now, and the ID of its request; or nothing: another worker has it, or it needs no
-#: work.
+#: Returns the order of a job that is this worker's now, and the ID and traceparent of its request; or nothing: another worker has it, or
+#: it needs no work.
 CLAIM = (
     _NOW
     + _LEAVE
@@ -135,7 +136,7 @@ end
 redis.call('HSET', KEYS[1], 'state', 'running', 'started', now, 'token', ARGV[2], 'lease', now + ARGV[3], 'progress', '0')
 redis.call('ZADD', KEYS[2], now + ARGV[3], ARGV[1])
 redis.call('LPUSH', KEYS[3], ARGV[1])
-return {redis.call('HGET', KEYS[1], 'order'), redis.call('HGET', KEYS[1], 'request') or ''}
+return {redis.call('HGET', KEYS[1], 'order'), redis.call('HGET', KEYS[1], 'request') or '', redis.call('HGET', KEYS[1], 'trace') or ''}
 """
 )
 

@@ -15,13 +15,13 @@ from celery import Celery
 from celery.exceptions import SoftTimeLimitExceeded
 from celery.signals import setup_logging, worker_process_init
 
-from slicer.counts.log import LineLog, moment
+from slicer.counts.log import LineLog, moment, trace_id
 from slicer.failures import OVERSTAYED, Failure, failure_of
 from slicer.jobs.celery_app import make_app, queue_name
 from slicer.jobs.errors import JobsDownError
 from slicer.jobs.heartbeat import Heartbeat, UnwantedError
 from slicer.jobs.jobqueue import open_store
-from slicer.jobs.store import JobStore
+from slicer.jobs.store import Claimed, JobStore
 from slicer.jobs.transport import TASK
 from slicer.jobs.work import Maker
 from slicer.parent import end_with
@@ -91,14 +91,14 @@ class _Consumer:
         claimed = _patiently(lambda: self._store.claim(name, token))
         if claimed is None:
             return
-        order, request = claimed
+        order = claimed.order
         failure: Failure | None = None
         began = time.monotonic()
 
         def say(event: str, reason: str | None = None) -> None:
             if self._log is not None:
                 seconds = round(time.monotonic() - began, 3)
-                self._log.write(_line(request, name, self._lane, event, order.url, seconds, reason))
+                self._log.write(_line(claimed, name, self._lane, event, seconds, reason))
 
         say("started")
         try:
@@ -120,17 +120,18 @@ class _Consumer:
             say("done" if kept else "left", None if kept else "another worker has it")
 
 
-def _line(request: str, job: str, lane: str, event: str, target: str, seconds: float, reason: str | None) -> str:
+def _line(claimed: Claimed, job: str, lane: str, event: str, seconds: float, reason: str | None) -> str:
     """One turn of a job as a line of the log, with the same names as a request's."""
     return json.dumps(
         {
             "time": moment(time.time()),
-            "request_id": request or None,
+            "request_id": claimed.request or None,
+            "trace_id": trace_id(claimed.trace) or None,
             "job": job,
             "lane": lane,
             "pid": os.getpid(),
             "event": event,
-            "target": target,
+            "target": claimed.order.url,
             "seconds": seconds,
             "reason": reason,
         }

@@ -146,6 +146,7 @@ class Slicer:
         """The application proper, apart from __call__ so that a wrapper can go around it."""
         record = self._ledger.begin(environ)
         try:
+            record.trace = self._clients.trace_of(environ)
             request = Request(environ, record, self._clients)
             response = self.dispatch(request)
             headers = response.headers

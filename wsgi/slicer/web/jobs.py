@@ -13,7 +13,7 @@ from urllib.parse import quote, unquote_to_bytes
 from slicer.jobs import FINAL, Job, JobsBusyError, JobsDownError, JobsShareError, JobsTokenError, Order, State
 from slicer.jobs.jobqueue import JobQueue
 from slicer.jobs.order import peaks_order, render_order
-from slicer.jobs.store import Figures
+from slicer.jobs.store import Asker, Figures
 from slicer.jobs.work import job_limits
 from slicer.render.produce import Producer
 from slicer.settings import Settings
@@ -168,7 +168,8 @@ class Jobs:
         return Response.whole(200, "text/event-stream", data)
 
     def _ask(self, request: Request, order: Order, token: str) -> Job:
-        asks = partial(self._queue.submit, order, request=request.record.id, client=request.client, token=token)
+        asker = Asker(request.record.id, request.record.trace, request.client, token)
+        asks = partial(self._queue.submit, order, asker)
         with _problems_of_the_queue():
             job = asks()
             if job.state is State.DONE and not self._orders.is_done(order):

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from slicer.counts.cells import Cells
-from slicer.counts.log import LineLog, moment, text
+from slicer.counts.log import LineLog, moment, text, trace_id
 from slicer.counts.metrics import (
     BUSY,
     INDEX,
@@ -55,6 +55,7 @@ class Record:
         "route",
         "status",
         "target",
+        "trace",
     )
 
     def __init__(self, environ: "WSGIEnvironment", name: str) -> None:
@@ -69,6 +70,7 @@ class Record:
         self.target: str = redacted(environ.get("REQUEST_URI") or environ["PATH_INFO"])
         self.route = "none"
         self.reason = ""
+        self.trace = ""  #: the traceparent of a trusted proxy (W3C Trace Context); empty without one
         self.job = ""
         self.status = 500
         self.bytes = 0
@@ -150,9 +152,11 @@ class Ledger:
     def _line(self, record: Record, seconds: float) -> str:
         # By hand: five times as quick as json.dumps, and every request pays for it.
         queued = "null" if record.queued is None else f"{1000 * record.queued:.3f}"
+        trace = f'"{trace_id(record.trace)}"' if record.trace else "null"
         done = ", ".join(f'"{what}:{outcome}"' for what, outcome, _ in record.notes)
         return (
-            f'{{"time": "{moment(record.asked)}", "request_id": "{record.id}", "group": "{self._group}", "pid": {self._pid}, '
+            f'{{"time": "{moment(record.asked)}", "request_id": "{record.id}", "trace_id": {trace}, '
+            f'"group": "{self._group}", "pid": {self._pid}, '
             f'"method": {text(record.method)}, "target": {text(record.target[:_MOST_TARGET])}, "route": "{record.route}", '
             f'"status": {record.status}, "bytes": {record.bytes}, "ms": {1000 * seconds:.3f}, "queue_ms": {queued}, '
             f'"done": [{done}], "reason": {text(record.reason) if record.reason else "null"}, '

@@ -4,9 +4,26 @@ import ipaddress
 import os
 
 import slicer
+from slicer import distribution
 from slicer.counts.cells import Cells, Values, read
 from slicer.counts.folder import Folder, Total
-from slicer.counts.metrics import ALL, BUILD, BUSY, JOB_SECONDS, JOBS, JOBS_TOTAL, JOBS_UP, LARGEST, PROCESSES, RESIDENT
+from slicer.counts.metrics import (
+    ALL,
+    BUILD,
+    BUSY,
+    DISK_FREE,
+    DISK_SIZE,
+    JOB_SECONDS,
+    JOBS,
+    JOBS_TOTAL,
+    JOBS_UP,
+    LARGEST,
+    PROCESSES,
+    RESIDENT,
+    STORE_MOST,
+    STORE_SAVES,
+    STORE_USED,
+)
 from slicer.counts.text import CONTENT_TYPE, text_of
 from slicer.settings import Settings
 from slicer.web.access import Hosts
@@ -28,6 +45,14 @@ class Metrics:
         self._cells = cells
         self._extras = extras
         self._hosts = Hosts(settings)
+        # Of this process: its files may be another release's by the time it is asked.
+        self._installed = (distribution.release(), distribution.commit())
+        self._folders = {
+            "index": settings.index_dir,
+            "results": settings.results_dir,
+            "scratch": settings.scratch_dir,
+            "log": os.path.dirname(settings.request_log),
+        }
 
     def get(self, request: Request) -> Response:
         """All numbers. Raises Problem: 404 for other clients, 503 if they cannot be added up now."""
@@ -38,7 +63,8 @@ class Metrics:
         except (OSError, ValueError):
             raise busy("the numbers cannot be added up now; try again", 1) from None
         values = total.values
-        values[BUILD.name, slicer.__version__] = [1]
+        values[BUILD.name, slicer.__version__, *self._installed] = [1]
+        values |= self._disks()
         for pid, own in total.living.items():
             _add_process(values, pid, own)
         self._add_jobs(values)
@@ -69,6 +95,21 @@ class Metrics:
                 values[JOBS_TOTAL.name, lane, state] = [count]
             for lane, seconds in found.seconds.items():
                 values[JOB_SECONDS.name, lane] = [seconds]
+            for metric, name in ((STORE_USED, "used"), (STORE_MOST, "most"), (STORE_SAVES, "saves")):
+                if name in found.store:
+                    values[metric.name,] = [found.store[name]]
+
+    def _disks(self) -> Values:
+        """The room of each folder that there is."""
+        values: Values = {}
+        for name, path in self._folders.items():
+            try:
+                found = os.statvfs(path)
+            except OSError:  # none, or not made yet
+                continue
+            values[DISK_FREE.name, name] = [found.f_bavail * found.f_frsize]
+            values[DISK_SIZE.name, name] = [found.f_blocks * found.f_frsize]
+        return values
 
 
 def _add_process(values: Values, pid: int, own: Values) -> None:

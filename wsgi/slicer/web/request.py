@@ -1,6 +1,7 @@
 """A request, as the views get it: built once from WSGI's environ, which stays unchanged."""
 
 import ipaddress
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -13,10 +14,15 @@ from slicer.web.ledger import Record
 
 #: The field in which a trusted proxy names its client, by address or network.
 FIELD = "HTTP_X_SLICER_ADDRESS"
+#: With this a trusted proxy names the trace that a request is part of (W3C Trace Context, version 00).
+_TRACE_FIELD = "HTTP_TRACEPARENT"
+_TRACE = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
 #: Bits of an IPv6 address that one client has.
 _NETWORK_BITS = 64
 
 Pairs = list[tuple[str, str]]
+
+_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class Passed(NamedTuple):
@@ -105,17 +111,28 @@ class Clients:
         """The client's address, of IPv6 its network of 64 bits; empty if a proxy does not name it."""
         return self._of(fields.get("REMOTE_ADDR", ""), fields.get(FIELD, ""))
 
+    def trace_of(self, fields: Mapping[str, str]) -> str:
+        """The traceparent that a trusted proxy sends; empty for anyone else's, and where it is malformed."""
+        found = fields.get(_TRACE_FIELD, "")
+        if not found or not _TRACE.fullmatch(found):
+            return ""
+        asks = parse_address(fields.get("REMOTE_ADDR", ""))
+        return found if asks is not None and self._trusts(asks) else ""
+
+    def _trusts(self, asks: _Address) -> bool:
+        return any(asks in network for network in self._proxies)
+
     def _name(self, address: str, named: str) -> str:
         asks = parse_address(address)
         if asks is None:
             return ""
-        if not any(asks in network for network in self._proxies):
+        if not self._trusts(asks):
             return _short(asks)
         client = parse_address(named.partition("/")[0])
         return "" if client is None else _short(client)
 
 
-def parse_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+def parse_address(text: str) -> _Address | None:
     """Return the address that a text names, without its zone; None if it is none."""
     try:
         found = ipaddress.ip_address(text.partition("%")[0])
@@ -125,7 +142,7 @@ def parse_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | 
     return getattr(found, "ipv4_mapped", None) or found
 
 
-def _short(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
+def _short(address: _Address) -> str:
     if address.version == 4:
         return str(address)
     return str(ipaddress.ip_network((address, _NETWORK_BITS), strict=False))
