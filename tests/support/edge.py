@@ -52,6 +52,7 @@ def site(port: int | Sequence[int], name: str = "main", **changes: Any) -> dict[
     }
 
 
+CERTIFICATES = ROLE / "templates" / "slicer-certificates.j2"
 TEMPLATE = ROLE / "templates" / "nginx.conf.j2"
 DEFAULTS = (ROLE / "defaults" / "main.yml", ROLE / "vars" / "main.yml")
 
@@ -188,6 +189,8 @@ class Edge:
         self.url = f"http://127.0.0.1:{self.port}"
         self.conf = os.path.join(self.work, "nginx.conf")
         self.cache = os.path.join(self.work, "cache")
+        #: What an ACME client calls after a renewal.
+        self.certificates = os.path.join(self.work, "slicer-certificates")
         self._program = program
         self._variables = {
             "nginx_http_listen": [f"127.0.0.1:{self.port}"],
@@ -202,6 +205,9 @@ class Edge:
             "nginx_cache_path": self.cache,
             "nginx_log_path": self.work,
             "nginx_temp_path": self.work,
+            "nginx_acme_webroot": os.path.join(self.work, "acme"),
+            "nginx_tls_path": os.path.join(self.work, "tls"),
+            "_nginx_program": program,
             "nginx_pid_path": os.path.join(self.work, "pid"),
             "nginx_version": nginx_version(program),
             "nginx_worker_processes": 2,
@@ -211,7 +217,10 @@ class Edge:
             "nginx_client_jobs": 0,
             **variables,
         }
+        self.port = int(self._variables["nginx_http_listen"][0].rpartition(":")[2])
         os.mkdir(self.cache)
+        for name in ("acme", "tls"):
+            os.mkdir(os.path.join(self.work, name))
         self.render(sites)
         self._err = open(os.path.join(self.work, "err"), "w+", encoding="utf-8")  # noqa: SIM115 - closed by stop
         self.process = subprocess.Popen(
@@ -228,7 +237,10 @@ class Edge:
             raise
 
     def render(self, sites: Sequence[dict[str, Any]], **variables: Any) -> None:
-        render(self.conf, {**self._variables, "nginx_sites": list(sites), **variables})
+        known = {**self._variables, "nginx_sites": list(sites), **variables}
+        templates.write(CERTIFICATES, self.certificates, DEFAULTS, known)
+        subprocess.run(["sh", self.certificates, "--point"], check=True, capture_output=True)
+        render(self.conf, known)
 
     def _listens(self) -> bool:
         assert self.process.poll() is None, f"Nginx ended: {self.errors()}"
