@@ -1,8 +1,11 @@
 """What the playbook did: what came out answers as the README says, and a second run has nothing to do."""
 
+import json
 import subprocess
 
 import pytest
+
+from infra import farm
 
 
 @pytest.mark.fleets("one")
@@ -32,10 +35,15 @@ def test_a_second_run_changes_nothing(fleet, measure):
 
 
 @pytest.mark.fleets("several")
-def test_check_mode_changes_nothing_and_finds_nothing_to_change(fleet):
-    recap = fleet.provision("--check", "--diff")
-    assert recap.changes == ""
-    assert not any(recap.changed.values())
+def test_check_mode_changes_nothing_and_a_dead_machine_stops_nobody(fleet, tmp_path):
+    dead = fleet.slicers[-1]
+    (tmp_path / "dead.json").write_text(json.dumps({"all": {"hosts": {dead.name: {"ansible_port": 1}}}}))
+    with pytest.raises(farm.CommandFailed, match="exit status 4") as failed:
+        fleet.provision("--check", "--diff", "-i", str(tmp_path / "dead.json"))
+    said = str(failed.value)
+    assert f"left as they were: {dead.name}." in said
+    # The edge keeps the dead one, so that nothing changes there either.
+    assert farm.Recap(said, 0).changed == {host.name: 0 for host in fleet.hosts}
 
 
 @pytest.mark.fleets("several")
