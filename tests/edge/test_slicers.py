@@ -2,12 +2,15 @@
 
 import http.client
 import os
+import pathlib
+import re
 import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from support.edge import site
+from support import templates
+from support.edge import DEFAULTS, ROLE, site
 from support.server import until
 
 
@@ -221,3 +224,20 @@ def test_errors_of_one_clip_take_no_slicer_away(start, front, tapping, fresh):
         edge.get(fresh())
     until(lambda: edge.get(fresh()).status == 200, 30, "clips are served again")
     assert [edge.get(fresh()).status for _ in range(20)] == [200] * 20
+
+
+def test_more_sites_and_slicers_take_a_reload_and_no_restart(front, server, tmp_path):
+    """Nginx's unit stays the same, and its limit is enough for all of them."""
+    few = [site(server.port)]
+    many = [site(range(server.port, server.port + 20), f"s{n}", server_names=[f"s{n}.test"]) for n in range(8)] + few
+    unit = ROLE / "templates" / "unit.conf.j2"
+    for name, sites in (("few", few), ("many", many)):
+        templates.write(unit, str(tmp_path / name), DEFAULTS, {"nginx_sites": sites, "nginx_status_listen": ""})
+    assert (tmp_path / "few").read_text() == (tmp_path / "many").read_text()
+    (limit,) = re.findall("^LimitNOFILE=([0-9]+)$", (tmp_path / "many").read_text(), re.MULTILINE)
+    edge = front(*few)
+    edge.render(many)
+    edge.reload()
+    until(lambda: edge.get("/healthz", Host="s1.test").status == 200, 60, "Nginx has the new sites")
+    (needed,) = re.findall("worker_rlimit_nofile ([0-9]+);", pathlib.Path(edge.conf).read_text())
+    assert int(needed) < int(limit)
