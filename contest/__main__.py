@@ -26,7 +26,7 @@ from contest import corruption, phases
 from contest.contestants import CONTESTANTS, CPUS, GONE, Contestant, Place
 from contest.front import front
 from contest.load import Want, digest
-from slicer.mp3 import SECOND, build_whole_index, cut
+from slicer.mp3 import SECOND, FileReader, build_whole_index, cut
 from slicer.render import RenderRequest
 from slicer.render.audio.render import render
 from slicer.render.limits import Limits
@@ -51,20 +51,20 @@ class Material:
         self._draw = random.Random(1)
         fd = os.open(path, os.O_RDONLY)
         try:
-            index = build_whole_index(fd)
+            index = build_whole_index(FileReader(fd))
             self.clips, self.long = [], []
             for wants, number, seconds in ((self.clips, CLIPS, 10), (self.long, 20, 600)):
                 for _ in range(number):
                     start = self._draw.randrange(0, 3590 - seconds)
                     span = index.locate(start * SECOND, (start + seconds) * SECOND)
-                    body = cut(fd, span).read(fd)
+                    body = cut(FileReader(fd), span).read(FileReader(fd))
                     wants.append(Want(f"/clips/show.mp3?t={start},{start + seconds}", digest(body)))
             self.renders = []
             for _ in range(renders):
                 start = self._draw.randrange(0, 3580)
                 pairs = [("t", f"{start},{start + 10}"), ("fade", "0.5,1"), ("gain", "-3")]
                 query = "&".join(f"{name}={text}" for name, text in pairs)
-                with render(RenderRequest.parse("mp3", pairs), fd, index, Limits(), scratch=work) as done:
+                with render(RenderRequest.parse("mp3", pairs), FileReader(fd), index, Limits(), scratch=work) as done:
                     self.renders.append(Want(f"/renders/show.mp3?{query}", digest(done.read())))
         finally:
             os.close(fd)

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from contest.load import Want, closed, digest
-from slicer.mp3 import SECOND, Clip, Index, build_whole_index, cut
+from slicer.mp3 import SECOND, Clip, FileReader, Index, build_whole_index, cut
 from support.server import free_port
 
 THREADS = 8
@@ -34,19 +34,19 @@ class Ways:
     def __init__(self, path: str, work: str) -> None:
         self._file = open(path, "rb")  # noqa: SIM115 - open for as long as this lives
         self._fd = self._file.fileno()
-        self._index: Index = build_whole_index(self._fd)
+        self._index: Index = build_whole_index(FileReader(self._fd))
         self._name = os.path.join(work, "clip.mp3")
         draw = random.Random(1)
         self._starts = [draw.randrange(1, int(self._index.seconds) - SECONDS - 1) for _ in range(CLIPS)]
         self._clips = [self._cut(start) for start in self._starts]
-        self.expected = [digest(clip.read(self._fd)) for clip in self._clips]
+        self.expected = [digest(clip.read(FileReader(self._fd))) for clip in self._clips]
 
     def _cut(self, start: int) -> Clip:
-        return cut(self._fd, self._index.locate(start * SECOND, (start + SECONDS) * SECOND))
+        return cut(FileReader(self._fd), self._index.locate(start * SECOND, (start + SECONDS) * SECOND))
 
     def engine(self, number: int) -> bytes:
         """As Slicer does it: planned anew and read."""
-        return self._cut(self._starts[number]).read(self._fd)
+        return self._cut(self._starts[number]).read(FileReader(self._fd))
 
     def position(self, number: int) -> bytes:
         """The clip's frames by seek and read on the file that all threads share."""
@@ -60,7 +60,7 @@ class Ways:
     def name(self, number: int) -> bytes:
         """Through a temporary file that has the same name for everybody."""
         with open(self._name, "wb") as file:
-            file.write(self._clips[number].read(self._fd))
+            file.write(self._clips[number].read(FileReader(self._fd)))
         with open(self._name, "rb") as file:
             return file.read()
 

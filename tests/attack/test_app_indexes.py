@@ -22,7 +22,7 @@ def test_an_index_in_parts_is_the_index(stream: Callable[[str], str], tmp_path: 
     small, large = (IndexStore(str(tmp_path / "index"), seconds=20, whole_bytes=size) for size in (0, 1 << 30))
     small.prepare()
     with open_file(stream(kind)) as source:
-        whole = build_whole_index(source.fd)
+        whole = build_whole_index(source)
         # As it is built, and as it is found.
         for index in (small.get(source), small.get(source)):
             assert all(isinstance(run.anchors, StoredAnchors) for part in index.segments for run in part.runs)
@@ -30,7 +30,7 @@ def test_an_index_in_parts_is_the_index(stream: Callable[[str], str], tmp_path: 
             assert indexfile.dump(source.identity, index) == indexfile.dump(source.identity, whole)
             for start, end in ((0, 20), (3, 4), (18, None)):
                 spans = [each.locate(start * SECOND, end and end * SECOND) for each in (index, whole)]
-                clips = [cut(source.fd, span).read(source.fd) for span in spans]
+                clips = [cut(source, span).read(source) for span in spans]
                 assert clips[0] == clips[1]
             assert index.nbytes < 3000
         assert not isinstance(large.get(source).segments[0].runs[0].anchors, StoredAnchors)
@@ -42,7 +42,7 @@ def test_it_is_read_once_for_many_clips(cbr: str, tmp_path: Path, monkeypatch: p
     media.mkdir()
     shutil.copy(cbr, media / "show.mp3")
     with open_file(cbr) as source:
-        memory = build_whole_index(source.fd).nbytes - 1
+        memory = build_whole_index(source).nbytes - 1
     store = IndexStore(str(tmp_path / "index"), seconds=20, whole_bytes=memory // 4)
     store.prepare()
     loads: list[int] = []
@@ -57,4 +57,4 @@ def test_it_is_read_once_for_many_clips(cbr: str, tmp_path: Path, monkeypatch: p
         if name != "locks":
             os.unlink(tmp_path / "index" / name)
     opened = shelf.take(b"show.mp3", UNSIGNED)
-    assert cut(opened.source.fd, opened.index.locate(SECOND, 2 * SECOND)).read(opened.source.fd)
+    assert cut(opened.source, opened.index.locate(SECOND, 2 * SECOND)).read(opened.source)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from slicer.mp3 import Index, build_whole_index
+from slicer.mp3 import FileReader, Index, build_whole_index
 from slicer.settings import Settings
 from slicer.web.app import Slicer, create_app
 from support import streams
@@ -25,7 +25,7 @@ def media() -> Iterator[str]:
 
 def index_of(path: str) -> Index:
     with open(path, "rb") as file:
-        return build_whole_index(file.fileno())
+        return build_whole_index(FileReader(file.fileno()))
 
 
 def forged(path: str) -> str:

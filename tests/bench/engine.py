@@ -11,7 +11,7 @@ from collections.abc import Callable
 from material import long_file
 from report import Report
 
-from slicer.mp3 import SECOND, build_whole_index, cut
+from slicer.mp3 import SECOND, FileReader, build_whole_index, cut
 
 ROUNDS = 3
 CUTS = 2000
@@ -29,10 +29,11 @@ class Warm:
 
     def __init__(self, path: str) -> None:
         self.fd = os.open(path, os.O_RDONLY)
-        self.index = build_whole_index(self.fd)
+        self.reader = FileReader(self.fd)
+        self.index = build_whole_index(self.reader)
 
     def cut(self, start: int) -> bytes:
-        return cut(self.fd, self.index.locate(start * SECOND, (start + LENGTH) * SECOND)).read(self.fd)
+        return cut(self.reader, self.index.locate(start * SECOND, (start + LENGTH) * SECOND)).read(self.reader)
 
     def seconds(self, start: int) -> float:
         """The median of many cuts at one place, bytes read included."""
@@ -74,7 +75,7 @@ def ffmpeg_copy(path: str, out: str) -> None:
 def walk(path: str) -> float:
     fd = os.open(path, os.O_RDONLY)
     try:
-        return timed(lambda: build_whole_index(fd))
+        return timed(lambda: build_whole_index(FileReader(fd)))
     finally:
         os.close(fd)
 
@@ -98,8 +99,8 @@ def read_only(path: str) -> float:
 def peak_memory(path: str) -> float:
     """Mebibytes that a process of its own needs to index the file, Python included."""
     code = (
-        "import os,sys; from slicer.mp3 import build_whole_index; "
-        "index = build_whole_index(os.open(sys.argv[1], os.O_RDONLY)); "
+        "import os,sys; from slicer.mp3 import FileReader, build_whole_index; "
+        "index = build_whole_index(FileReader(os.open(sys.argv[1], os.O_RDONLY))); "
         "print(next(line for line in open('/proc/self/status') if line.startswith('VmHWM')).split()[1])"
     )
     return (

@@ -15,7 +15,7 @@ import overload
 from material import long_file
 from report import Report
 
-from slicer.mp3 import Index, build_whole_index
+from slicer.mp3 import FileReader, Index, build_whole_index
 from slicer.render import FORMATS, Limits, PeaksRequest, RenderRequest
 from slicer.render.audio.encode import QUALITY
 from slicer.render.audio.render import render
@@ -47,11 +47,11 @@ class Warm:
 
     def __init__(self, path: str) -> None:
         self.fd = os.open(path, os.O_RDONLY)
-        self.index = build_whole_index(self.fd)
+        self.index = build_whole_index(FileReader(self.fd))
 
     def render(self, form: str, start: int, *options: tuple[str, str], length: float = LENGTH) -> bytes:
         request = RenderRequest.parse(form, [("t", f"{start},{start + length}"), *options])
-        with render(request, self.fd, self.index, LIMITS) as made:
+        with render(request, FileReader(self.fd), self.index, LIMITS) as made:
             return made.read()
 
 
@@ -84,11 +84,11 @@ def waveform(path: str) -> tuple[float, float]:
     """Seconds of CPU and mebibytes that a process of its own needs for the peaks of a file, Python and index included."""
     code = (
         "import os, resource, sys\n"
-        "from slicer.mp3 import build_whole_index\n"
+        "from slicer.mp3 import FileReader, build_whole_index\n"
         "from slicer.render import Limits, PeaksRequest\nfrom slicer.render.peaks import peaks\n"
         "fd = os.open(sys.argv[1], os.O_RDONLY)\n"
         "request = PeaksRequest.parse('json', [('zoom', '256')])\n"
-        "peaks(request, fd, build_whole_index(fd), Limits(work_seconds=300)).encode('json', 8)\n"
+        "peaks(request, FileReader(fd), build_whole_index(FileReader(fd)), Limits(work_seconds=300)).encode('json', 8)\n"
         "print(next(line for line in open('/proc/self/status') if line.startswith('VmHWM')).split()[1])\n"
     )
     said: list[str] = []
@@ -114,7 +114,7 @@ MIXED = [
 def digest(fd: int, index: Index, number: int) -> str:
     form, options = MIXED[number % len(MIXED)]
     request = RenderRequest.parse(form, [("t", f"{7 * (number % 50)},{7 * (number % 50) + 1}"), *options])
-    with render(request, fd, index, LIMITS) as made:
+    with render(request, FileReader(fd), index, LIMITS) as made:
         return hashlib.sha256(made.read()).hexdigest()
 
 
@@ -173,7 +173,7 @@ def main() -> None:
             "the same against ffmpeg decoding it", [taken / theirs for (taken, _), theirs in waves], "×", "< 1.2"
         )
         report.row("memory for the peaks of 1 h, whole process", [memory for (_, memory), _ in waves], "MiB", "< 100")
-        scan = cpu(lambda: peaks(PeaksRequest.parse("dat", [("t", "0,60")]), small.fd, small.index, LIMITS))
+        scan = cpu(lambda: peaks(PeaksRequest.parse("dat", [("t", "0,60")]), FileReader(small.fd), small.index, LIMITS))
         report.row("peaks of 1 min: CPU", [1e3 * scan], "ms")
         report.row(f"corrupt of {MANY:,} renders in 4 processes of 4 threads", [corrupt(hour)], "", "0")
     overload.measure(report)

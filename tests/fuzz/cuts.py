@@ -21,7 +21,7 @@ from threading import Event
 from typing import Self
 
 from fuzz.structure import side_length, stream
-from slicer.mp3 import Index, Mp3Error, Segment, Span, cut
+from slicer.mp3 import FileReader, Index, Mp3Error, Segment, Span, cut
 from support import decoders, streams
 from support.cutting import index_of, opened
 
@@ -92,7 +92,7 @@ class Source:
         with opened(self.path) as fd:
             for count, span in enumerate(spans, len(self.clips)):
                 clip = Path(self.path).with_suffix(f".{count}.mp3")
-                clip.write_bytes(cut(fd, span).read(fd))
+                clip.write_bytes(cut(FileReader(fd), span).read(FileReader(fd)))
                 self.clips.append((span, str(clip)))
 
 

@@ -8,7 +8,7 @@ from fuzz.memory import file_of
 from slicer.media import indexfile
 from slicer.media.describe import describe
 from slicer.media.source import Identity
-from slicer.mp3 import SECOND, Index, Mp3Error, build_index, build_whole_index, cut
+from slicer.mp3 import SECOND, FileReader, Index, Mp3Error, build_index, build_whole_index, cut
 from support import streams
 
 #: Rounds in which an index that is out of time each time must be ready: each goes on by a few hundred frames.
@@ -20,7 +20,7 @@ def examine(data: bytes, number: int) -> str:
     rng = random.Random(~number)
     with file_of(data) as fd:
         try:
-            index = build_whole_index(fd)
+            index = build_whole_index(FileReader(fd))
         except Mp3Error as error:
             assert 0 < len(str(error)) < 300
             assert "\n" not in str(error)
@@ -32,7 +32,7 @@ def examine(data: bytes, number: int) -> str:
         outcomes = {_cut(fd, index, rng) for _ in range(2)}
         match number % 4:
             case 0:
-                assert build_whole_index(fd) == index, "two walks, two indexes"
+                assert build_whole_index(FileReader(fd)) == index, "two walks, two indexes"
             case 1:
                 _in_pieces(fd, index)
             case 2:
@@ -67,8 +67,8 @@ def _cut(fd: int, index: Index, rng: random.Random) -> str:
     end = rng.choice((None, start + 1 + rng.randrange(10**9), start + 1 + rng.randrange(10**8), 10**18))
     try:
         span = index.locate(start, end)
-        clip = cut(fd, span)
-        whole = clip.read(fd)
+        clip = cut(FileReader(fd), span)
+        whole = clip.read(FileReader(fd))
     except Mp3Error as error:
         assert str(error)
         return type(error).__name__
@@ -80,7 +80,7 @@ def _cut(fd: int, index: Index, rng: random.Random) -> str:
     assert last is not None
     assert frames[-1] + last.size == len(whole), "bytes behind the last frame"
     begin, stop = sorted(rng.randrange(clip.length + 1) for _ in range(2))
-    assert clip.read(fd, begin, stop) == whole[begin:stop], "a part is not the part of the whole"
+    assert clip.read(FileReader(fd), begin, stop) == whole[begin:stop], "a part is not the part of the whole"
     with file_of(whole) as again:
         (segment,) = build_whole_index(again).segments
     assert segment.samples == clip.samples, "the clip says that it has other samples"
@@ -91,7 +91,7 @@ def _in_pieces(fd: int, index: Index) -> None:
     """A walk that is out of time each time comes to the same."""
     step: Index | None = None
     for _ in range(MAX_ROUNDS):
-        step = build_index(fd, previous=step, deadline=time.monotonic() - 1)
+        step = build_index(FileReader(fd), previous=step, deadline=time.monotonic() - 1)
         if step.complete:
             break
     assert step == index, "a walk in pieces comes to another index"
@@ -101,12 +101,12 @@ def _grown(data: bytes, index: Index | None, rng: random.Random) -> None:
     """The index of a file's beginning, gone on with, is the index of the file."""
     with file_of(data[: rng.randint(0, len(data))]) as fd:
         try:
-            begun = build_whole_index(fd)
+            begun = build_whole_index(FileReader(fd))
         except Mp3Error:
             return
     with file_of(data) as fd:
         try:
-            grown = build_index(fd, previous=begun)
+            grown = build_index(FileReader(fd), previous=begun)
         except Mp3Error:
             grown = None
     assert grown == index, "an index that was gone on with is another one"

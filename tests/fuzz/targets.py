@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from fuzz.memory import file_of
 from slicer.media import indexfile
-from slicer.mp3 import Mp3Error, build_whole_index, infotag
+from slicer.mp3 import FileReader, Mp3Error, build_whole_index, infotag
 from slicer.mp3.header import MAX_FRAME_LENGTH, FrameHeader
 from slicer.mp3.tags import audio_bounds
 from slicer.render import RENDER_OPTIONS, OptionError, PeaksRequest, RenderRequest
@@ -68,7 +68,7 @@ def tag(data: bytes) -> None:
 def bounds(data: bytes) -> None:
     """ID3v2, ID3v1, APEv2 and Lyrics3 around the audio."""
     with file_of(data) as fd:
-        found = audio_bounds(fd, len(data))
+        found = audio_bounds(FileReader(fd).read, len(data))
     assert found.start >= 0
     assert found.end <= len(data)
     assert len(found.tags) <= 32
@@ -78,7 +78,7 @@ def bounds(data: bytes) -> None:
 def index(data: bytes) -> None:
     """The walk over a file."""
     with file_of(data) as fd, suppress(Mp3Error):
-        assert build_whole_index(fd) == build_whole_index(fd)
+        assert build_whole_index(FileReader(fd)) == build_whole_index(FileReader(fd))
 
 
 @target

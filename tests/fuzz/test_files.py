@@ -92,7 +92,7 @@ def test_an_index_that_says_something_false_is_found():
     data = mutate.seeds()[0]
     assert examine.examine(data, 0) == "cut"
     with examine.file_of(data) as fd:
-        index = examine.build_whole_index(fd)
+        index = examine.build_whole_index(examine.FileReader(fd))
     with pytest.raises(AssertionError):
         examine._whole(data[:-1], index)
     with pytest.raises(AssertionError):

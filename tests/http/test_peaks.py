@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from slicer.mp3 import FileReader
 from slicer.render import Limits, PeaksRequest
 from slicer.render.peaks import peaks
 from support import streams
@@ -31,7 +32,9 @@ def place(media, stream_folder):
 def drawn(path, form, *pairs):
     request = PeaksRequest.parse(form, pairs)
     with opened(path) as fd:
-        return peaks(request, fd, index_of(path), Limits(work_seconds=300)).encode(request.form, request.bits)
+        return peaks(request, FileReader(fd), index_of(path), Limits(work_seconds=300)).encode(
+            request.form, request.bits
+        )
 
 
 def problem(answer, code, kind):

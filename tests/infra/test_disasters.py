@@ -12,7 +12,7 @@ import pytest
 from infra.load import Load
 from infra.test_faults import fresh
 from infra.test_jobs import ASK_AGAIN, DONE, UNFINISHED
-from slicer.mp3 import build_whole_index
+from slicer.mp3 import FileReader, build_whole_index
 from slicer.render import Limits, RenderRequest
 from slicer.render.audio.render import render
 from support.cutting import opened
@@ -73,7 +73,7 @@ def render_of(source, form):
     request = RenderRequest.parse(form, [("t", query.partition("=")[2]), ("gain", "-3")])
     with (
         opened(str(source.path)) as fd,
-        render(request, fd, build_whole_index(fd), Limits(work_seconds=Fraction(60))) as made,
+        render(request, FileReader(fd), build_whole_index(FileReader(fd)), Limits(work_seconds=Fraction(60))) as made,
     ):
         return f"/renders/{source.name.removesuffix('.mp3')}.{form}?{request.canonical}", made.read()
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from slicer.mp3 import SECOND, Mp3Error, cut
+from slicer.mp3 import SECOND, FileReader, Mp3Error, cut
 from slicer.render import Limits, PeaksRequest, RenderRequest
 from slicer.render.audio.render import render
 from slicer.render.peaks import peaks
@@ -87,7 +87,7 @@ class Questions:
         except Mp3Error:
             return None
         with opened(path) as fd:
-            return cut(fd, span).read(fd)
+            return cut(FileReader(fd), span).read(FileReader(fd))
 
     def _clip(self) -> Question:
         name = self._random.choice(self._media.steady)
@@ -139,7 +139,7 @@ class Questions:
         pairs = [("t", f"{_seconds(start)},{_seconds(end)}"), ("gain", "-3")]
         with opened(str(self._media.kept / name)) as fd:
             request = RenderRequest.parse(form, pairs)
-            with render(request, fd, self._indexes[name], Limits(work_seconds=Fraction(120))) as made:
+            with render(request, FileReader(fd), self._indexes[name], Limits(work_seconds=Fraction(120))) as made:
                 data = made.read()
         return Question(
             kind, f"/renders/{name.removesuffix('.mp3')}.{form}?{request.canonical}", frozenset([body(data)])
@@ -150,7 +150,7 @@ class Questions:
         start, end = self._span(4000)
         request = PeaksRequest.parse("json", [("t", f"{_seconds(start)},{_seconds(end)}"), ("pixels", "100")])
         with opened(str(self._media.kept / name)) as fd:
-            found = peaks(request, fd, self._indexes[name], Limits(work_seconds=Fraction(120)))
+            found = peaks(request, FileReader(fd), self._indexes[name], Limits(work_seconds=Fraction(120)))
         data = found.encode("json", request.bits)
         return Question(
             "peaks", f"/peaks/{name.removesuffix('.mp3')}.json?{request.canonical}", frozenset([body(data)])

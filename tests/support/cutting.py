@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from slicer.mp3 import SECOND, Clip, Index, Span, build_whole_index, cut
+from slicer.mp3 import SECOND, Clip, FileReader, Index, Span, build_whole_index, cut
 from support import streams
 
 
@@ -21,7 +21,7 @@ def opened(path: str) -> Iterator[int]:
 
 def index_of(path: str) -> Index:
     with opened(path) as fd:
-        return build_whole_index(fd)
+        return build_whole_index(FileReader(fd))
 
 
 def span_of(index: Index, start: float, end: float | None) -> Span:
@@ -30,8 +30,8 @@ def span_of(index: Index, start: float, end: float | None) -> Span:
 
 def cut_bytes(path: str, span: Span) -> tuple[Clip, bytes]:
     with opened(path) as fd:
-        clip = cut(fd, span)
-        data = clip.read(fd)
+        clip = cut(FileReader(fd), span)
+        data = clip.read(FileReader(fd))
     assert len(data) == clip.length
     return clip, data
 

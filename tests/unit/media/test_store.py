@@ -57,7 +57,7 @@ def test_many_threads_build_once(cbr: str, folder: str, builds: list[int]) -> No
         answers = [future.result() for future in [pool.submit(ask) for _ in range(16)]]
     assert len(builds) == 1
     with open_file(cbr) as source:
-        assert all(answer == build_whole_index(source.fd) for answer in answers)
+        assert all(answer == build_whole_index(source) for answer in answers)
 
 
 def ask_alone(folder: str, path: str) -> tuple[int, bool]:
@@ -72,7 +72,7 @@ def ask_alone(folder: str, path: str) -> tuple[int, bool]:
 
     store.build_index = counted
     with open_file(path) as source:
-        equal = new_store(folder).get(source) == build_whole_index(source.fd)
+        equal = new_store(folder).get(source) == build_whole_index(source)
     return calls, equal
 
 
@@ -123,7 +123,7 @@ def test_a_damaged_file_is_made_anew(cbr: str, folder: str, builds: list[int], d
 def test_every_index_reads_back_as_written(stream: Callable[[str], str]) -> None:
     for kind in ("mpeg1-44-joint-vbr2", "mpeg25-8-mono-vbr5", "mpeg1-44-untagged-cbr128"):
         with open_file(stream(kind)) as source:
-            index = build_whole_index(source.fd)
+            index = build_whole_index(source)
             assert indexfile.load(indexfile.dump(source.identity, index)) == (source.identity, index)
 
 
@@ -162,7 +162,7 @@ def test_a_file_that_grew_goes_on_from_the_old_index(
     monkeypatch.setattr(store, "build_index", watched)
     with open_file(str(path)) as source:
         grown = made.get(source)
-        assert grown == build_whole_index(source.fd)
+        assert grown == build_whole_index(source)
     assert given[0] is not None
     assert given[0].size == 200_000
 
@@ -182,7 +182,7 @@ def test_a_file_rewritten_in_place_is_indexed_anew(
     os.utime(path, (1, 1))
     with open_file(str(path)) as source:
         after = made.get(source)
-        assert after == build_whole_index(source.fd)
+        assert after == build_whole_index(source)
     assert after.gaps
     assert not before.gaps
 
@@ -195,7 +195,7 @@ def test_out_of_time_is_pending_and_goes_on(cbr: str, folder: str, tmp_path: Pat
         with pytest.raises(IndexPendingError):
             made.get(source)
         assert not made.is_indexed(source)
-        assert new_store(folder).get(source) == build_whole_index(source.fd)
+        assert new_store(folder).get(source) == build_whole_index(source)
 
 
 def test_errors_are_remembered_and_raised_anew(folder: str, tmp_path: Path, builds: list[int]) -> None:
@@ -220,7 +220,7 @@ def test_without_a_place_to_write_it_still_answers(cbr: str, tmp_path: Path) -> 
     os.rmdir(folder)
     folder.write_text("a file where the folder was")
     with open_file(cbr) as source:
-        assert made.get(source) == build_whole_index(source.fd)
+        assert made.get(source) == build_whole_index(source)
 
 
 def test_a_folder_taken_away_comes_back(cbr: str, folder: str) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from fuzz import cuts, structure
 from slicer.media.describe import describe
-from slicer.mp3 import NotMp3Error, Span, SpanTooShortError, UnsupportedMp3Error, cut
+from slicer.mp3 import FileReader, NotMp3Error, Span, SpanTooShortError, UnsupportedMp3Error, cut
 from support import decoders, streams
 from support.cutting import cut_bytes, index_of, opened
 
@@ -394,7 +394,7 @@ def test_two_frames_are_audio_and_too_short(audio: bytes, write: Write) -> None:
         (segment,) = index_of(path).segments
         assert segment.frames == 2
         with opened(path) as fd, pytest.raises(SpanTooShortError, match="shortest"):
-            cut(fd, Span(segment, 0, segment.samples), minimum=SHORT)
+            cut(FileReader(fd), Span(segment, 0, segment.samples), minimum=SHORT)
 
 
 @pytest.mark.parametrize("whole", [1, 2, 3, 4])

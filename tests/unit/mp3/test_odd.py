@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from slicer.mp3 import (
+    FileReader,
     NotMp3Error,
     SourceChangedError,
     SpanCrossesSegmentsError,
@@ -213,9 +214,9 @@ def test_spans_that_cannot_be(cbr: str) -> None:
     with pytest.raises(SpanOutsideError, match="20 s"):
         span_of(index, 20, 21)
     with opened(cbr) as fd, pytest.raises(SpanTooShortError, match="0 samples"):
-        cut(fd, span_of(index, 3, 3.000001))
+        cut(FileReader(fd), span_of(index, 3, 3.000001))
     with opened(cbr) as fd, pytest.raises(SpanTooShortError, match="4410"):
-        cut(fd, span_of(index, 3, 3.05), minimum=4410)
+        cut(FileReader(fd), span_of(index, 3, 3.05), minimum=4410)
     assert span_of(index, 19, 1000).last == index.segments[0].samples
 
 
@@ -234,7 +235,7 @@ def test_a_file_that_grew_is_walked_on(data: bytes, write: Write, monkeypatch: p
         with open(path, "ab") as file:
             file.write(data[size:])
         with opened(path) as fd:
-            after = build_index(fd, previous=before)
+            after = build_index(FileReader(fd), previous=before)
         assert after == full
     # A file of other content is walked anew, whatever the old index says.
     path = write(data[:40_000], "other.mp3")
@@ -242,8 +243,8 @@ def test_a_file_that_grew_is_walked_on(data: bytes, write: Write, monkeypatch: p
     other = streams.with_id3v2(data, 5000)
     Path(path).write_bytes(other)
     with opened(path) as fd:
-        assert build_index(fd, previous=before) == index_of(path)
-        assert build_index(fd, previous=before).start != before.start
+        assert build_index(FileReader(fd), previous=before) == index_of(path)
+        assert build_index(FileReader(fd), previous=before).start != before.start
 
 
 def test_growth_of_a_damaged_file_is_walked_anew(data: bytes, write: Write) -> None:
@@ -254,7 +255,7 @@ def test_growth_of_a_damaged_file_is_walked_anew(data: bytes, write: Write) -> N
         with open(path, "ab") as file:
             file.write(data[cut_at:])
         with opened(path) as fd:
-            assert build_index(fd, previous=before) == index_of(path)
+            assert build_index(FileReader(fd), previous=before) == index_of(path)
 
 
 @pytest.mark.parametrize("had", [9_000, 20_000, 29_000])
@@ -265,7 +266,7 @@ def test_a_tag_that_was_not_whole_yet_is_no_audio_once_it_is(data: bytes, write:
     before = index_of(path)
     Path(path).write_bytes(whole)
     with opened(path) as fd:
-        after = build_index(fd, previous=before)
+        after = build_index(FileReader(fd), previous=before)
     assert after == index_of(path)
     assert after.start > 30_000 > before.start
 
@@ -281,7 +282,7 @@ def test_a_tag_that_came_later_may_claim_what_was_audio(data: bytes, write: Writ
     fresh = index_of(path)
     assert fresh.end == 30_000
     with opened(path) as fd:
-        assert build_index(fd, previous=before) == fresh
+        assert build_index(FileReader(fd), previous=before) == fresh
 
 
 def test_a_damaged_file_costs_few_patterns(write: Write) -> None:
@@ -327,7 +328,7 @@ def test_a_file_changed_within_and_longer_is_walked_anew(data: bytes, write: Wri
     middle = len(data) // 2
     Path(path).write_bytes(data[:middle] + bytes(20_000) + data[middle + 20_000 :] + data[-50_000:])
     with opened(path) as fd:
-        after = build_index(fd, previous=before)
+        after = build_index(FileReader(fd), previous=before)
     assert after == index_of(path)
     assert after.gaps
 
@@ -336,22 +337,22 @@ def test_a_walk_out_of_time_goes_on_later(stream: Callable[[str], str], write: W
     path = write(Path(stream("mpeg1-48-joint-cbr320")).read_bytes() * 4)
     full = index_of(path)
     with opened(path) as fd:
-        part = build_index(fd, deadline=time.monotonic() - 1)
+        part = build_index(FileReader(fd), deadline=time.monotonic() - 1)
         assert not part.complete
         assert part.walked < full.walked
-        assert build_index(fd, previous=part) == full
+        assert build_index(FileReader(fd), previous=part) == full
 
 
 def test_a_source_that_shrinks_is_noticed(data: bytes, write: Write) -> None:
     path = write(data)
     index = index_of(path)
     with opened(path) as fd:
-        clip = cut(fd, span_of(index, 1, 15))
+        clip = cut(FileReader(fd), span_of(index, 1, 15))
         Path(path).write_bytes(data[:100_000])
         with pytest.raises(SourceChangedError, match="shorter"):
-            clip.read(fd)
+            clip.read(FileReader(fd))
         with pytest.raises(SourceChangedError):
-            cut(fd, span_of(index, 14, 15))
+            cut(FileReader(fd), span_of(index, 14, 15))
 
 
 def test_any_range_of_a_clip_reads_alone(data: bytes, write: Write) -> None:
@@ -359,13 +360,13 @@ def test_any_range_of_a_clip_reads_alone(data: bytes, write: Write) -> None:
     index = index_of(path)
     draw = random.Random(4)
     with opened(path) as fd:
-        clip = cut(fd, span_of(index, 3, 12))
-        whole = clip.read(fd)
+        clip = cut(FileReader(fd), span_of(index, 3, 12))
+        whole = clip.read(FileReader(fd))
         for _ in range(300):
             start = draw.randrange(clip.length)
             stop = draw.randint(start, clip.length)
-            assert clip.read(fd, start, stop) == whole[start:stop]
-            assert b"".join(clip.pieces(fd, start, stop, 1000)) == whole[start:stop]
+            assert clip.read(FileReader(fd), start, stop) == whole[start:stop]
+            assert b"".join(clip.pieces(FileReader(fd), start, stop, 1000)) == whole[start:stop]
 
 
 def test_a_stream_that_begins_within_its_reservoir_is_exact_behind_it(

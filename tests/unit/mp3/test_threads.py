@@ -8,7 +8,7 @@ from multiprocessing import get_context
 
 import pytest
 
-from slicer.mp3 import SECOND, Index, build_whole_index, cut
+from slicer.mp3 import SECOND, FileReader, Index, build_whole_index, cut
 from support.cutting import index_of
 
 SPANS = [
@@ -19,14 +19,14 @@ SPANS = [
 
 
 def digest(fd: int, index: Index, start: float, end: float) -> str:
-    clip = cut(fd, index.locate(round(start * SECOND), round(end * SECOND)))
-    return hashlib.sha256(clip.read(fd)).hexdigest()
+    clip = cut(FileReader(fd), index.locate(round(start * SECOND), round(end * SECOND)))
+    return hashlib.sha256(clip.read(FileReader(fd))).hexdigest()
 
 
 def digest_alone(path: str, start: float, end: float) -> str:
     fd = os.open(path, os.O_RDONLY)
     try:
-        return digest(fd, build_whole_index(fd), start, end)
+        return digest(fd, build_whole_index(FileReader(fd)), start, end)
     finally:
         os.close(fd)
 

@@ -12,6 +12,7 @@ from fractions import Fraction
 
 import miniaudio
 
+from slicer.mp3 import FileReader
 from slicer.render import Limits, RenderRequest
 from slicer.render.audio.render import Rendered, render
 from support.cutting import index_of, opened
@@ -24,7 +25,7 @@ def make(
 ) -> Rendered:
     """Render a file."""
     with opened(path) as fd:
-        return render(RenderRequest.parse(form, pairs), fd, index_of(path), limits, scratch=scratch)
+        return render(RenderRequest.parse(form, pairs), FileReader(fd), index_of(path), limits, scratch=scratch)
 
 
 def pcm_of(path: str, form: str, *pairs: tuple[str, str]) -> "array[int]":

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from slicer.mp3 import FileReader
 from slicer.render import FORMATS, RenderRequest
 from slicer.render.audio.render import render
 from support import streams
@@ -167,5 +168,5 @@ def test_undecodable_frames_keep_the_time(cbr: str, write: Callable[[bytes], str
 def test_nothing_of_the_file_is_read_by_its_position(cbr: str) -> None:
     with opened(cbr) as fd:
         os.lseek(fd, 77, os.SEEK_SET)
-        render(RenderRequest.parse("flac", [("t", "1,2")]), fd, index_of(cbr), LIMITS).close()
+        render(RenderRequest.parse("flac", [("t", "1,2")]), FileReader(fd), index_of(cbr), LIMITS).close()
         assert os.lseek(fd, 0, os.SEEK_CUR) == 77

@@ -5,7 +5,7 @@ import os
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 
-from slicer.mp3 import Index, build_whole_index
+from slicer.mp3 import FileReader, Index, build_whole_index
 from slicer.render import RenderRequest
 from slicer.render.audio.render import render
 from support.cutting import index_of
@@ -30,14 +30,14 @@ TIMES = 4
 
 
 def digest(fd: int, index: Index, form: str, pairs: tuple[tuple[str, str], ...]) -> str:
-    with render(RenderRequest.parse(form, pairs), fd, index, LIMITS) as made:
+    with render(RenderRequest.parse(form, pairs), FileReader(fd), index, LIMITS) as made:
         return hashlib.sha256(made.read()).hexdigest()
 
 
 def digest_alone(path: str, form: str, pairs: tuple[tuple[str, str], ...]) -> str:
     fd = os.open(path, os.O_RDONLY)
     try:
-        return digest(fd, build_whole_index(fd), form, pairs)
+        return digest(fd, build_whole_index(FileReader(fd)), form, pairs)
     finally:
         os.close(fd)
 

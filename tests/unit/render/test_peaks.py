@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slicer.mp3 import SpanOutsideError
+from slicer.mp3 import FileReader, SpanOutsideError
 from slicer.render import Limits, OptionError, PeaksRequest, PeaksTimeoutError, TooLargeError
 from slicer.render.options import MAX_PIXELS
 from slicer.render.peaks import Peaks, peaks
@@ -22,7 +22,7 @@ LIMITS = Limits(work_seconds=Fraction(60))
 
 def made(path: str, form: str, *pairs: tuple[str, str], limits: Limits = LIMITS, partial: bytes = b"") -> Peaks:
     with opened(path) as fd:
-        return peaks(PeaksRequest.parse(form, pairs), fd, index_of(path), limits, partial=partial)
+        return peaks(PeaksRequest.parse(form, pairs), FileReader(fd), index_of(path), limits, partial=partial)
 
 
 def slow(samples: "array[int]", channels: int, zoom: int) -> list[int]:

@@ -10,7 +10,7 @@ from typing import IO
 
 from slicer import atomic
 from slicer.cli.errors import UsageError
-from slicer.media.source import Source, SourceMissingError, open_file
+from slicer.media.source import FileSource, SourceMissingError, open_file
 from slicer.mp3 import build_whole_index, cut
 from slicer.server import confined
 from slicer.timespan import ALLOWED, TimeSpan, TimeSpanError
@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
             return confined.run(user, lambda: _cut_into(file, source, asked))
 
 
-def source_at(path: str, user: str | None) -> Source:
+def source_at(path: str, user: str | None) -> FileSource:
     """Open a file by its name, as `user` (None: the caller). Raises UsageError where it is no regular file."""
     try:
         return open_file(path, os.open if user is None else partial(confined.open_for_reading, user=user))
@@ -55,23 +55,23 @@ def source_at(path: str, user: str | None) -> Source:
         raise UsageError(f"{path} is not a regular file") from None
 
 
-def _cut_into(file: IO[bytes], source: Source, asked: TimeSpan) -> None:
+def _cut_into(file: IO[bytes], source: FileSource, asked: TimeSpan) -> None:
     """Write the clip to a file."""
     file.writelines(_pieces(source, asked))
     file.flush()
 
 
-def _pieces(source: Source, asked: TimeSpan) -> Iterator[bytes]:
+def _pieces(source: FileSource, asked: TimeSpan) -> Iterator[bytes]:
     """Yield the clip in pieces. Raises Mp3Error, before the first one where the source cannot be cut."""
     try:
-        index = build_whole_index(source.fd)
+        index = build_whole_index(source)
         span = index.locate(asked.start, asked.end)
     finally:
         # A change of the file meanwhile explains any other error.
         source.check()
     minimum = -(-span.segment.header.sample_rate // 10)  # the shortest clip that every decoder trims rightly
-    clip = cut(source.fd, span, minimum=minimum)
-    for piece in clip.pieces(source.fd, 0, clip.length, _PIECE):
+    clip = cut(source, span, minimum=minimum)
+    for piece in clip.pieces(source, 0, clip.length, _PIECE):
         source.check()
         yield piece
 

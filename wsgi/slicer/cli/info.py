@@ -17,4 +17,4 @@ def run(options: argparse.Namespace) -> int:
     """Print the description as JSON."""
     user = confined.user()
     with source_at(options.file, user) as source:
-        return confined.run(user, lambda: print(json.dumps(describe(build_whole_index(source.fd)), indent=2)))
+        return confined.run(user, lambda: print(json.dumps(describe(build_whole_index(source)), indent=2)))

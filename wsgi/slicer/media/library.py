@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from slicer.media.names import Names, StoredNames
-from slicer.media.source import Source, SourceMissingError, open_source
+from slicer.media.source import FileSource, Source, SourceMissingError, open_source
 
 _SUFFIX = b".mp3"
 _MAX_PATH = 1024
@@ -30,7 +30,7 @@ class Library:
         self._root = os.fsencode(root)
         self._names = Names(self._root) if names_dir is None else StoredNames(self._root, names_dir)
 
-    def open(self, path: bytes) -> Source:
+    def open(self, path: bytes) -> FileSource:
         """Open the source at a path from the media folder. Raises SourceMissingError for missing and forbidden alike.
 
         Raises SourceUnavailableError where that is unknown.

@@ -5,7 +5,6 @@ look at the disk, and asked afterwards, once what it gave has been read, whether
 """
 
 import errno
-import os
 import resource
 import threading
 import time
@@ -14,7 +13,7 @@ from collections.abc import Callable
 
 from slicer.media.library import Library
 from slicer.media.protected import Permit, Protected, ProtectedError
-from slicer.media.source import Source, SourceTooLargeError, SourceUnavailableError, real_path
+from slicer.media.source import Source, SourceTooLargeError, SourceUnavailableError
 from slicer.media.store import IndexPendingError, IndexStore
 from slicer.mp3 import Index, SourceChangedError, has_grown
 
@@ -44,35 +43,25 @@ def _nobody(what: str, outcome: str) -> None:
 class Opened:
     """An open source with its index. It closes with the last reference."""
 
-    __slots__ = ("index", "name", "path", "protected", "source", "used")
+    __slots__ = ("index", "name", "protected", "source", "used")
 
-    def __init__(self, path: bytes, name: bytes, source: Source, index: Index, *, protected: bool = False) -> None:
-        self.path = path  #: under which it was opened
-        self.name = name  #: the same from the media folder
+    def __init__(self, name: bytes, source: Source, index: Index, *, protected: bool = False) -> None:
+        self.name = name  #: the path under which it was opened, from the media folder
         self.source = source
         self.index = index
         self.protected = protected  #: whether it is for requests with a signature alone
         self.used = time.monotonic()
 
     def check_current(self) -> None:
-        """Raise SourceChangedError unless the file under the path still is this one, unchanged since it was opened."""
-        try:
-            now = os.stat(self.path)
-        except OSError:
-            raise SourceChangedError("the file is gone") from None
-        was = self.source.identity
-        if (now.st_ino, now.st_size, now.st_mtime_ns, now.st_dev) != (was.inode, was.size, was.mtime_ns, was.device):
-            raise SourceChangedError("the file was replaced")
-        # Withdrawn by its mode, or by a folder on its way that now leads elsewhere.
-        if now.st_ctime_ns != self.source.ctime_ns or real_path(self.source.fd) != was.path:
-            raise SourceChangedError("the file was moved, or who may read it changed")
+        """Raise SourceChangedError unless what is under the path still is this source, unchanged since it was opened."""
+        self.source.check_current()
 
     def check_unchanged(self) -> None:
         """Raise SourceChangedError if the open file, wherever its path leads by now, was changed other than by growing."""
         try:
             self.source.check()
         except SourceChangedError:
-            if not has_grown(self.source.fd, self.index):
+            if not has_grown(self.source, self.index):
                 raise
 
 
@@ -129,7 +118,7 @@ class Shelf:
             note("index", "pending")
             raise
         note("index", origin)
-        opened = Opened(self._library.full_path(path), path, source, index, protected=protected)
+        opened = Opened(path, source, index, protected=protected)
         self._put(path, opened)
         return opened
 

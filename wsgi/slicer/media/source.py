@@ -5,10 +5,13 @@ import os
 import stat
 import sys
 from collections.abc import Callable
-from typing import NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
 
 from slicer.errors import SlicerError
-from slicer.mp3 import SourceChangedError
+from slicer.mp3 import FileReader, Reader, SourceChangedError
+
+if TYPE_CHECKING:
+    from slicer.mp3 import Span
 
 if sys.platform == "darwin":  # pragma: no cover
     import fcntl
@@ -43,25 +46,52 @@ class SourceTooLargeError(SlicerError):
 
 
 class Identity(NamedTuple):
-    """The identity of a file: any of these differs after it was replaced, rewritten, cut short or grown."""
+    """What makes a source this source: any of these differs after it was replaced, rewritten, cut short or grown."""
 
-    path: bytes  #: real path, no symbolic links
-    device: int
-    inode: int
+    path: bytes  #: real path, no symbolic links; of an object its URL
+    device: int  #: 0 for an object
+    inode: int  #: 0 for an object
     size: int  #: bytes
     mtime_ns: int  #: time of last modification, in nanoseconds since 1970
+    tag: str = ""  #: what a store calls this version of an object; empty for a file
 
 
-class Source:
-    """An open source. Readers use `fd` with os.pread only; `with` closes it, and so does the loss of the last reference."""
+class Visit(Reader, Protocol):
+    """A reader that knows whether what it read is current."""
 
-    __slots__ = ("_closed", "ctime_ns", "fd", "identity")
+    def check_current(self) -> None:
+        """Raise SourceChangedError unless what is under the path of the source still is this one, unchanged since it was opened."""
 
-    def __init__(self, fd: int, status: os.stat_result) -> None:
-        self.fd = fd
+
+class Source(Visit, Protocol):
+    """An open source: a file, or an object of a store. `with` closes it, and so does the loss of the last reference."""
+
+    @property
+    def identity(self) -> Identity:
+        """What makes it this source."""
+
+    def ahead(self, span: "Span") -> Visit:
+        """A reader for the cut of a span."""
+
+    def check(self) -> None:
+        """Raise SourceChangedError if what is open is not what was opened."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *_: object) -> None: ...
+
+
+class FileSource(FileReader):
+    """An open file."""
+
+    __slots__ = ("_asked", "_closed", "_ctime_ns", "identity")
+
+    def __init__(self, fd: int, status: os.stat_result, asked: bytes = b"") -> None:
+        """`asked` is the path under which it was opened, where that matters later."""
+        super().__init__(fd)
+        self._asked = asked
         self.identity = Identity(real_path(fd), status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
         #: Time of the last change of what the file is called and who may read it; no part of what it holds.
-        self.ctime_ns = status.st_ctime_ns
+        self._ctime_ns = status.st_ctime_ns
         self._closed = False
 
     def __enter__(self) -> Self:
@@ -88,8 +118,21 @@ class Source:
         if now.st_size != self.identity.size or now.st_mtime_ns != self.identity.mtime_ns:
             raise SourceChangedError("the file was changed while it was read")
 
+    def check_current(self) -> None:
+        """Raise SourceChangedError unless the file under the path still is this one, unchanged since it was opened."""
+        try:
+            now = os.stat(self._asked)
+        except OSError:
+            raise SourceChangedError("the file is gone") from None
+        was = self.identity
+        if (now.st_ino, now.st_size, now.st_mtime_ns, now.st_dev) != (was.inode, was.size, was.mtime_ns, was.device):
+            raise SourceChangedError("the file was replaced")
+        # Withdrawn by its mode, or by a folder on its way that now leads elsewhere.
+        if now.st_ctime_ns != self._ctime_ns or real_path(self.fd) != was.path:
+            raise SourceChangedError("the file was moved, or who may read it changed")
 
-def open_source(root: bytes, path: bytes) -> Source:
+
+def open_source(root: bytes, path: bytes) -> FileSource:
     """Open the regular file `path` below the folder `root`, which must be a real path.
 
     The path that counts is the one the kernel opened, so a symbolic link may point anywhere within the folder and nowhere else,
@@ -98,7 +141,8 @@ def open_source(root: bytes, path: bytes) -> Source:
     """
     try:
         # Without O_NONBLOCK a pipe would wait here for a writer.
-        fd = os.open(root + b"/" + path, _FLAGS)
+        asked = root + b"/" + path
+        fd = os.open(asked, _FLAGS)
     except ValueError:
         raise SourceMissingError from None
     except OSError as error:
@@ -109,7 +153,7 @@ def open_source(root: bytes, path: bytes) -> Source:
         raise SourceMissingError from None
     try:
         status = os.fstat(fd)
-        source = Source(fd, status)
+        source = FileSource(fd, status, asked)
     except BaseException:
         os.close(fd)
         raise
@@ -127,14 +171,14 @@ def _holds_anything(folder: bytes) -> bool:
         return False
 
 
-def open_file(path: str, opener: Callable[[str, int], int] = os.open) -> Source:
+def open_file(path: str, opener: Callable[[str, int], int] = os.open) -> FileSource:
     """Open any regular file by its path, for the command line. Raises OSError, or SourceMissingError if it is no regular file."""
     fd = opener(path, _FLAGS)
     status = os.fstat(fd)
     if not stat.S_ISREG(status.st_mode):
         os.close(fd)
         raise SourceMissingError
-    return Source(fd, status)
+    return FileSource(fd, status)
 
 
 def real_path(fd: int) -> bytes:

@@ -1,6 +1,6 @@
 """The core: frame header, index, tag, cut. Bytes and integers in, values out; imports nothing else of Slicer's."""
 
-from slicer.mp3.cut import Clip, cut
+from slicer.mp3.cut import Clip, cut, extents
 from slicer.mp3.errors import (
     Mp3Error,
     NotMp3Error,
@@ -12,6 +12,7 @@ from slicer.mp3.errors import (
     UnsupportedMp3Error,
 )
 from slicer.mp3.index import SECOND, Damage, Index, Run, Segment, Span, build_index, build_whole_index, has_grown
+from slicer.mp3.reader import FileReader, Reader
 
 #: Changes whenever the bytes of a clip change: part of every ETag.
 ENGINE_VERSION = "2"
@@ -21,9 +22,11 @@ __all__ = [
     "SECOND",
     "Clip",
     "Damage",
+    "FileReader",
     "Index",
     "Mp3Error",
     "NotMp3Error",
+    "Reader",
     "Run",
     "Segment",
     "SourceChangedError",
@@ -36,5 +39,6 @@ __all__ = [
     "build_index",
     "build_whole_index",
     "cut",
+    "extents",
     "has_grown",
 ]

@@ -9,7 +9,6 @@ Where the source begins, or frames are missing in it, frames may reach back to b
 copies of them that say nothing. The frames themselves will not do: what stands in front of them in a clip is not what is missing.
 """
 
-import os
 from bisect import bisect_right
 from collections.abc import Iterator
 from functools import lru_cache
@@ -21,6 +20,7 @@ from slicer.mp3.errors import SourceChangedError, SpanTooShortError
 from slicer.mp3.header import LENGTHS, MAX_FRAME_LENGTH, FrameHeader
 from slicer.mp3.index import Run, Segment, Span
 from slicer.mp3.infotag import DECODER_DELAY
+from slicer.mp3.reader import Read, Reader
 from slicer.mp3.walk import ANCHOR_FRAMES
 
 #: Clips of fewer frames than this get more of them, trimmed again by the padding: some decoders do not recognise shorter streams.
@@ -72,28 +72,37 @@ class Clip(NamedTuple):
     samples: int  #: audible samples
     frames: int  #: audio frames, the tag frame not counted
 
-    def read(self, fd: int, start: int = 0, stop: int | None = None) -> bytes:
+    def read(self, reader: Reader, start: int = 0, stop: int | None = None) -> bytes:
         """The clip's bytes start..stop-1, all of them by default. Raises SourceChangedError where the file is too short."""
-        return b"".join(self.pieces(fd, start, self.length if stop is None else stop, self.length))
+        return b"".join(self.pieces(reader, start, self.length if stop is None else stop, self.length))
 
-    def pieces(self, fd: int, start: int, stop: int, size: int) -> Iterator[bytes]:
+    def pieces(self, reader: Reader, start: int, stop: int, size: int) -> Iterator[bytes]:
         """The same in pieces of at most `size` bytes (the made bytes at the front are one piece of their own)."""
         if start < len(self.head):
             yield self.head[start : min(stop, len(self.head))]
-        place = len(self.head)
+        place, read = len(self.head), reader.read
         for begin, end in self.ranges:
             low, high = max(start - place, 0) + begin, min(stop - place, end - begin) + begin
             place += end - begin
             while low < high:
-                data = os.pread(fd, min(size, high - low), low)
+                data = read(min(size, high - low), low)
                 if not data:
                     raise SourceChangedError("the file became shorter while it was read")
                 low += len(data)
                 yield data
 
+    def offset(self, stop: int) -> int:
+        """The offset in the source behind the clip's bytes 0..stop-1; 0 where they are all made."""
+        place, found = len(self.head), 0
+        for begin, end in self.ranges:
+            if place < stop:
+                found = begin + min(stop - place, end - begin)
+            place += end - begin
+        return found
 
-def cut(fd: int, span: Span, *, minimum: int = 1) -> Clip:
-    """Plan the clip of a span of the file open as `fd`. Reads only headers around both ends, by `os.pread`.
+
+def cut(reader: Reader, span: Span, *, minimum: int = 1) -> Clip:
+    """Plan the clip of a span of a source. Reads only headers around both ends.
 
     `minimum` is the fewest samples wanted. Raises SpanTooShortError below it, SourceChangedError if the frames are not where the
     index has them.
@@ -104,18 +113,13 @@ def cut(fd: int, span: Span, *, minimum: int = 1) -> Clip:
     segment = span.segment
     header = segment.header
     per_frame = header.samples
-    first, last = segment.skip + span.first, segment.skip + span.last
-    frame, stop = first // per_frame, -(-last // per_frame)
-    lead = min(frame, 1 if per_frame == 1152 else 2)
-    begin = frame - lead
-    if stop - begin < _FEW_FRAMES:
-        stop = min(stop + _MORE_FRAMES, segment.frames)
-    before = lead * per_frame + first % per_frame
-    made, copies, silents = b"", 0, 0
+    begin, stop = _frames(span)
+    before = segment.skip + span.first - begin * per_frame
+    made, copies, silents, read = b"", 0, 0, reader.read
     try:
-        ranges, reservoir, held, head, alike = _start(fd, segment, begin, stop)
+        ranges, reservoir, held, head, alike = _start(read, segment, begin, stop)
         if held is not None:
-            made, copies, ranges = _mute(fd, segment, begin, stop, len(reservoir), held)
+            made, copies, ranges = _mute(read, segment, begin, stop, len(reservoir), held)
     except IndexError:
         raise SourceChangedError("the frames of the file are not where they were") from None
     # The delay field has no negative values: a silent frame makes room. It also stands where ffmpeg would take the lead for junk.
@@ -144,17 +148,47 @@ def cut(fd: int, span: Span, *, minimum: int = 1) -> Clip:
     return Clip(tag + made, ranges, length, samples, frames)
 
 
+def _frames(span: Span) -> tuple[int, int]:
+    """The frames begin..stop-1 that a clip consists of, its lead among them."""
+    segment = span.segment
+    per_frame = segment.header.samples
+    frame, stop = (segment.skip + span.first) // per_frame, -(-(segment.skip + span.last) // per_frame)
+    begin = frame - min(frame, 1 if per_frame == 1152 else 2)
+    return begin, min(stop + _MORE_FRAMES, segment.frames) if stop - begin < _FEW_FRAMES else stop
+
+
+def extents(span: Span, most: int) -> tuple[tuple[int, int], ...]:
+    """Where the cut of a span reads, as file ranges, by the index alone: from the anchor before it to the one behind it.
+
+    If those are more than `most` bytes, they are the two ends, which is what planning reads. Damaged files may need a little more.
+    """
+    segment = span.segment
+    begin, stop = _frames(span)
+    run = segment.runs[bisect_right(segment.starts, begin) - 1]
+    low, high = _around(run, max(begin - segment.reach, run.first), begin + 1)
+    run = segment.runs[bisect_right(segment.starts, stop - 1) - 1]
+    back, end = _around(run, stop - 1, stop)
+    return ((low, end),) if end - low <= most else ((low, high), (back, end))
+
+
+def _around(run: Run, first: int, stop: int) -> tuple[int, int]:
+    """From the anchor at or before a frame to the one at or behind another, and the header there."""
+    following = -(-(stop - run.first) // ANCHOR_FRAMES)
+    end: int = run.anchors[following] if following < len(run.anchors) else run.end
+    return run.anchors[(first - run.first) // ANCHOR_FRAMES], end + 4
+
+
 #: The frames of a clip: the file ranges of all; and of the first one, the main data in front of it that it reaches back to, as far as
 #: the source has it; how many bytes of that a decoder has, None where no frame lacks any; of its header the second byte, the
 #: sample rate's bits of the third, and the fourth; whether ffmpeg sees that its successor is of one stream with it.
 _Start = tuple[tuple[tuple[int, int], ...], bytes, int | None, tuple[int, int, int], bool]
 
 
-def _start(fd: int, segment: Segment, begin: int, stop: int) -> _Start:
+def _start(read: Read, segment: Segment, begin: int, stop: int) -> _Start:
     """Find the frames begin..stop-1, and what the first of them needs."""
     number = bisect_right(segment.starts, begin) - 1
     run = segment.runs[number]
-    base, window, places = _follow(fd, segment, run, max(begin - segment.reach, run.first), begin)
+    base, window, places = _follow(read, segment, run, max(begin - segment.reach, run.first), begin)
     place = places[-1]
     if window[place] != 0xFF:
         raise IndexError
@@ -165,7 +199,7 @@ def _start(fd: int, segment: Segment, begin: int, stop: int) -> _Start:
     if back:
         reservoir = _main_data(segment, window, places, back)
         if len(reservoir) < back or not _is_continued(segment, window, places, back):
-            reservoir, held = _reservoir(fd, segment, number, window, places, back)
+            reservoir, held = _reservoir(read, segment, number, window, places, back)
             if held >= back:
                 held = None
         reservoir = reservoir[-back:]
@@ -178,11 +212,13 @@ def _start(fd: int, segment: Segment, begin: int, stop: int) -> _Start:
         place += segment.lengths[third]
         differs = (window[place + 3] ^ fourth) & _ALIKE
     elif begin + 1 < segment.frames:
-        differs = (os.pread(fd, 4, segment.runs[number + 1].anchors[0])[3] ^ fourth) & _ALIKE
+        differs = (read(4, segment.runs[number + 1].anchors[0])[3] ^ fourth) & _ALIKE
     else:
         differs = 0
     start = base + places[-1]
-    ranges = ((start, _offset(fd, segment, run, stop)),) if stop <= end else _ranges(fd, segment, begin, stop, start)
+    ranges = (
+        ((start, _offset(read, segment, run, stop)),) if stop <= end else _ranges(read, segment, begin, stop, start)
+    )
     return ranges, reservoir, held, (second, third & 0x0C, fourth & _ALIKE), not differs
 
 
@@ -236,7 +272,7 @@ def _is_continued(segment: Segment, window: bytes, places: list[int], back: int)
 
 
 def _reservoir(
-    fd: int, segment: Segment, number: int, window: bytes, places: list[int], back: int
+    read: Read, segment: Segment, number: int, window: bytes, places: list[int], back: int
 ) -> tuple[bytes, int]:
     """The main data in front of the last frame at `places`, and how many bytes of it a decoder that came this way has.
 
@@ -249,7 +285,7 @@ def _reservoir(
         number -= 1
         run = segment.runs[number]
         last = run.first + run.frames - 1
-        base, window, places = _follow(fd, segment, run, max(last - segment.reach, run.first), last)
+        base, window, places = _follow(read, segment, run, max(last - segment.reach, run.first), last)
         places.append(run.end - base)
         reservoir = _main_data(segment, window, places, segment.header.max_main_data_begin) + reservoir
         rows.append((window, places))
@@ -282,17 +318,17 @@ def _held(segment: Segment, data: bytes, place: int, end: int, held: int) -> int
     return left if left >= 0 else min(_MOST_KEPT, body)
 
 
-def _ranges(fd: int, segment: Segment, begin: int, stop: int, offset: int) -> tuple[tuple[int, int], ...]:
+def _ranges(read: Read, segment: Segment, begin: int, stop: int, offset: int) -> tuple[tuple[int, int], ...]:
     """The file ranges of the frames begin..stop-1, the first of which is at `offset`."""
     number = bisect_right(segment.starts, begin)
     run = segment.runs[number - 1]
     if stop <= run.first + run.frames:
-        return ((offset, _offset(fd, segment, run, stop)),)
+        return ((offset, _offset(read, segment, run, stop)),)
     ranges = [(offset, run.end)]
     for each in segment.runs[number:]:
         if each.first >= stop:
             break
-        ranges.append((each.anchors[0], _offset(fd, segment, each, min(stop, each.first + each.frames))))
+        ranges.append((each.anchors[0], _offset(read, segment, each, min(stop, each.first + each.frames))))
     return tuple(ranges)
 
 
@@ -304,7 +340,7 @@ class _Muted(NamedTuple):
     ranges: tuple[tuple[int, int], ...]  #: file ranges of the frames behind them
 
 
-def _mute(fd: int, segment: Segment, begin: int, stop: int, there: int, held: int) -> _Muted:
+def _mute(read: Read, segment: Segment, begin: int, stop: int, there: int, held: int) -> _Muted:
     """Copy the first frames of a clip, without what they say where they reach back further than a decoder of the source can.
 
     It had `held` bytes before the frame `begin`, and in the clip there are `there` bytes of main data in front of that. Those are the
@@ -319,7 +355,7 @@ def _mute(fd: int, segment: Segment, begin: int, stop: int, there: int, held: in
     muted, lacks = 0, True
     while number < stop and (lacks or before < most):
         run = segment.runs[bisect_right(segment.starts, number) - 1]
-        raw = os.pread(fd, MAX_FRAME_LENGTH, _offset(fd, segment, run, number))
+        raw = read(MAX_FRAME_LENGTH, _offset(read, segment, run, number))
         if len(raw) < header.main_data_offset + 2:
             raise IndexError
         frame = raw[: segment.lengths[raw[2]]]
@@ -343,7 +379,7 @@ def _mute(fd: int, segment: Segment, begin: int, stop: int, there: int, held: in
     if begin == stop:
         return _Muted(b"".join(copies[:muted]), muted, ())
     run = segment.runs[bisect_right(segment.starts, begin) - 1]
-    ranges = _ranges(fd, segment, begin, stop, _offset(fd, segment, run, begin))
+    ranges = _ranges(read, segment, begin, stop, _offset(read, segment, run, begin))
     return _Muted(b"".join(copies[:muted]), muted, ranges)
 
 
@@ -357,7 +393,7 @@ def _frame_crc(data: bytes) -> bytes:
     return crc.to_bytes(2, "big")
 
 
-def _follow(fd: int, segment: Segment, run: Run, first: int, last: int) -> tuple[int, bytes, list[int]]:
+def _follow(read: Read, segment: Segment, run: Run, first: int, last: int) -> tuple[int, bytes, list[int]]:
     """Bytes of a run, their file offset, and the places in them of the frames first..last (numbers within the segment).
 
     The bytes go on to the header behind the last of these frames.
@@ -368,7 +404,7 @@ def _follow(fd: int, segment: Segment, run: Run, first: int, last: int) -> tuple
     anchor, following = first // ANCHOR_FRAMES, last // ANCHOR_FRAMES + 1
     base = run.anchors[anchor]
     bound = run.anchors[following] if following < len(run.anchors) else run.end
-    window = os.pread(fd, bound + 4 - base, base)
+    window = read(bound + 4 - base, base)
     place = 2  # of the third byte of a header, which tells the frame's length
     for _ in range(anchor * ANCHOR_FRAMES, first):
         place += lengths[window[place]]
@@ -380,7 +416,7 @@ def _follow(fd: int, segment: Segment, run: Run, first: int, last: int) -> tuple
     return base, window, places
 
 
-def _offset(fd: int, segment: Segment, run: Run, frame: int) -> int:
+def _offset(read: Read, segment: Segment, run: Run, frame: int) -> int:
     """File offset of a frame of a run, or behind its last one."""
     frame -= run.first
     if frame == run.frames:
@@ -391,7 +427,7 @@ def _offset(fd: int, segment: Segment, run: Run, frame: int) -> int:
         return base
     # As `_follow`, without what only it needs: this is half of the frames that a cut steps over.
     bound = run.anchors[anchor + 1] if anchor + 1 < len(run.anchors) else run.end
-    window = os.pread(fd, bound - base, base)
+    window = read(bound - base, base)
     lengths = segment.lengths
     place = 2
     for _ in range(behind):

@@ -1,10 +1,10 @@
 """The error for a file without Layer III frames, with the reason in one sentence."""
 
-import os
 import re
 
 from slicer.mp3 import survey
 from slicer.mp3.errors import Mp3Error, NotMp3Error, UnsupportedMp3Error
+from slicer.mp3.reader import Read
 
 _SCAN = 1 << 16
 _MAX_PLACES = 2000
@@ -14,11 +14,11 @@ _CONFIRM = 4
 _LONGEST_FREE_FRAME = 8192
 
 
-def no_frames(fd: int, start: int, end: int) -> Mp3Error:
+def no_frames(read: Read, start: int, end: int) -> Mp3Error:
     """The error for a file without frames between the offsets `start` and `end`. Reads at most 64 KiB."""
     if end <= start:
         return NotMp3Error("the file is empty" if start == 0 else "the file holds tags and no audio")
-    data = os.pread(fd, min(_SCAN, end - start), start)
+    data = read(min(_SCAN, end - start), start)
     for count, match in enumerate(_SYNC.finditer(data)):
         if count == _MAX_PLACES:
             break

@@ -1,6 +1,5 @@
 """The index of a source: where its frames are and which samples they hold. Immutable; shared by every thread."""
 
-import os
 import zlib
 from array import array
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from slicer.mp3.errors import (
 )
 from slicer.mp3.header import LENGTHS, MAX_FRAME_LENGTH, FrameHeader
 from slicer.mp3.infotag import DECODER_DELAY, InfoTag
+from slicer.mp3.reader import Read, Reader
 from slicer.mp3.tags import audio_bounds
 from slicer.mp3.walk import (
     ANCHOR_FRAMES,
@@ -120,7 +120,7 @@ class Index:
     info: InfoTag | None
     tags: tuple[str, ...]
     end: int  #: offset behind the last byte that may belong to a frame; tags follow
-    proof: int  #: checksum of samples spread over the frames
+    proof: int  #: checksum of samples spread over the frames, or of what a store calls this version of its object
     damage: Damage
 
     @property
@@ -180,44 +180,44 @@ class Index:
 
 
 def build_index(
-    fd: int, *, previous: Index | None = None, deadline: float | None = None, told: Told | None = None
+    reader: Reader, *, previous: Index | None = None, deadline: float | None = None, told: Told | None = None
 ) -> Index:
-    """Walk the file open as `fd`, or the rest of it where `previous` is an index of its beginning.
+    """Walk a source, or the rest of it where `previous` is an index of its beginning.
 
     `deadline` is a time.monotonic() value: past it the index comes back with `complete` False, to be given as `previous` next
     time. `told` hears the offsets that the walk gets to. Raises NotMp3Error or UnsupportedMp3Error; every search that leads to one has
     a bound.
     """
-    size = os.fstat(fd).st_size
-    if previous and not (_can_go_on(previous, size) and _begins_like(fd, previous)):
+    size, read = reader.size, reader.read
+    if previous and not (_can_go_on(previous, size) and _begins_like(reader, previous)):
         previous = None
-    bounds = audio_bounds(fd, size)
+    bounds = audio_bounds(read, size)
     if previous and bounds.end < previous.walked:
         # What looked like frames is now a tag's, or so it says.
         previous = None
-    first = _first_frame(fd, bounds.start, bounds.end)
+    first = _first_frame(read, bounds.start, bounds.end)
     start, info = first.start, first.info
     if previous and (start, info) != (previous.start, previous.info):
         # A tag that was not whole yet, and what looked like frames within it.
         previous = None
     if previous:
-        found = walk(fd, 0, bounds.end, confirm=first.confirm, deadline=deadline, resume=_thaw(previous), told=told)
+        found = walk(read, 0, bounds.end, confirm=first.confirm, deadline=deadline, resume=_thaw(previous), told=told)
     else:
-        found = walk(fd, start, bounds.end, confirm=first.confirm, deadline=deadline, told=told)
+        found = walk(read, start, bounds.end, confirm=first.confirm, deadline=deadline, told=told)
     end, tags = bounds.end, bounds.tags
-    reached = frames_reach(fd, found, bounds.ends) if found.complete else None
+    reached = frames_reach(read, found, bounds.ends) if found.complete else None
     if reached is not None:
         end, tags = reached, bounds.tags[: bounds.ends.index(reached) - len(bounds.ends)]
-        found = walk(fd, start, end, confirm=first.confirm, deadline=deadline)
+        found = walk(read, start, end, confirm=first.confirm, deadline=deadline)
     segments = _freeze(found.segments, info)
-    damage = _damage(fd, first.holes, found, segments, end)
+    damage = _damage(read, first.holes, found, segments, end)
     return Index(
-        size, start, found.walked, found.complete, segments, info, tags, end, _proof(fd, start, segments), damage
+        size, start, found.walked, found.complete, segments, info, tags, end, _proof(reader, start, segments), damage
     )
 
 
 def _damage(
-    fd: int, leading: tuple[tuple[int, int], ...], found: Walk, segments: tuple[Segment, ...], end: int
+    read: Read, leading: tuple[tuple[int, int], ...], found: Walk, segments: tuple[Segment, ...], end: int
 ) -> Damage:
     """Look into the holes of a file that is walked. Raises UnsupportedMp3Error where the frames there change all the time."""
     before = sum(end - begin for begin, end in leading)
@@ -226,16 +226,16 @@ def _damage(
     runs = [run for segment in segments for run in segment.runs]
     holes = [*leading, *((a.end, b.anchors[0]) for a, b in pairwise(runs)), (runs[-1].end, end)]
     kinds = {segment.header.kind for segment in segments}
-    seen = survey.survey(fd, [(low, high) for low, high in holes if high - low >= _SMALLEST_HOLE], kinds)
+    seen = survey.survey(read, [(low, high) for low, high in holes if high - low >= _SMALLEST_HOLE], kinds)
     frames = sum(run.frames for run in runs)
     if seen.changes > MAX_SEGMENTS or (seen.changes > 1 and seen.dropped_frames > frames):
         raise diagnose.changing()
     return Damage(before, seen.dropped_frames + seen.single_frames, seen.other_layer_bytes)
 
 
-def has_grown(fd: int, index: Index) -> bool:
-    """Return whether the file open as `fd` is the indexed one with more behind it, as far as samples spread over it tell."""
-    return os.fstat(fd).st_size > index.size and _begins_like(fd, index)
+def has_grown(reader: Reader, index: Index) -> bool:
+    """Return whether a source is the indexed one with more behind it, as far as samples spread over it tell."""
+    return reader.size > index.size and _begins_like(reader, index)
 
 
 def _can_go_on(previous: Index, size: int) -> bool:
@@ -249,8 +249,8 @@ def _can_go_on(previous: Index, size: int) -> bool:
     return len(previous.segments) == len(runs) == 1 and runs[0].frames >= ANCHOR_FRAMES
 
 
-def _begins_like(fd: int, index: Index) -> bool:
-    return os.fstat(fd).st_size >= index.size and _proof(fd, index.start, index.segments) == index.proof
+def _begins_like(reader: Reader, index: Index) -> bool:
+    return reader.size >= index.size and _proof(reader, index.start, index.segments) == index.proof
 
 
 class _First(NamedTuple):
@@ -262,40 +262,40 @@ class _First(NamedTuple):
     confirm: int  #: frames in a row by which it was known
 
 
-def _first_frame(fd: int, begin: int, end: int) -> _First:
+def _first_frame(read: Read, begin: int, end: int) -> _First:
     """Find the first audio frame at or after `begin`, which is behind the tags. Raises what `diagnose` finds where there is none."""
     false_syncs = [MAX_FALSE_SYNCS]
 
     def find(position: int) -> tuple[int, FrameHeader, int] | None:
         for confirm in (CONFIRM_FRAMES, CONFIRM_FEW):
-            if found := find_frame(fd, position, end, FIRST_FRAME_SCAN, false_syncs=false_syncs, confirm=confirm):
+            if found := find_frame(read, position, end, FIRST_FRAME_SCAN, false_syncs=false_syncs, confirm=confirm):
                 return *found, confirm
         return None
 
-    found = _tag_frame(fd, begin) or find(begin)
+    found = _tag_frame(read, begin) or find(begin)
     if found is None:
         # A tag's size may lie: its audio may begin before the place it names.
         found = find(10) if begin > 10 else None
         if found is None:
-            raise diagnose.no_frames(fd, begin, end)
+            raise diagnose.no_frames(read, begin, end)
         begin = 10
     position, header, confirm = found
-    info = infotag.parse(header, os.pread(fd, header.length, position))
+    info = infotag.parse(header, read(header.length, position))
     if info is None:
         return _First(position, None, ((begin, position),), confirm)
     behind = position + header.length
     following = find(behind)
     if following is None:
-        error = diagnose.no_frames(fd, behind, end)
+        error = diagnose.no_frames(read, behind, end)
         raise (
             error if isinstance(error, UnsupportedMp3Error) else NotMp3Error("the file holds a tag frame and no audio")
         )
     return _First(following[0], info, ((begin, position), (behind, following[0])), following[2])
 
 
-def _tag_frame(fd: int, start: int) -> tuple[int, FrameHeader, int] | None:
+def _tag_frame(read: Read, start: int) -> tuple[int, FrameHeader, int] | None:
     """A frame at this very place that holds a tag: the tag makes it one, whatever follows."""
-    frame = os.pread(fd, MAX_FRAME_LENGTH, start)
+    frame = read(MAX_FRAME_LENGTH, start)
     header = FrameHeader.parse(frame[:4])
     return (start, header, CONFIRM_FRAMES) if header and infotag.parse(header, frame[: header.length]) else None
 
@@ -344,13 +344,16 @@ def _thaw(index: Index) -> Walk:
     return Walk(segments, index.walked, complete=False)
 
 
-def _proof(fd: int, start: int, segments: tuple[Segment, ...]) -> int:
-    """A checksum of samples spread evenly from the first frame to the end of the last."""
+def _proof(reader: Reader, start: int, segments: tuple[Segment, ...]) -> int:
+    """A checksum of samples spread evenly from the first frame to the end of the last, unless the source has a proof of its own."""
+    if reader.proof is not None:
+        return reader.proof
+    read = reader.read
     span = segments[-1].runs[-1].end - start
     last = max(0, span - _SAMPLE)
     proof = 0
     for number in range(_SAMPLES):
-        proof = zlib.crc32(os.pread(fd, min(_SAMPLE, span), start + last * number // (_SAMPLES - 1)), proof)
+        proof = zlib.crc32(read(min(_SAMPLE, span), start + last * number // (_SAMPLES - 1)), proof)
     return proof
 
 
@@ -362,6 +365,6 @@ def _seconds(value: Fraction) -> str:
     return f"{float(value):.3f}".rstrip("0").rstrip(".")
 
 
-def build_whole_index(fd: int) -> Index:
+def build_whole_index(reader: Reader) -> Index:
     """`build_index` for callers without a store: all of the file, however long that takes. Raises what `build_index` raises."""
-    return build_index(fd)
+    return build_index(reader)

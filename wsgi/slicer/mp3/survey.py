@@ -3,12 +3,12 @@
 A file is searched once, when it was walked, so that a description can name what a cut leaves out. Every search has a bound.
 """
 
-import os
 import re
 from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from slicer.mp3.header import FrameHeader
+from slicer.mp3.reader import Read
 
 #: Bytes that are looked at in one hole, and in all; places in all that may look like frames.
 _HOLE, _ALL, _PLACES = 1 << 17, 1 << 22, 20_000
@@ -48,12 +48,12 @@ class Found(NamedTuple):
     changes: int  #: of sample rate, channels or version between the frames of Layer III
 
 
-def survey(fd: int, holes: Iterable[tuple[int, int]], kinds: Collection[Kind]) -> Found:
+def survey(read: Read, holes: Iterable[tuple[int, int]], kinds: Collection[Kind]) -> Found:
     """Look at the bytes between the offsets of each hole. `kinds` are those of the frames around."""
     dropped = single = other = changes = 0
     left, places = _ALL, _PLACES
     for begin, end in holes:
-        data = os.pread(fd, max(0, min(end - begin, _HOLE, left)), begin)
+        data = read(max(0, min(end - begin, _HOLE, left)), begin)
         left -= len(data)
         position = 0
         while places and (match := _SYNC.search(data, position)):

@@ -5,9 +5,10 @@ followed past the end of the file, and their number is bounded. An APE tag is be
 for frames and not for its size, so one that lies would take away audio that they play.
 """
 
-import os
 import struct
 from dataclasses import dataclass
+
+from slicer.mp3.reader import Read
 
 _MAX_TAGS = 16
 _MAX_APE_ITEMS = 1024
@@ -25,10 +26,10 @@ class Bounds:
     ends: tuple[int, ...]  #: of each tag behind, the last of the file first: the offset behind it
 
 
-def audio_bounds(fd: int, size: int) -> Bounds:
+def audio_bounds(read: Read, size: int) -> Bounds:
     """Find tags at both ends of a file of `size` bytes. Reads a few hundred bytes, never moves the file position."""
-    start, front = _skip_front(fd, size)
-    end, back, ends = _skip_back(fd, start, size)
+    start, front = _skip_front(read, size)
+    end, back, ends = _skip_back(read, start, size)
     return Bounds(start, end, (*front, *back), tuple(ends))
 
 
@@ -39,10 +40,10 @@ def _syncsafe(raw: bytes) -> int | None:
     return raw[0] << 21 | raw[1] << 14 | raw[2] << 7 | raw[3]
 
 
-def _skip_front(fd: int, size: int) -> tuple[int, list[str]]:
+def _skip_front(read: Read, size: int) -> tuple[int, list[str]]:
     position, names = 0, []
     for _ in range(_MAX_TAGS):
-        head = os.pread(fd, 32, position)
+        head = read(32, position)
         if head[:3] == b"ID3" and len(head) >= 10 and head[3] != 0xFF and head[4] != 0xFF:
             length = _syncsafe(head[6:10])
             # A size past the end is a lie: look for frames right behind the tag's own header.
@@ -50,7 +51,7 @@ def _skip_front(fd: int, size: int) -> tuple[int, list[str]]:
             total = 10 if length is None else 10 + length + (10 if head[3] == 4 and head[5] & 0x10 else 0)
             names.append(f"ID3v2.{head[3]}")
         elif head[:8] == b"APETAGEX" and len(head) == 32:
-            total = _ape_front(fd, head, position, size)
+            total = _ape_front(read, head, position, size)
             names.append("APEv2")
         else:
             break
@@ -61,12 +62,12 @@ def _skip_front(fd: int, size: int) -> tuple[int, list[str]]:
     return position, names
 
 
-def _skip_back(fd: int, start: int, end: int) -> tuple[int, list[str], list[int]]:
+def _skip_back(read: Read, start: int, end: int) -> tuple[int, list[str], list[int]]:
     names: list[str] = []
     ends: list[int] = []
     for _ in range(_MAX_TAGS):
-        tail = os.pread(fd, min(160, end - start), max(start, end - 160))
-        found = _id3v1(fd, tail, start, end) or _apev2(fd, tail, start, end) or _lyrics3(fd, tail, start, end)
+        tail = read(min(160, end - start), max(start, end - 160))
+        found = _id3v1(read, tail, start, end) or _apev2(read, tail, start, end) or _lyrics3(read, tail, start, end)
         if not found:
             break
         ends.append(end)
@@ -75,16 +76,16 @@ def _skip_back(fd: int, start: int, end: int) -> tuple[int, list[str], list[int]
     return end, names, ends
 
 
-def _id3v1(fd: int, tail: bytes, start: int, end: int) -> tuple[int, str] | None:
+def _id3v1(read: Read, tail: bytes, start: int, end: int) -> tuple[int, str] | None:
     if len(tail) < 128 or tail[-128:-125] != b"TAG":
         return None
     extended = end - 128 - 227
-    if extended >= start and os.pread(fd, 4, extended) == b"TAG+":
+    if extended >= start and read(4, extended) == b"TAG+":
         return extended, "ID3v1"
     return end - 128, "ID3v1"
 
 
-def _apev2(fd: int, tail: bytes, start: int, end: int) -> tuple[int, str] | None:
+def _apev2(read: Read, tail: bytes, start: int, end: int) -> tuple[int, str] | None:
     if len(tail) < 32 or tail[-32:-24] != b"APETAGEX":
         return None
     version, length, items, flags = struct.unpack("<4I", tail[-24:-8])
@@ -92,26 +93,26 @@ def _apev2(fd: int, tail: bytes, start: int, end: int) -> tuple[int, str] | None
     if length < 32 or begin < start:
         return end - 32, "APEv2"
     headed = flags & _APE_HAS_HEADER
-    believed = os.pread(fd, 8, begin) == b"APETAGEX" if headed else _ape_items(fd, begin, end - 32, items) == end - 32
+    believed = read(8, begin) == b"APETAGEX" if headed else _ape_items(read, begin, end - 32, items) == end - 32
     # Where the other end is not where it says, the footer alone is no audio.
     return begin if believed else end - 32, "APEv1" if version == 1000 else "APEv2"
 
 
-def _ape_front(fd: int, head: bytes, position: int, size: int) -> int:
+def _ape_front(read: Read, head: bytes, position: int, size: int) -> int:
     """Bytes of an APE tag in front whose header is at `position`: of the header alone where its other end is not where it says."""
     length, items, flags = struct.unpack_from("<3I", head, 12)
     if not flags & _APE_HAS_NO_FOOTER:
-        return 32 + length if length >= 32 and os.pread(fd, 8, position + length) == b"APETAGEX" else 32
-    end = _ape_items(fd, position + 32, min(size, position + 32 + length), items)
+        return 32 + length if length >= 32 and read(8, position + length) == b"APETAGEX" else 32
+    end = _ape_items(read, position + 32, min(size, position + 32 + length), items)
     return 32 if end is None else end - position
 
 
-def _ape_items(fd: int, position: int, end: int, count: int) -> int | None:
+def _ape_items(read: Read, position: int, end: int, count: int) -> int | None:
     """The offset behind `count` items of an APE tag (size, flags, key, zero, value), or None if they are none or go past `end`."""
     if count > _MAX_APE_ITEMS:
         return None
     for _ in range(count):
-        head = os.pread(fd, 8 + 256, position)
+        head = read(8 + 256, position)
         key = head.find(b"\0", 8) - 8
         if not 2 <= key <= 255 or not all(0x20 <= byte <= 0x7E for byte in head[8 : 8 + key]):
             return None
@@ -121,14 +122,14 @@ def _ape_items(fd: int, position: int, end: int, count: int) -> int | None:
     return position
 
 
-def _lyrics3(fd: int, tail: bytes, start: int, end: int) -> tuple[int, str] | None:
+def _lyrics3(read: Read, tail: bytes, start: int, end: int) -> tuple[int, str] | None:
     if tail.endswith(b"LYRICS200") and tail[-15:-9].isdigit():
         begin = end - 15 - int(tail[-15:-9])
-        if begin >= start and os.pread(fd, 11, begin) == b"LYRICSBEGIN":
+        if begin >= start and read(11, begin) == b"LYRICSBEGIN":
             return begin, "Lyrics3v2"
     if tail.endswith(b"LYRICSEND"):
         window = min(_LYRICS3_V1_LIMIT, end - start)
-        place = os.pread(fd, window, end - window).rfind(b"LYRICSBEGIN")
+        place = read(window, end - window).rfind(b"LYRICSBEGIN")
         if place >= 0:
             return end - window + place, "Lyrics3v1"
     return None

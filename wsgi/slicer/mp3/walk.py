@@ -4,7 +4,6 @@ The pass reads through a buffer of its own, never moves the file position, and l
 frame of the current kind stops it; what follows is then a new segment, garbage between frames, or the end.
 """
 
-import os
 import re
 import time
 from array import array
@@ -15,6 +14,7 @@ from functools import lru_cache
 
 from slicer.mp3.errors import UnsupportedMp3Error
 from slicer.mp3.header import LENGTHS, MAX_FRAME_LENGTH, SYNC_PATTERN, FrameHeader, frame_length, one_of
+from slicer.mp3.reader import Read
 
 #: Frames from one remembered offset to the next.
 ANCHOR_FRAMES = 16
@@ -71,7 +71,7 @@ class Walk:
 
 
 def find_frame(
-    fd: int, start: int, end: int, bound: int, *, false_syncs: list[int], confirm: int = CONFIRM_FRAMES
+    read: Read, start: int, end: int, bound: int, *, false_syncs: list[int], confirm: int = CONFIRM_FRAMES
 ) -> tuple[int, FrameHeader] | None:
     """The first frame at or after `start`, looking at no more than `bound` bytes; None if there is none.
 
@@ -81,11 +81,11 @@ def find_frame(
     """
     position, stop = start, min(end, start + bound)
     while position < stop:
-        data = os.pread(fd, min(_CHUNK + 3, stop + 3 - position), position)
+        data = read(min(_CHUNK + 3, stop + 3 - position), position)
         for match in _SYNC.finditer(data):
             place = position + match.start()
             header = FrameHeader.parse(match.group())
-            if header and _is_confirmed(fd, place, header, end, confirm):
+            if header and _is_confirmed(read, place, header, end, confirm):
                 return place, header
             false_syncs[0] -= 1
             if false_syncs[0] < 0:
@@ -96,9 +96,9 @@ def find_frame(
     return None
 
 
-def _is_confirmed(fd: int, position: int, header: FrameHeader, end: int, confirm: int) -> bool:
+def _is_confirmed(read: Read, position: int, header: FrameHeader, end: int, confirm: int) -> bool:
     """Return whether frames of one kind follow from here: enough of them, or up to the end exactly."""
-    window = os.pread(fd, confirm * MAX_FRAME_LENGTH + 4, position)
+    window = read(confirm * MAX_FRAME_LENGTH + 4, position)
     place = 0
     for count in range(confirm):
         if position + place == end:
@@ -118,7 +118,7 @@ Told = Callable[[int], None]
 
 
 def walk(
-    fd: int,
+    read: Read,
     position: int,
     end: int,
     *,
@@ -135,7 +135,7 @@ def walk(
     """
     false_syncs = [MAX_FALSE_SYNCS]
     if resume is None:
-        found = find_frame(fd, position, end, 1, false_syncs=false_syncs, confirm=confirm)
+        found = find_frame(read, position, end, 1, false_syncs=false_syncs, confirm=confirm)
         if found is None:
             raise ValueError("no frame starts at this position")
         segments = [SegmentWalk(found[1], found[1].bitrate)]
@@ -147,7 +147,7 @@ def walk(
     while True:
         run = segment.runs.pop() if resume else RunWalk(array("Q"), 0, 0)
         resume = None
-        in_time = _follow(fd, position, end, run, segment, deadline, told)
+        in_time = _follow(read, position, end, run, segment, deadline, told)
         segment.runs.append(run)
         position = run.end
         if not in_time:
@@ -157,7 +157,7 @@ def walk(
             raise UnsupportedMp3Error(f"the file is too damaged: its frames are interrupted more than {MAX_RUNS} times")
         if position + 4 > end:
             return Walk(segments, position, complete=True)
-        found = find_frame(fd, position, end, MAX_GAP, false_syncs=false_syncs, confirm=confirm)
+        found = find_frame(read, position, end, MAX_GAP, false_syncs=false_syncs, confirm=confirm)
         if found is None:
             return Walk(segments, position, complete=True)
         position, header = found
@@ -168,7 +168,7 @@ def walk(
                 raise UnsupportedMp3Error(f"the sample rate or the channels change more than {MAX_SEGMENTS} times")
 
 
-def frames_reach(fd: int, found: Walk, ends: tuple[int, ...]) -> int | None:
+def frames_reach(read: Read, found: Walk, ends: tuple[int, ...]) -> int | None:
     """Return the offset of `ends`, if any, to which the frames of a pass continue through bytes that were taken for tags.
 
     A tag begins where a frame ends. Bytes that only look like its letters are the audio of a last frame, and decoders play them.
@@ -178,7 +178,7 @@ def frames_reach(fd: int, found: Walk, ends: tuple[int, ...]) -> int | None:
     for _ in range(MAX_FRAMES_IN_TAGS):
         if not ends or place >= ends[0]:
             return None
-        header = FrameHeader.parse(os.pread(fd, 4, place))
+        header = FrameHeader.parse(read(4, place))
         if header is None or header.kind != segment.first.kind:
             return None
         place += header.length
@@ -223,7 +223,7 @@ def _lengths(segment: SegmentWalk) -> set[int]:
 
 
 def _follow(
-    fd: int,
+    read: Read,
     position: int,
     end: int,
     run: RunWalk,
@@ -232,11 +232,10 @@ def _follow(
     told: Told | None,
 ) -> bool:
     """Append to `run` the frames from `position` until one does not follow; False when the deadline came first."""
-    buffer = bytearray(_CHUNK)
     run.end = position
     while True:
         # A few frames by hand: at the start to learn their lengths, later because one was met that the pattern does not know.
-        going, seen = _follow_by_hand(fd, end, run, segment, _LEARN_FRAMES)
+        going, seen = _follow_by_hand(read, end, run, segment, _LEARN_FRAMES)
         if not going:
             return True
         if segment.stride is None or segment.stride[0] != segment.bitrate:
@@ -251,10 +250,10 @@ def _follow(
                 return False
             if told is not None:
                 told(position)
-            filled = os.preadv(fd, [buffer], position)
-            filled = min(filled, end - position)
+            data = read(_CHUNK, position)
+            filled = min(len(data), end - position)
             place = 0
-            while step := match(buffer, place, filled):
+            while step := match(data, place, filled):
                 run.anchors.append(position + place)
                 place = step.end()
             if not place:
@@ -263,7 +262,7 @@ def _follow(
         run.frames, run.end = len(run.anchors) * ANCHOR_FRAMES, position
 
 
-def _follow_by_hand(fd: int, end: int, run: RunWalk, segment: SegmentWalk, most: int) -> tuple[bool, Counter[int]]:
+def _follow_by_hand(read: Read, end: int, run: RunWalk, segment: SegmentWalk, most: int) -> tuple[bool, Counter[int]]:
     """Append to `run` up to `most` frames, one by one; whether frames go on behind them, and how often each length came.
 
     Stops at a whole number of anchors, so that strides can go on from there.
@@ -274,7 +273,7 @@ def _follow_by_hand(fd: int, end: int, run: RunWalk, segment: SegmentWalk, most:
     for _ in range(most):
         place = position - base
         if place + 4 > len(data):
-            data, base, place = os.pread(fd, _BY_HAND, position), position, 0
+            data, base, place = read(_BY_HAND, position), position, 0
         raw = data[place : place + 4]
         if raw not in headers:
             headers[raw] = FrameHeader.parse(raw)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
-from slicer.mp3 import Index, Span, SpanTooShortError
+from slicer.mp3 import Index, Reader, Span, SpanTooShortError, extents
 from slicer.render.audio.decode import SpanPcm
 from slicer.render.audio.samples import audioop
 from slicer.render.errors import PeaksTimeoutError, TooLargeError, WorkTimeoutError
@@ -67,8 +67,8 @@ class Peaks:
         return (front + ",".join(texts) + "]}").encode("ascii")
 
 
-def peaks(request: PeaksRequest, fd: int, index: Index, limits: Limits, *, partial: bytes = b"") -> Peaks:
-    """The waveform of a span of the file open as `fd`, however long: in memory are one block and the pixels.
+def peaks(request: PeaksRequest, reader: Reader, index: Index, limits: Limits, *, partial: bytes = b"") -> Peaks:
+    """The waveform of a span of a source, however long: in memory are one block and the pixels.
 
     A coarse one decodes 104 ms of each pixel, so it takes the same time for any span: 0.2 ms of CPU for a pixel. Where pixels are not
     longer than that it is exact, and not marked as coarse.
@@ -96,16 +96,19 @@ def peaks(request: PeaksRequest, fd: int, index: Index, limits: Limits, *, parti
     coarse = bool(request.coarse) and zoom > _STRETCHES * _STRETCH
     try:
         if coarse:
-            _sample(fd, rest, limits.work_seconds, zoom, values)
+            _sample(reader, rest, limits.work_seconds, zoom, values)
         elif rest.first < rest.last:
-            _scan(SpanPcm(fd, rest, deadline), zoom, values)
+            _scan(SpanPcm(reader, rest, deadline), zoom, values)
     except WorkTimeoutError as error:
         raise PeaksTimeoutError(str(error), values.tobytes(), len(values) // 2 / pixels) from None
     return Peaks(rate, zoom, values, coarse)
 
 
-def _sample(fd: int, span: Span, seconds: Fraction, zoom: int, values: "array[int]") -> None:
+def _sample(reader: Reader, span: Span, seconds: Fraction, zoom: int, values: "array[int]") -> None:
     """Append the lowest and highest sample that a few stretches of each `zoom` samples have. Raises WorkTimeoutError between pixels."""
+    if span.first < span.last:
+        # One for all stretches.
+        reader = reader.onward(extents(span, reader.size)[-1][1])
     deadline = Deadline(seconds)
     for first in range(span.first, span.last, zoom):
         deadline.check()
@@ -117,7 +120,7 @@ def _sample(fd: int, span: Span, seconds: Fraction, zoom: int, values: "array[in
             begin = first + number * apart + max(0, apart - _STRETCH) // 2
             part = span._replace(first=begin, last=min(begin + _STRETCH, first + length))
             if part.first < part.last:
-                _scan(SpanPcm(fd, part, own), _STRETCH, stretch := array("h"))
+                _scan(SpanPcm(reader, part, own), _STRETCH, stretch := array("h"))
                 heard.extend(stretch)
         values.extend((min(heard), max(heard)))
 

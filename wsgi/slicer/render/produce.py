@@ -92,9 +92,7 @@ class Producer:
             return found
         allowed = limits()
         with around():
-            made = render(
-                request, original.source.fd, original.index, allowed, scratch=self._scratch, progress=progress
-            )
+            made = render(request, original.source, original.index, allowed, scratch=self._scratch, progress=progress)
         try:
             # A file that was written to meanwhile gives an unknown result. A file that was renamed over is still the old one.
             original.check()
@@ -139,7 +137,7 @@ class Producer:
         self, request: PeaksRequest, original: Original, limits: Limits, partial_key: str, partial: bytes
     ) -> Peaks:
         try:
-            return peaks(request, original.source.fd, original.index, limits, partial=partial)
+            return peaks(request, original.source, original.index, limits, partial=partial)
         except PeaksTimeoutError as pause:
             original.check()
             pause.is_stored = self._store_partial(partial_key, pause.partial)
@@ -159,7 +157,7 @@ class Producer:
         while True:
             allowed = replace(limits, work_seconds=seconds)
             try:
-                return peaks(request, original.source.fd, original.index, allowed, partial=partial)
+                return peaks(request, original.source, original.index, allowed, partial=partial)
             except PeaksTimeoutError as pause:
                 deadline.check()
                 if len(pause.partial) == len(partial):

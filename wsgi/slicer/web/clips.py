@@ -6,7 +6,7 @@ from functools import lru_cache
 from urllib.parse import quote
 
 from slicer.media.shelf import Opened
-from slicer.media.source import Identity
+from slicer.media.source import Identity, Visit
 from slicer.mp3 import ENGINE_VERSION, SECOND, Clip, Index, Span, SpanCrossesSegmentsError, SpanOutsideError, cut
 from slicer.settings import Settings
 from slicer.timespan import TimeSpan
@@ -54,14 +54,15 @@ class Clips:
         """The response from an open source. Raises Problem, and SourceChangedError if the source is not the current one."""
         identity = opened.source.identity
         span = self._locate(opened.index, asked, text)
-        clip = cut(opened.source.fd, span)
+        visit = opened.source.ahead(span)
+        clip = cut(visit, span)
         rate = span.segment.header.sample_rate
         full = [("X-Clip-Span", f"first={span.first}, end={span.last}, total={span.segment.samples}, rate={rate}")]
         if disposition is not None:
             full.append(("Content-Disposition", disposition))
         response = respond(
             request,
-            _Representation(opened, clip, self._sources, request),
+            _Representation(opened, visit, clip, self._sources, request),
             [
                 ("Content-Type", "audio/mpeg"),
                 ("Content-Location", f"{request.prefix}{quote(request.path)}?t={asked.canonical}"),
@@ -73,7 +74,7 @@ class Clips:
             full=full,
         )
         # What was read is what the file holds, and is still the file under its path.
-        opened.check_current()
+        visit.check_current()
         return response
 
     def _locate(self, index: Index, asked: TimeSpan, text: str) -> Span:
@@ -103,10 +104,11 @@ class Clips:
 class _Representation:
     """A clip's bytes, from its source."""
 
-    __slots__ = ("_clip", "_opened", "_request", "_sources", "length")
+    __slots__ = ("_clip", "_opened", "_request", "_sources", "_visit", "length")
 
-    def __init__(self, opened: Opened, clip: Clip, sources: Sources, request: Request) -> None:
+    def __init__(self, opened: Opened, visit: Visit, clip: Clip, sources: Sources, request: Request) -> None:
         self._opened = opened
+        self._visit = visit
         self._clip = clip
         self._sources = sources
         self._request = request
@@ -115,10 +117,11 @@ class _Representation:
     def body(self, start: int, stop: int) -> Iterable[bytes]:
         """The bytes start..stop-1: at once where they are few, else piece by piece when they are sent."""
         if stop - start > _WHOLE:
-            pieces = self._clip.pieces(self._opened.source.fd, start, stop, _PIECE)
+            reader = self._opened.source.onward(self._clip.offset(stop))
+            pieces = self._clip.pieces(reader, start, stop, _PIECE)
             return _Pieces(self._opened, pieces, self._sources, self._request)
         # Made and original bytes stay apart: joining them would copy the clip once more.
-        return tuple(self._clip.pieces(self._opened.source.fd, start, stop, stop - start))
+        return tuple(self._clip.pieces(self._visit, start, stop, stop - start))
 
     def close(self) -> None:
         """Do nothing: the shelf has the source."""

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from slicer.mp3 import FileReader
 from slicer.render import Limits, RenderRequest, TooLargeError, ToolError, WorkTimeoutError, plan
 from slicer.render.audio import ffmpeg
 from slicer.render.audio.render import render
@@ -112,7 +113,7 @@ def test_an_exception_from_outside_ends_it(cbr: str, after: float, options) -> N
     def work() -> None:
         try:
             began.set()
-            render(request, fd, index, LIMITS).close()
+            render(request, FileReader(fd), index, LIMITS).close()
         except BaseException as error:
             error.__traceback__ = None
             ended.append(error)
@@ -163,12 +164,12 @@ def test_when_the_process_is_killed_its_child_ends_too(cbr: str, tmp_path: Path)
     code = textwrap.dedent(
         """
         import os, sys, threading, time
-        from slicer.mp3 import build_whole_index
+        from slicer.mp3 import FileReader, build_whole_index
         from slicer.render import Limits, RenderRequest
         from slicer.render.audio.render import render
         fd = os.open(sys.argv[1], os.O_RDONLY)
         request = RenderRequest.parse("m4a", [("t", "0,19")])
-        threading.Thread(target=render, args=(request, fd, build_whole_index(fd), Limits())).start()
+        threading.Thread(target=render, args=(request, FileReader(fd), build_whole_index(FileReader(fd)), Limits())).start()
         while not (pids := "".join(open(f"/proc/self/task/{task}/children").read() for task in os.listdir("/proc/self/task"))):
             time.sleep(0.001)
         print(pids, flush=True)
@@ -202,7 +203,7 @@ def test_limits_end_renders(cbr: str, form: str) -> None:
     index = index_of(cbr)
     planned = plan(RenderRequest.parse(form, [("trim", "-60"), ("normalize", "ebu")]), index, LIMITS)
     with opened(cbr) as fd, pytest.raises(WorkTimeoutError):
-        render(planned, fd, index, Limits(work_seconds=Fraction(1, 100)))
+        render(planned, FileReader(fd), index, Limits(work_seconds=Fraction(1, 100)))
 
 
 def test_an_output_is_watched_while_it_grows() -> None:
@@ -273,18 +274,18 @@ def test_memory_is_bounded_by_blocks_and_not_by_spans(tmp_path: Path, cbr: str) 
     code = textwrap.dedent(
         """
         import os, resource, sys
-        from slicer.mp3 import build_whole_index
+        from slicer.mp3 import FileReader, build_whole_index
         from slicer.render import Limits, RenderRequest, plan
         from slicer.render.audio.render import render
         def data():
             return int(next(line for line in open("/proc/self/status") if line.startswith("VmData")).split()[1]) * 1024
         fd = os.open(sys.argv[1], os.O_RDONLY)
-        index = build_whole_index(fd)
+        index = build_whole_index(FileReader(fd))
         pairs = [pair.split("=") for pair in sys.argv[3].split("&")]
         request = RenderRequest.parse(sys.argv[2], pairs)
         limits = Limits(work_seconds=280, output_bytes=1 << 30)
         resource.setrlimit(resource.RLIMIT_DATA, (data() + plan(request, index, limits).estimate.memory_bytes,) * 2)
-        print(render(request, fd, index, limits).samples)
+        print(render(request, FileReader(fd), index, limits).samples)
         """
     )
     for form, query in (
@@ -304,14 +305,14 @@ def test_children_work_under_a_limit_on_memory(cbr: str) -> None:
     code = textwrap.dedent(
         """
         import os, resource, sys
-        from slicer.mp3 import build_whole_index
+        from slicer.mp3 import FileReader, build_whole_index
         from slicer.render import Limits, RenderRequest
         from slicer.render.audio.render import render
         resource.setrlimit(resource.RLIMIT_DATA, (192 << 20, 192 << 20))
         fd = os.open(sys.argv[1], os.O_RDONLY)
         for form in ("flac", "opus", "m4a"):
             pairs = [("t", "0,15"), ("speed", "1.5"), ("rate", "48000"), ("normalize", "ebu:-9")]
-            render(RenderRequest.parse(form, pairs), fd, build_whole_index(fd), Limits(work_seconds=60)).close()
+            render(RenderRequest.parse(form, pairs), FileReader(fd), build_whole_index(FileReader(fd)), Limits(work_seconds=60)).close()
         """
     )
     environ = {**os.environ, "PYTHONPATH": WSGI}

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import miniaudio
 
-from slicer.mp3 import Span, cut
+from slicer.mp3 import Reader, Span, cut
 from slicer.render.audio import ffmpeg
 from slicer.render.audio.pcm import Pcm
 from slicer.render.audio.scratch import nameless_file, path_of
@@ -18,12 +18,13 @@ from slicer.render.limits import Deadline
 
 
 class SpanPcm(Pcm):
-    """A span of the file open as `fd`. The file is read by os.pread only, whenever blocks are asked for."""
+    """A span of a source, which is read whenever blocks are asked for."""
 
-    def __init__(self, fd: int, span: Span, deadline: Deadline) -> None:
+    def __init__(self, reader: Reader, span: Span, deadline: Deadline) -> None:
         header = span.segment.header
         super().__init__(header.sample_rate, header.channels, span.last - span.first)
-        self._fd = fd
+        # Its own: spans that are joined are read by turns.
+        self._reader = reader.onward()
         self._span = span
         self._deadline = deadline
 
@@ -41,7 +42,7 @@ class SpanPcm(Pcm):
             yield self._piece(Span(segment, begin, end))
 
     def _piece(self, span: Span) -> bytes:
-        data = cut(self._fd, span).read(self._fd)
+        data = cut(self._reader, span).read(self._reader)
         wanted = (span.last - span.first) * self.frame_bytes
         try:
             heard = miniaudio.mp3_read_s16(data)

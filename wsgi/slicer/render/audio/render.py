@@ -10,7 +10,7 @@ from fractions import Fraction
 from os import fstat
 from typing import BinaryIO, Self
 
-from slicer.mp3 import Index, Span
+from slicer.mp3 import Index, Reader, Span
 from slicer.render.audio.decode import SpanPcm
 from slicer.render.audio.effects import ChannelsPcm, FadePcm, GainPcm, JoinedPcm
 from slicer.render.audio.encode import encode
@@ -76,14 +76,14 @@ class Rendered:
 
 def render(
     request: RenderRequest | Plan,
-    fd: int,
+    reader: Reader,
     index: Index,
     limits: Limits,
     *,
     scratch: str | None = None,
     progress: Progress | None = None,
 ) -> Rendered:
-    """Render spans of the file open as `fd`, whose index is `index`. The file is read by os.pread only.
+    """Render spans of a source, whose index is `index`.
 
     `scratch` is a folder for files without a name, by default the system's for temporary ones: on disk, it keeps results out of memory.
     `progress` is called during the last reading.
@@ -96,7 +96,7 @@ def render(
     output = nameless_file(scratch)
     try:
         with Scratch(scratch) as files:
-            pcm = _changed(planned, fd, files, deadline)
+            pcm = _changed(planned, reader, files, deadline)
             told = pcm if progress is None else ToldPcm(pcm, progress, _PASS if _is_read_twice(planned) else 0.0, 1.0)
             encode(told, form, planned.bitrate, output, largest=limits.output_bytes, deadline=deadline)
         rate = form.output_rate(pcm.rate)
@@ -112,9 +112,9 @@ def _is_read_twice(planned: Plan) -> bool:
     return planned.request.normalize is not None or planned.request.trim is not None
 
 
-def _changed(planned: Plan, fd: int, scratch: Scratch, deadline: Deadline) -> Pcm:
+def _changed(planned: Plan, reader: Reader, scratch: Scratch, deadline: Deadline) -> Pcm:
     request = planned.request
-    parts = [_part(planned, fd, span, scratch, deadline) for span in planned.spans]
+    parts = [_part(planned, reader, span, scratch, deadline) for span in planned.spans]
     check_crossfade(request, [part.frames for part in parts], planned.overlap)
     pcm = parts[0] if len(parts) == 1 else JoinedPcm(parts, planned.overlap)
     if request.speed != 1 or planned.rate != pcm.rate:
@@ -130,8 +130,8 @@ def _changed(planned: Plan, fd: int, scratch: Scratch, deadline: Deadline) -> Pc
     return pcm
 
 
-def _part(planned: Plan, fd: int, span: Span, scratch: Scratch, deadline: Deadline) -> Pcm:
-    pcm: Pcm = SpanPcm(fd, span, deadline)
+def _part(planned: Plan, reader: Reader, span: Span, scratch: Scratch, deadline: Deadline) -> Pcm:
+    pcm: Pcm = SpanPcm(reader, span, deadline)
     if pcm.channels != planned.channels:
         pcm = ChannelsPcm(pcm, planned.channels)
     if pcm.rate != planned.joining_rate:
