@@ -22,20 +22,21 @@ ALLOWED = {
     "distribution": {"slicer"},
     "mp3": {"mp3", "errors"},
     "media": {"media", "mp3", "errors", "atomic", "lock"},
+    "objects": {"objects", "media", "mp3", "errors", "settings"},
     "render": {"render", "media", "mp3", "errors", "timespan", "lock"},
     "failures": {"render", "media", "mp3", "errors", "timespan"},
-    "jobs": {"jobs", "failures", "render", "media", "mp3", "counts", "errors", "parent", "settings"},
+    "jobs": {"jobs", "failures", "render", "objects", "media", "mp3", "counts", "errors", "parent", "settings"},
     "counts": {"counts", "atomic", "lock"},
     "signing": {"signing", "errors", "timespan"},
     "web": {
-        *{"web", "jobs", "failures", "render", "media", "mp3", "counts", "signing"},
+        *{"web", "jobs", "failures", "render", "objects", "media", "mp3", "counts", "signing"},
         *{"distribution", "errors", "settings", "timespan", "timeslice", "slicer"},
     },
     "server": {"server", "signing", "distribution", "errors", "parent", "settings", "timeslice", "slicer"},
     "doctor": {"doctor", "server", "distribution", "errors", "settings"},
     "capacity": {"capacity", "server", "errors", "settings"},
     "cli": {
-        *{"cli", "web", "jobs", "render", "media", "mp3", "server", "doctor", "capacity", "signing"},
+        *{"cli", "web", "jobs", "render", "objects", "media", "mp3", "server", "doctor", "capacity", "signing"},
         *{"atomic", "distribution", "errors", "settings", "timespan", "slicer"},
     },
     "slicer": set(),
@@ -154,7 +155,7 @@ def test_the_command_line_catches_what_is_no_defect() -> None:
 
 
 #: Kinds of OSError, and what nothing but the worker may catch.
-NOT_BASED = {"SourceUnavailableError", "NoRoomError", "FolderBusyError", "UnwantedError"}
+NOT_BASED = {"SourceUnavailableError", "StoreError", "NoRoomError", "FolderBusyError", "UnwantedError"}
 
 
 def test_errors_have_one_base_and_are_in_its_tree() -> None:

@@ -7,7 +7,7 @@ SlicerError
 ├── media.aside.StandstillError
 ├── media.names.NamesPendingError
 ├── media.protected.ProtectedError
-├── media.source.SourceMissingError, SourceTooLargeError
+├── media.source.SourceMissingError, SourceTooLargeError, SourceArchivedError
 ├── media.store.IndexPendingError
 ├── mp3.errors.Mp3Error                 NotMp3Error, UnsupportedMp3Error, SpanError, SourceChangedError
 ├── render.errors.RenderError           OptionError, LimitError, UnreadableError, ToolError
@@ -23,8 +23,9 @@ SlicerError
 ├── timespan.TimeSpanError
 └── web.problems.Problem
 
-A refusal by a disk, a network or the kernel is an OSError: media.source.SourceUnavailableError, jobs.work.NoRoomError and
-counts.folder.FolderBusyError are kinds of it. jobs.heartbeat.UnwantedError is no Exception, so that nothing but the worker catches it.
+A refusal by a disk, a network or the kernel is an OSError: media.source.SourceUnavailableError (objects.errors.StoreError),
+jobs.work.NoRoomError and counts.folder.FolderBusyError are kinds of it. jobs.heartbeat.UnwantedError is no Exception, so that nothing
+but the worker catches it.
 """
 
 

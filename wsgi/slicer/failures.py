@@ -7,7 +7,12 @@ from typing import Any, NamedTuple
 
 from slicer.media.aside import StandstillError
 from slicer.media.protected import ProtectedError
-from slicer.media.source import SourceMissingError, SourceTooLargeError, SourceUnavailableError
+from slicer.media.source import (
+    SourceArchivedError,
+    SourceMissingError,
+    SourceTooLargeError,
+    SourceUnavailableError,
+)
 from slicer.media.store import IndexPendingError
 from slicer.mp3 import (
     Mp3Error,
@@ -94,6 +99,7 @@ TABLE = (
         Said(503, "try-again", "the media do not answer in time, for this file or those beside it; try again", retry=5),
     ),
     _both(SourceTooLargeError, 413, "source-too-large"),
+    _both(SourceArchivedError, 409, "source-archived"),
     Row(
         IndexPendingError,
         Said(503, "try-again", "the source could not be indexed in time; ask again"),

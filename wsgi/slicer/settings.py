@@ -29,6 +29,11 @@ _UNCHECKED = re.compile(
 )
 _REDIS, _AMQP = ("redis://", "rediss://", "unix://"), ("amqp://", "amqps://")
 _NAME = re.compile(r"[a-z0-9_-]{1,40}", re.ASCII)
+_BUCKET = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](?:/[^\x00-\x1f]{0,800})?", re.ASCII)
+_SERVICE = re.compile(
+    r"https?://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?(?:/(?:[A-Za-z0-9._~/!$&'()*+,;=:@-]|%[0-9A-F]{2})*)?",
+    re.ASCII,
+)
 _PUBLISHER = re.compile(r"http://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\]):([0-9]{1,5})(?:/[a-z0-9/_-]*)?", re.ASCII)
 _MOST_PORT = 65_535
 
@@ -58,7 +63,26 @@ def _variable(default: Any, doc: str, low: int | Fraction | None = None, high: i
 class Settings:
     """Settings of the application. Every value is within its range; nothing changes after start."""
 
-    media: str = _variable("", "Folder whose MP3 files can be cut. Required.")
+    media: str = _variable(
+        "", "Folder whose MP3 files can be cut, s3://BUCKET/PREFIX, or the URL of an HTTP origin. Required."
+    )
+    objects_endpoint: str = _variable(
+        "", "URL of the store of s3:// media, such as https://store.example.org. Empty: that of AWS."
+    )
+    objects_region: str = _variable("", "Region of s3:// media. Empty: as the environment or profile of AWS has it.")
+    objects_style: str = _variable(
+        "", "Where the bucket stands in URLs: path or host. Empty: path for a named endpoint, else host."
+    )
+    objects_ca: str = _variable("", "File with the CA of the store's or origin's certificate. Empty: the system's CAs.")
+    objects_header: str = _variable(
+        "", "File with header lines that are sent to an HTTP origin, such as Authorization: Bearer TOKEN. Empty: none."
+    )
+    objects_seconds: Fraction = _variable(
+        Fraction(5),
+        "Longest wait for the next bytes of a store's answer, in seconds.",
+        Fraction(1, 10),
+        Fraction(60),
+    )
     index_dir: str = _variable(
         "", "Folder for indexes; made if missing. Empty: a slicer folder in the system's or user's cache."
     )
@@ -171,9 +195,10 @@ class Settings:
         media = values.get("media")
         if not media:
             raise SettingsError(f"{PREFIX}MEDIA is not set: name the folder that holds the MP3 files")
-        if not os.path.isdir(media):
-            raise SettingsError(f"{PREFIX}MEDIA={media!r} is not a folder that can be read")
-        values["media"] = os.path.realpath(media)
+        if not is_remote(media):
+            if not os.path.isdir(media):
+                raise SettingsError(f"{PREFIX}MEDIA={media!r} is not a folder that can be read")
+            values["media"] = os.path.realpath(media)
         if values.get("signing_keys"):
             values["signing_keys"] = os.path.abspath(values["signing_keys"])
         for name in CACHES:
@@ -181,6 +206,7 @@ class Settings:
         settings = cls(**values)
         if settings.min_clip_seconds > settings.max_clip_seconds:
             raise SettingsError(f"{PREFIX}MIN_CLIP_SECONDS is larger than {PREFIX}MAX_CLIP_SECONDS")
+        _check_objects(settings)
         _check_jobs(settings)
         _check_signed(settings)
         _check_watching(settings)
@@ -190,6 +216,11 @@ class Settings:
                     f"{PREFIX}CORS_ORIGINS holds {origin!r}: an origin is like https://example.org, with no path"
                 )
         return settings
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether the media are in a store of objects or behind an HTTP origin, and in no folder."""
+        return is_remote(self.media)
 
     @property
     def origins(self) -> tuple[str, ...]:
@@ -236,6 +267,28 @@ def _networks(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip() not in {"", "-"})
 
 
+def is_remote(media: str) -> bool:
+    """Return whether a text names a store of objects or an HTTP origin."""
+    return media.startswith(("s3://", "https://", "http://"))
+
+
+def _check_objects(settings: Settings) -> None:
+    """Raise SettingsError where the settings of a store are not what they must be. URLs may hold a password: those are not shown."""
+    if settings.media.startswith("s3:") and not _BUCKET.fullmatch(settings.media):
+        raise SettingsError(f"{PREFIX}MEDIA={settings.media[:80]!r} is not like s3://bucket/prefix")
+    for name, url in (("MEDIA", settings.media), ("OBJECTS_ENDPOINT", settings.objects_endpoint)):
+        is_url = name != "MEDIA" or url.startswith("http")
+        if url and is_url and is_remote(settings.media) and not _SERVICE.fullmatch(url):
+            raise SettingsError(
+                f"{PREFIX}{name} is not like https://store.example.org/path: no user, query or fragment, and all of it escaped"
+            )
+    if settings.objects_style not in {"", "path", "host"}:
+        raise SettingsError(f"{PREFIX}OBJECTS_STYLE={settings.objects_style[:40]!r} is neither path nor host")
+    for name, path in (("CA", settings.objects_ca), ("HEADER", settings.objects_header)):
+        if path and not os.path.isfile(path):
+            raise SettingsError(f"{PREFIX}OBJECTS_{name}={path[:80]!r} is not a file that can be read")
+
+
 def _check_signed(settings: Settings) -> None:
     """Raise SettingsError unless the folders that need signed URLs are valid."""
     if not settings.signed_folders:
@@ -245,7 +298,7 @@ def _check_signed(settings: Settings) -> None:
             raise SettingsError(
                 f"{PREFIX}SIGNED holds {os.fsdecode(folder)[:80]!r}: a folder is like /members, without . and .."
             )
-        if settings.signing_keys and not is_folder_of(settings.media, folder):
+        if settings.signing_keys and not settings.is_remote and not is_folder_of(settings.media, folder):
             raise SettingsError(
                 f"{PREFIX}SIGNED holds {os.fsdecode(folder)[:80]!r}, which is no folder of the media: nothing would be protected by it; "
                 f"make it, or correct the name"

@@ -14,10 +14,10 @@ from tqdm import tqdm
 
 from slicer.cli.errors import UsageError
 from slicer.cli.options import settings_of
-from slicer.media.library import Library
-from slicer.media.source import Source, SourceMissingError
+from slicer.media.source import Source, SourceArchivedError, SourceMissingError
 from slicer.media.store import IndexPendingError, IndexStore
 from slicer.mp3 import Mp3Error, UnsupportedMp3Error
+from slicer.objects.choose import library_of
 from slicer.server import express, machine, preflight, privileges, reach
 from slicer.settings import Settings
 
@@ -40,13 +40,17 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError(f"--jobs {jobs} is not a number from 1 to 256")
     user = reach.run_user(express.RUN_USER)
     preflight.can_read(settings.media, user)
+    preflight.store_usable(settings, user)
     preflight.own_caches(settings, user, ("index_dir",))
     # Root never reads the contents of the files: the run user does.
     privileges.become(user)
     store = _store(settings)
     store.prepare()
-    gone = store.prune(settings.media)
-    paths = [entry.path for entry in Library(settings.media).list()]
+    library = library_of(settings)
+    if not library.can_list:
+        raise UsageError(f"{settings.media} has no list of its files: each is indexed when it is asked for first")
+    gone = 0 if settings.is_remote else store.prune(settings.media)
+    paths = [entry.path for entry in library.list()]
     made = refused = 0
     # A thread of its own would be handed the signals that `_interrupts_held` keeps from this one.
     tqdm.monitor_interval = 0
@@ -98,7 +102,7 @@ def _map_bounded(pool: ProcessPoolExecutor, settings: Settings, paths: list[byte
 
 
 def _index_batch(settings: Settings, paths: list[bytes]) -> _Found:
-    library, store = Library(settings.media), _store(settings)
+    library, store = library_of(settings), _store(settings)
     found: _Found = []
     for path in paths:
         try:
@@ -116,7 +120,7 @@ def _index_batch(settings: Settings, paths: list[bytes]) -> _Found:
             found.append((path, "", not known))
         except SourceMissingError:
             found.append((path, "it is gone or cannot be read", False))
-        except Mp3Error as error:
+        except (Mp3Error, SourceArchivedError) as error:
             found.append((path, str(error), False))
         except OSError as error:
             found.append((path, error.strerror or str(error), False))

@@ -60,10 +60,22 @@ BUSY = Metric("slicer_busy_threads", "gauge", "Threads that work on a request no
 THREADS = Metric("slicer_threads", "gauge", "Threads that can work on a request.", ("group",))
 STARTED = Metric("slicer_processes_started_total", "counter", "Processes that have loaded the application.", ("group",))
 
+STORE_REQUESTS = Metric(
+    "slicer_store_requests_total",
+    "counter",
+    "Requests to the store of media, by class of status; failed ones had no answer, and those refused were not sent; retried: again.",
+    ("group", "outcome"),
+)
+STORE_SECONDS = Metric(
+    "slicer_store_seconds", "histogram", "Seconds of a request to the store, its body included.", ("group",), SECONDS
+)
+STORE_BYTES = Metric("slicer_store_bytes_total", "counter", "Bytes of media that the store sent.", ("group",))
+
 #: Counted by each process.
 COUNTED = (
     *(REQUESTS, REQUEST_SECONDS, QUEUE_SECONDS, REFUSALS, INDEX, RESULTS, RENDER_SECONDS),
     *(BUSY, THREADS, STARTED),
+    *(STORE_REQUESTS, STORE_SECONDS, STORE_BYTES),
 )
 
 BUILD = Metric(

@@ -4,10 +4,10 @@ from fractions import Fraction
 from urllib.parse import parse_qsl
 
 from slicer.jobs.order import Order
-from slicer.media.library import Library
 from slicer.media.source import SourceTooLargeError
 from slicer.media.store import IndexStore
 from slicer.mp3 import SourceChangedError
+from slicer.objects.choose import library_of
 from slicer.render import Limits, PeaksRequest, RenderRequest, Results
 from slicer.render.audio.progress import Progress
 from slicer.render.produce import Original, Producer
@@ -22,7 +22,7 @@ class Maker:
     """Makes the results of orders. It holds nothing open between two jobs."""
 
     def __init__(self, settings: Settings) -> None:
-        self._library = Library(settings.media)
+        self._library = library_of(settings)
         self._indexes = IndexStore(settings.index_dir, seconds=min(settings.job_seconds, Fraction(3600)))
         self._producer = Producer(Results(settings.results_dir, max_bytes=settings.results_bytes), settings.scratch_dir)
         self._largest = settings.max_source_bytes

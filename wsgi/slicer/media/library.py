@@ -4,6 +4,7 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 from slicer.media.names import Names, StoredNames
 from slicer.media.source import FileSource, Source, SourceMissingError, open_source
@@ -22,8 +23,30 @@ class Entry:
     mtime_ns: int
 
 
+class Catalog(Protocol):
+    """What has sources: a folder, or a store of objects."""
+
+    can_list: bool  #: whether there is a list of what it has
+
+    def open(self, path: bytes) -> Source:
+        """Open the source at a path. Raises SourceMissingError, SourceUnavailableError and SourceArchivedError."""
+
+    def inner_path(self, source: Source) -> bytes:
+        """Where an open source really lies, without links."""
+
+    def is_readable(self) -> bool:
+        """Whether its sources can be read now."""
+
+    def list(
+        self, prefix: bytes = b"", after: bytes = b"", *, hidden: Callable[[bytes], bool] = lambda _: False
+    ) -> Iterator[Entry]:
+        """Sources whose path starts with `prefix` and comes after `after`, in byte order of their paths; none that is `hidden`."""
+
+
 class Library:
     """The folder `root`, a real path. It is read at each call, except for the names of large folders where those are stored."""
+
+    can_list = True
 
     def __init__(self, root: str, names_dir: str | None = None) -> None:
         """`names_dir` is the folder in which the names of large folders are stored; None sorts them in memory each time."""
@@ -35,7 +58,7 @@ class Library:
 
         Raises SourceUnavailableError where that is unknown.
         """
-        if not is_safe(path) or path[-4:].lower() != _SUFFIX:
+        if not is_safe(path) or not is_source_name(path):
             raise SourceMissingError
         return open_source(self._root, path)
 
@@ -104,6 +127,11 @@ class Library:
         except (OSError, SourceMissingError):
             return None
         return Entry(path, status.st_size, status.st_mtime_ns) if stat.S_ISREG(status.st_mode) else None
+
+
+def is_source_name(path: bytes) -> bool:
+    """Return whether a path ends as those of MP3 files do."""
+    return path[-4:].lower() == _SUFFIX
 
 
 def is_safe(path: bytes) -> bool:

@@ -73,6 +73,20 @@ class Protected:
                 known.add(number)
 
 
+class ProtectedKeys(Protected):
+    """The protected folders of a store of objects, where keys are what their bytes say, and nothing is a link."""
+
+    def __init__(self, folders: tuple[bytes, ...] = ()) -> None:
+        super().__init__("", folders)
+
+    def holds(self, path: bytes) -> bool:
+        """Return whether a key lies in one of them."""
+        return self.names(path)
+
+    def _look(self) -> None:
+        """Nothing: a prefix has no number."""
+
+
 def names_of(path: bytes) -> list[bytes]:
     """The names in a path, without those that lead nowhere."""
     return [name for name in path.split(b"/") if name not in {b"", b"."}]

@@ -11,7 +11,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
-from slicer.media.library import Library
+from slicer.media.library import Catalog
 from slicer.media.protected import Permit, Protected, ProtectedError
 from slicer.media.source import Source, SourceTooLargeError, SourceUnavailableError
 from slicer.media.store import IndexPendingError, IndexStore
@@ -70,7 +70,7 @@ class Shelf:
 
     def __init__(
         self,
-        library: Library,
+        library: Catalog,
         store: IndexStore,
         protected: Protected,
         *,

@@ -40,6 +40,12 @@ class SourceMissingError(SlicerError):
 class SourceUnavailableError(OSError):
     """It is unknown whether the file exists: the folder is away, the disk fails, or the process has too many files open."""
 
+    is_repeat = False  #: whether its cause was logged before
+
+
+class SourceArchivedError(SlicerError):
+    """The object is in an archive, from which its owner must restore it before it can be read."""
+
 
 class SourceTooLargeError(SlicerError):
     """The file is larger than the settings allow."""

@@ -131,7 +131,9 @@ class IndexStore:
             fits = found and (found[0] == source.identity or found[0].size < source.identity.size)
             told = _Note(lock_path, os.path.basename(path), source.identity.size)
             try:
-                index = build_index(source, previous=found[1] if found and fits else None, deadline=deadline, told=told)
+                index = build_index(
+                    source.onward(), previous=found[1] if found and fits else None, deadline=deadline, told=told
+                )
             finally:
                 # The result counts only for a file that was not written to meanwhile.
                 source.check()

@@ -5,13 +5,14 @@ import os
 import re
 import socket
 from collections.abc import Iterable
+from importlib.util import find_spec
 
 from slicer import distribution
 from slicer.errors import SlicerError
 from slicer.server import checks, privileges, reach
 from slicer.server.checks import Check
 from slicer.server.sizes import MIB, RESERVED_CLIPS_MEMORY
-from slicer.settings import CACHES, PREFIX, Settings
+from slicer.settings import CACHES, PREFIX, Settings, is_remote
 
 #: The log of requests that is the standard output of the server.
 STDOUT = "/dev/stdout"
@@ -100,6 +101,19 @@ def can_read(media: str, user: str | None) -> None:
     require(checks.readable("media folder", media, user))
     for part in reach.interpreter_parts():
         require(checks.readable("Python", part, user))
+
+
+def store_usable(settings: Settings, user: str | None) -> None:
+    """Raises PreflightError unless what media in a store take is here: the packages, and files that `user` (None: the caller) can read."""
+    if not settings.is_remote:
+        return
+    if find_spec("urllib3") is None or find_spec("botocore") is None:
+        raise PreflightError(
+            "packages for object storage are missing: install them with: pip install 'slicer[objects]'"
+        )
+    for name, path in (("CA file", settings.objects_ca), ("header file", settings.objects_header)):
+        if path:
+            require(checks.readable(name, path, user))
 
 
 def keys_usable(path: str, user: str | None) -> None:

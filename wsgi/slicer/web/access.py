@@ -5,7 +5,7 @@ import socket
 import time
 from collections.abc import Mapping
 
-from slicer.media.protected import Protected
+from slicer.media.protected import Protected, ProtectedKeys
 from slicer.settings import Settings
 from slicer.signing import (
     NAMES,
@@ -30,8 +30,9 @@ class Access:
     def __init__(self, settings: Settings) -> None:
         """Reads the keys. Raises KeysError."""
         self._keys: Keys | None = read_keys(settings.signing_keys) if settings.signing_keys else None
+        folders = settings.signed_folders if self._keys is not None else ()
         #: Sources that need a signature.
-        self.protected = Protected(settings.media, settings.signed_folders if self._keys is not None else ())
+        self.protected = ProtectedKeys(folders) if settings.is_remote else Protected(settings.media, folders)
 
     def authorise(self, request: Request) -> None:
         """Set `passed` of a request, after checking its signature if its path needs one.

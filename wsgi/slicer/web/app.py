@@ -9,9 +9,9 @@ from slicer.counts.cells import Cells
 from slicer.counts.folder import Folder, in_memory
 from slicer.counts.log import LineLog
 from slicer.media.aside import Aside
-from slicer.media.library import Library
 from slicer.media.shelf import Shelf
 from slicer.media.store import IndexStore
+from slicer.objects.choose import library_of
 from slicer.settings import Settings
 from slicer.web.access import Access, Hosts
 from slicer.web.clips import Clips
@@ -55,7 +55,9 @@ class Slicer:
         self.routes = Routes(table(self._views(settings, folder, cells)))
 
     def _views(self, settings: Settings, folder: Folder | None, cells: Cells) -> Views:
-        library = Library(settings.media, os.path.join(settings.index_dir, "names"))
+        library = library_of(
+            settings, os.path.join(settings.index_dir, "names"), threads=process_threads(), told=self._ledger.told
+        )
         protected = self._access.protected
         store = IndexStore(
             settings.index_dir, seconds=settings.index_seconds, whole_bytes=settings.index_memory_bytes // _SHARE
@@ -66,7 +68,14 @@ class Slicer:
         )
         # One thread waits for slow media, others for a moment, and at least one answers meanwhile.
         waiting = max(0, process_threads() - 2)
-        sources = Sources(shelf, Aside(settings.media, seconds=float(settings.index_seconds), waiting=waiting))
+        # A store has deadlines of its own.
+        aside = Aside(
+            settings.media,
+            seconds=float(settings.index_seconds),
+            waiting=waiting,
+            mounts=bytes if settings.is_remote else None,
+        )
+        sources = Sources(shelf, aside)
         extras = Extras(settings, sources, self._inner)
         return Views(
             studio=StudioFiles(),
@@ -74,7 +83,7 @@ class Slicer:
             extras=extras,
             documents=Documents(library, store, sources, hidden=protected.holds),
             metrics=Metrics(settings, folder, cells, extras),
-            lists=bool(settings.list_library),
+            lists=bool(settings.list_library) and library.can_list,
         )
 
     def _inner(self, request: Request, route: str, path: bytes, query: str) -> Request:

@@ -13,7 +13,7 @@ from werkzeug.http import http_date
 import slicer
 from slicer.media.aside import StandstillError
 from slicer.media.describe import describe
-from slicer.media.library import Library
+from slicer.media.library import Catalog
 from slicer.media.names import NamesPendingError
 from slicer.media.store import IndexStore
 from slicer.mp3 import SECOND
@@ -36,7 +36,7 @@ class Documents:
 
     def __init__(
         self,
-        library: Library,
+        library: Catalog,
         store: IndexStore,
         sources: Sources,
         *,

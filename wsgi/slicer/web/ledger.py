@@ -22,6 +22,9 @@ from slicer.counts.metrics import (
     RESULTS,
     SECONDS,
     STARTED,
+    STORE_BYTES,
+    STORE_REQUESTS,
+    STORE_SECONDS,
     THREADS,
 )
 from slicer.signing import redacted
@@ -111,6 +114,15 @@ class Ledger:
         with self._cells.lock:
             self._cells.values[self._busy] += 1
         return record
+
+    def told(self, outcome: str, seconds: float, count: int) -> None:
+        """Count a request to the store of media: what came of it, its seconds, the bytes of its answer."""
+        cells = self._cells
+        with cells.lock:
+            cells.add(STORE_REQUESTS, (self._group, outcome))
+            if outcome != "retried":
+                cells.add(STORE_BYTES, self._labels, count)
+                cells.observe(STORE_SECONDS, self._labels, seconds)
 
     def end(self, record: Record) -> None:
         """End a request: its response is sent, or its client is gone."""

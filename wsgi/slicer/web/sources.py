@@ -8,7 +8,12 @@ from typing import TypeVar
 from slicer.media.aside import Aside, StandstillError
 from slicer.media.protected import ProtectedError
 from slicer.media.shelf import Opened, Shelf
-from slicer.media.source import SourceMissingError, SourceTooLargeError, SourceUnavailableError
+from slicer.media.source import (
+    SourceArchivedError,
+    SourceMissingError,
+    SourceTooLargeError,
+    SourceUnavailableError,
+)
 from slicer.media.store import IndexPendingError
 from slicer.mp3 import Mp3Error, SourceChangedError
 from slicer.timespan import ALLOWED, TimeSpan, TimeSpanError
@@ -25,6 +30,7 @@ _TROUBLES = (
     ProtectedError,
     SourceMissingError,
     SourceUnavailableError,
+    SourceArchivedError,
     SourceTooLargeError,
     IndexPendingError,
     SourceChangedError,
@@ -48,9 +54,7 @@ class Sources:
         try:
             return self._shelf.take(path, request.permit, request.record.note)
         except _TROUBLES as error:
-            if isinstance(error, SourceUnavailableError):
-                _LOG.error("%s: %s", os.fsdecode(path), error.strerror)
-            raise problem_of(error) or error from None
+            raise _refused(path, error) from None
 
     def work(self, path: bytes, request: Request, work: Callable[[Opened], _T]) -> _T:
         """Return the result of work on the current source at a path; the work checks that it is still current. Raises Problem."""
@@ -59,6 +63,8 @@ class Sources:
             try:
                 try:
                     return work(opened)
+                except (SourceUnavailableError, SourceArchivedError) as error:
+                    raise _refused(path, error) from None
                 except Problem:
                     # It must be a problem of the file that has this path now.
                     opened.check_current()
@@ -93,6 +99,13 @@ class Sources:
     def run(self, path: bytes, work: Callable[[], _T]) -> _T:
         """The same while a body is sent: raises StandstillError."""
         return self._aside.run(path, work)
+
+
+def _refused(path: bytes, error: Exception) -> Exception:
+    """The problem that an error is, once it is in the log where it is the operator's."""
+    if isinstance(error, SourceUnavailableError) and not error.is_repeat:
+        _LOG.error("%s: %s", os.fsdecode(path), error.strerror)
+    return problem_of(error) or error
 
 
 def _checked(opened: Opened) -> Opened:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import miniaudio
 
-from slicer.mp3 import Reader, Span, cut
+from slicer.mp3 import Reader, Span, cut, extents
 from slicer.render.audio import ffmpeg
 from slicer.render.audio.pcm import Pcm
 from slicer.render.audio.scratch import nameless_file, path_of
@@ -23,8 +23,7 @@ class SpanPcm(Pcm):
     def __init__(self, reader: Reader, span: Span, deadline: Deadline) -> None:
         header = span.segment.header
         super().__init__(header.sample_rate, header.channels, span.last - span.first)
-        # Its own: spans that are joined are read by turns.
-        self._reader = reader.onward()
+        self._reader = reader
         self._span = span
         self._deadline = deadline
 
@@ -34,15 +33,19 @@ class SpanPcm(Pcm):
         Raises SourceChangedError where the file is not what it was, UnreadableError, and WorkTimeoutError.
         """
         segment, first, last = self._span
+        if first >= last:
+            return
+        # One of its own: spans that are joined are read by turns.
+        reader = self._reader.onward(extents(self._span, self._reader.size)[-1][1])
         pieces = -(-(last - first) // BLOCK_FRAMES)
         for number in range(pieces):
             self._deadline.check()
             begin = first + (last - first) * number // pieces
             end = first + (last - first) * (number + 1) // pieces
-            yield self._piece(Span(segment, begin, end))
+            yield self._piece(reader, Span(segment, begin, end))
 
-    def _piece(self, span: Span) -> bytes:
-        data = cut(self._reader, span).read(self._reader)
+    def _piece(self, reader: Reader, span: Span) -> bytes:
+        data = cut(reader, span).read(reader)
         wanted = (span.last - span.first) * self.frame_bytes
         try:
             heard = miniaudio.mp3_read_s16(data)

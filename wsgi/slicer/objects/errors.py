@@ -1,0 +1,15 @@
+"""What can be wrong with a store of objects."""
+
+import errno
+
+from slicer.media.source import SourceUnavailableError
+
+
+class StoreError(SourceUnavailableError):
+    """The store is down, refuses, or does not answer as it must: nobody can tell whether there is such an object."""
+
+    def __init__(self, text: str, *, is_fault: bool = False, is_repeat: bool = False) -> None:
+        """`text` is for the operator, without secrets. With `is_fault` another try may help; with `is_repeat` it was logged before."""
+        super().__init__(errno.EIO, text)
+        self.is_fault = is_fault
+        self.is_repeat = is_repeat
