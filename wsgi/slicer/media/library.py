@@ -24,18 +24,18 @@ class Entry:
 
 
 class Catalog(Protocol):
-    """What has sources: a folder, or a store of objects."""
+    """The sources of a server, in a folder or a store of objects."""
 
-    can_list: bool  #: whether there is a list of what it has
+    can_list: bool  #: whether its sources can be listed
 
     def open(self, path: bytes) -> Source:
         """Open the source at a path. Raises SourceMissingError, SourceUnavailableError and SourceArchivedError."""
 
     def inner_path(self, source: Source) -> bytes:
-        """Where an open source really lies, without links."""
+        """The real path of an open source, without links."""
 
     def is_readable(self) -> bool:
-        """Whether its sources can be read now."""
+        """Return whether its sources can be read now."""
 
     def list(
         self, prefix: bytes = b"", after: bytes = b"", *, hidden: Callable[[bytes], bool] = lambda _: False

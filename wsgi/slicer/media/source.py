@@ -52,7 +52,7 @@ class SourceTooLargeError(SlicerError):
 
 
 class Identity(NamedTuple):
-    """What makes a source this source: any of these differs after it was replaced, rewritten, cut short or grown."""
+    """The identity of a source: any of these differs after it was replaced, rewritten, cut short or grown."""
 
     path: bytes  #: real path, no symbolic links; of an object its URL
     device: int  #: 0 for an object
@@ -74,7 +74,7 @@ class Source(Visit, Protocol):
 
     @property
     def identity(self) -> Identity:
-        """What makes it this source."""
+        """Its identity."""
 
     def ahead(self, span: "Span") -> Visit:
         """A reader for the cut of a span."""

@@ -158,7 +158,7 @@ def _frames(span: Span) -> tuple[int, int]:
 
 
 def extents(span: Span, most: int) -> tuple[tuple[int, int], ...]:
-    """Where the cut of a span reads, as file ranges, by the index alone: from the anchor before it to the one behind it.
+    """Return the file ranges that the cut of a span reads, by the index alone: from the anchor before it to the one behind it.
 
     If those are more than `most` bytes, they are the two ends, which is what planning reads. Damaged files may need a little more.
     """

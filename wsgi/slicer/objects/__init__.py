@@ -1,1 +1,1 @@
-"""Media in object storage: an S3 bucket, or any HTTP origin with ranges. Whoever has a folder loads nothing of this."""
+"""Media in object storage: an S3 bucket, or any HTTP origin with ranges. With media in a folder none of it is loaded."""

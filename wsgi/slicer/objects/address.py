@@ -1,4 +1,4 @@
-"""Where the media are: the URL of each object, from a setting such as s3://bucket/prefix or https://origin/path/."""
+"""The address of the media: the URL of each object, from a setting such as s3://bucket/prefix or https://origin/path/."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -7,7 +7,7 @@ from urllib.parse import quote, urlsplit
 from slicer.settings import Settings
 
 _PORTS = {"http": 80, "https": 443}
-#: What needs no escape in a path: what S3 leaves alone when it checks a signature.
+#: Characters of a path that need no escape, as S3 has them when it checks a signature.
 _SAFE = "/-_.~"
 
 
@@ -49,7 +49,7 @@ class Address:
 
     @property
     def is_s3(self) -> bool:
-        """Whether it is a bucket, which can be listed, and whose requests are signed."""
+        """Return whether it is a bucket, which can be listed, and whose requests are signed."""
         return bool(self.region)
 
     @property

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from slicer.objects.errors import StoreError
 
-#: Failures in a row after which nobody asks, and the seconds until one request may try again.
+#: Failures in a row after which requests are refused, and the seconds until one may try again.
 FAILURES, PAUSE_SECONDS = 4, 2.0
 #: Seconds after which a request counts as slow.
 SLOW_SECONDS = 1.0
@@ -28,7 +28,7 @@ class Breaker:
 
     @property
     def is_open(self) -> bool:
-        """Whether requests are refused."""
+        """Return whether requests are refused."""
         return self._failures >= FAILURES
 
     @contextmanager

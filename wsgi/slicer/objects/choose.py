@@ -23,7 +23,7 @@ def library_of(
     """
     if not settings.is_remote:
         return Library(settings.media, names_dir)
-    # Whoever has a folder loads no HTTP client.
+    # With media in a folder no HTTP client is loaded.
     from slicer.objects.address import Address
     from slicer.objects.client import Client
     from slicer.objects.library import ObjectLibrary

@@ -1,4 +1,4 @@
-"""What can be wrong with a store of objects."""
+"""Errors of a store of objects."""
 
 import errno
 
@@ -6,7 +6,7 @@ from slicer.media.source import SourceUnavailableError
 
 
 class StoreError(SourceUnavailableError):
-    """The store is down, refuses, or does not answer as it must: nobody can tell whether there is such an object."""
+    """The store is down, refuses, or answers wrongly: it is unknown whether the object exists."""
 
     def __init__(self, text: str, *, is_fault: bool = False, is_repeat: bool = False) -> None:
         """`text` is for the operator, without secrets. With `is_fault` another try may help; with `is_repeat` it was logged before."""

@@ -14,7 +14,7 @@ _SERVICE = "s3"
 
 
 class Signer(Protocol):
-    """What a client asks for the fields of each request."""
+    """The fields of each request of a client, by its credentials."""
 
     def sign(self, url: str, fields: dict[str, str]) -> dict[str, str]:
         """The fields of a GET with those that prove who asks. Raises StoreError."""
@@ -77,14 +77,14 @@ class S3Signer:
 
 
 def s3_signer(region: str) -> tuple[S3Signer, str]:
-    """What signs, and the region: that of the settings, of the environment or profile, or us-east-1."""
+    """Return the signer, and the region: that of the settings, of the environment or profile, or us-east-1."""
     session = Session()
     found = region or session.get_config_variable("region") or "us-east-1"
     return S3Signer(session, found), found
 
 
 def field_signer(path: str) -> FieldSigner:
-    """What the file at `path` has: lines like "Authorization: Bearer …". Raises StoreError."""
+    """Return the fields in the file at `path`, with lines like "Authorization: Bearer …". Raises StoreError."""
     fields = {}
     try:
         with open(path, encoding="ascii") as file:

@@ -12,7 +12,7 @@ from slicer.errors import SlicerError
 from slicer.server import checks, privileges, reach
 from slicer.server.checks import Check
 from slicer.server.sizes import MIB, RESERVED_CLIPS_MEMORY
-from slicer.settings import CACHES, PREFIX, Settings, is_remote
+from slicer.settings import CACHES, PREFIX, Settings
 
 #: The log of requests that is the standard output of the server.
 STDOUT = "/dev/stdout"
