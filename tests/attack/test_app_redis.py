@@ -5,18 +5,27 @@ import dataclasses
 import json
 import os
 import shutil
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Callable, Iterator
 
 import pytest
-from redis import Redis
+from redis import Redis, RedisError
+from redis.exceptions import NoPermissionError
 
 from slicer.jobs import Order, State
+from slicer.jobs.celery_app import make_app
 from slicer.jobs.order import SHORT, url_of
+from slicer.jobs.store import Asker
 from slicer.jobs.transport import is_message
 from slicer.web.app import create_app
-from support import streams
-from support.jobs import Broker, Place, place_of
-from support.server import folder, until
+from support import streams, templates
+from support.edge import ROOT
+from support.jobs import PASSWORD, Broker, Place, place_of
+from support.server import folder, free_port, until
+
+ROLE = ROOT / "ansible" / "roles" / "queue"
+#: Two sites and their passwords; the name of one begins with the other's.
+SITES = {"one": "password-of-one", "one-two": "password-of-two"}
 
 
 @pytest.fixture(scope="module")
@@ -162,3 +171,101 @@ def test_a_worker_ends_a_job_that_is_none(place: Place, broker: Broker) -> None:
 def test_urls_of_orders() -> None:
     assert url_of("render", b"a b/show.mp3", "wav", "t=1,2") == "/renders/a%20b/show.wav?t=1,2"
     assert url_of("peaks", b"show.MP3", "json", "t=0") == "/peaks/show.json?t=0"
+
+
+# ---------------------------------------------------------------------------------------------------------- sites of a machine
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], str]]:
+    """A Redis by the configuration of the role. Called with the name of a site, the URL that the site has of it; empty: the operator's."""
+    work = tmp_path_factory.mktemp("redis")
+    port = free_port()
+    given = {"queue_password": PASSWORD, "queue_port": port, "queue_sites": SITES}
+    files = [ROLE / "defaults" / "main.yml", ROLE / "vars" / "main.yml"]
+    templates.write(ROLE / "templates" / "redis.conf.j2", str(work / "redis.conf"), files, given)
+    assert not [text for text in SITES.values() if text in (work / "redis.conf").read_text()]
+
+    def url(site: str) -> str:
+        return f"redis://{f'site-{site}:{SITES[site]}' if site else f':{PASSWORD}'}@127.0.0.1:{port}/0"
+
+    def answers() -> bool:
+        try:
+            with Redis.from_url(url(""), socket_timeout=1) as redis:
+                return bool(redis.ping())
+        except RedisError:
+            return False
+
+    words = ["/usr/bin/redis-server", work / "redis.conf", "--dir", work, "--supervised", "no", "--logfile", "log"]
+    with subprocess.Popen(words, stdin=subprocess.DEVNULL) as process:
+        try:
+            until(answers, 40, "Redis answers")
+            yield url
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+def test_a_site_needs_nothing_but_what_its_user_may(media: str, broker: Broker, shared: Callable[[str], str]) -> None:
+    """All of a job's life, a cancelled one and a lost one, with Celery's own commands."""
+    settings = {"SLICER_JOBS_BROKER": shared("one"), "SLICER_JOBS_NAME": "one"}
+    with Redis.from_url(shared("")) as redis, place_of(media, broker, **settings) as place:
+        worker = place.worker("--short", "1", "--long", "0")
+        job = place.queue.submit(place.order("wav", ("t", "1,2")), Asker(client="a", token="t" * 32))
+        assert place.ended(job.id).state is State.DONE
+        assert [*place.queue.store.names()] == [job.id]
+        assert place.queue.store.figures().ever[SHORT, "done"] == 1
+        place.queue.store.ping()
+        assert place.queue.store.turn("test", 60)
+        # Celery's own commands go through channels.
+        app = make_app(place.settings)
+        until(lambda: len(app.control.ping(timeout=1)) == 1, 30, "the worker answers")
+        worker.kill()
+        # What a killed worker had is taken up by the next one, and looked for in what was not confirmed.
+        waiting = place.queue.submit(place.order("wav", ("t", "2,3")))
+        assert place.queue.store.active() == [waiting.id]
+        assert place.queue.store.cancel(place.queue.submit(place.order("wav", ("t", "3,4"))).id)
+        place.worker("--short", "1", "--long", "0")
+        assert place.ended(waiting.id).state is State.DONE
+        assert redis.acl_log() == []
+        assert {key.partition(b":")[0] for key in redis.scan_iter()} == {b"one"}
+
+
+@pytest.mark.parametrize("prefix", ["one-two:job:", "one-two:broker:", "", "on", "ONE:job:"])
+def test_no_site_has_keys_or_channels_of_another(shared: Callable[[str], str], prefix: str) -> None:
+    key = f"{prefix}x"
+    script = "return redis.call('HGETALL', ARGV[1])"
+    with Redis.from_url(shared("")) as all_of_it, Redis.from_url(shared("one")) as redis:
+        all_of_it.hset(key, "field", "value")
+        try:
+            for command in (
+                *(("HGETALL", key), ("HSET", key, "field", "x"), ("DEL", key), ("LPUSH", key, "x"), ("RENAME", key, "one:x")),
+                *(("COPY", key, "one:x"), ("EVAL", script, 0, key), ("EVAL", script, 1, "one:x", key), ("UNLINK", key)),
+                *(("SUBSCRIBE", key), ("PSUBSCRIBE", "*"), ("PUBLISH", key, "x"), ("BRPOP", key, 1), ("EXPIRE", key, 1)),
+            ):  # fmt: skip
+                with pytest.raises((NoPermissionError, RedisError), match=r"(?i)permission|NOPERM|can't access"):
+                    redis.execute_command(*command)
+            assert all_of_it.hgetall(key) == {b"field": b"value"}
+        finally:
+            all_of_it.delete(key)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        *("FLUSHALL", "FLUSHDB", "KEYS *", "CONFIG GET *", "CONFIG SET maxmemory 1", "SHUTDOWN NOSAVE", "MONITOR"),
+        *("ACL LIST", "ACL SETUSER site-one ~*", "CLIENT LIST", "CLIENT KILL TYPE normal", "CLIENT PAUSE 1", "SWAPDB 0 1", "SAVE"),
+        *("SCRIPT FLUSH", "SCRIPT KILL", "FUNCTION FLUSH", "FCALL x 0", "REPLICAOF 127.0.0.1 1", "MODULE LIST", "SLOWLOG GET"),
+        *("INFO", "SORT one:x"),
+    ],
+)  # fmt: skip
+def test_no_site_has_commands_that_concern_others(shared: Callable[[str], str], command: str) -> None:
+    with Redis.from_url(shared("one")) as redis, pytest.raises(NoPermissionError):
+        redis.execute_command(*command.split())
+
+
+@pytest.mark.parametrize("user", ["", "site-one-two:password-of-one", "default:password-of-one", "site-one:"])
+def test_no_site_is_let_in_as_another(shared: Callable[[str], str], user: str) -> None:
+    address = shared("").rpartition("@")[2]
+    with Redis.from_url(f"redis://{user}@{address}") as redis, pytest.raises(RedisError):
+        redis.execute_command("GET", "one-two:x")

@@ -25,7 +25,9 @@ from support.server import Server, folder, free_port, serving, until
 
 ROLES = ROOT / "ansible" / "roles"
 #: Variables of the roles that hold a secret, and what holds them.
-SECRETS = re.compile(r"\b(queue_password|queue_tls_key|slicer_jobs_broker|slicer_jobs_settings|slicer_signing_keys)\b")
+SECRETS = re.compile(
+    r"\b(queue_password|queue_sites|queue_tls_key|slicer_jobs_passwords|slicer_jobs_brokers|slicer_signing_keys)\b"
+)
 SPELLINGS = [
     "signature=",
     "%73ignature=",
@@ -35,6 +37,7 @@ SPELLINGS = [
     "signature%3d",
 ]
 MAC = "0123456789abcdef" * 4
+SITE_PASSWORD = "password-of-a-site"
 
 
 # ------------------------------------------------------------------------------------------------------------ signatures
@@ -318,7 +321,8 @@ def test_a_play_shows_no_secret(broker: Broker, tmp_path: pathlib.Path) -> None:
     given = {
         "queue_password": PASSWORD,
         "queue_port": broker.port,
-        "slicer_jobs_settings": {"SLICER_JOBS_BROKER": broker.url},
+        "queue_sites": {"main": SITE_PASSWORD},
+        "slicer_jobs_brokers": {"main": f"redis://site-main:{SITE_PASSWORD}@127.0.0.1:{broker.port}/0"},
         "slicer_signing_keys": {"main": {"old": keys}},
         "slicer_instances": [
             {
@@ -378,8 +382,9 @@ def test_a_play_shows_no_secret(broker: Broker, tmp_path: pathlib.Path) -> None:
         thread.join()
     written = "".join(path.read_text() for path in tmp_path.glob("[0-9]"))
     assert PASSWORD in written
+    assert SITE_PASSWORD in written
     assert keys in written
-    for secret in (PASSWORD, keys):
+    for secret in (PASSWORD, SITE_PASSWORD, keys):
         assert secret not in said
         # The broker of other tests is not of this play.
         assert not [line for line in seen if secret in line and "redis-server" not in line]

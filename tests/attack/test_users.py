@@ -23,7 +23,7 @@ def written(role: str, template: str, place: pathlib.Path, **more: Any) -> str:
     path = place / "written"
     names = list(dict.fromkeys(("slicer", role)))
     files = [ANSIBLE / "roles" / name / kind / "main.yml" for kind in ("defaults", "vars") for name in names]
-    facts = {"ansible_facts": {"processor_nproc": 2, "memtotal_mb": 4096}, "slicer_jobs_settings": {}}
+    facts = {"ansible_facts": {"processor_nproc": 2, "memtotal_mb": 4096}, "slicer_jobs_brokers": {}}
     facts |= {"slicer_instances": SITES, "slicer_jobs_publishers": [], "_workers_unit_sum": ""}
     templates.write(ANSIBLE / "roles" / role / "templates" / template, str(path), files, {**facts, **more})
     return path.read_text(encoding="utf-8")

@@ -1,8 +1,8 @@
 """The servers that the tests look at.
 
 With SLICER_INVENTORY they are those of an Ansible inventory with the groups `edge` and `slicers`, provisioned already. Without it they
-are made here: `host`, a container of Debian 12 that is edge and slicer; `several`, an edge and two slicers of Debian 13 as containers;
-and `one`, a Debian 13 that `vagrant up` makes. Their images have the largest packages of the roles already.
+are made here: `host`, a container of Debian 12 that is edge and slicer; `several`, containers of Debian 13, an edge with a Redis that
+requires TLS and two slicers; and `one`, a Debian 13 that `vagrant up` makes. Their images have the largest packages of the roles already.
 SLICER_SERVERS names those that are wanted. A test runs on all of them unless its marker `fleets` names some; those on `host` belong to
 `make test`, all others to `make test-all`. Everything is destroyed at the end, whatever happens.
 """
@@ -23,6 +23,7 @@ from infra import farm
 from infra.fleet import Fleet, Site, given_inventory
 from infra.load import Edge, Source
 from support import streams
+from support.jobs import Authority
 from support.server import folder, until
 
 #: Vagrant's provider.
@@ -68,7 +69,7 @@ VARIABLES = {
 _EVERYTHING = ("edge", "slicers", "queue", "workers")
 GROUPS = {
     "host": {group: ["host"] for group in ("edge", "slicers")},
-    "several": {"edge": ["edge1"], "slicers": ["slicer1", "slicer2"]},
+    "several": {"edge": ["edge1"], "slicers": ["slicer1", "slicer2"], "queue": ["edge1"]},
     "one": {group: ["default"] for group in _EVERYTHING},
 }
 
@@ -211,6 +212,14 @@ def _several(place: Path, media: Path, made: Callable[[Callable[[], None]], None
     hosts = farm.Containers(place, "trixie-ready", GROUPS["several"], VARIABLES)
     made(hosts.destroy)
     hosts.make(media)
+    authority = Authority(str(place))
+    chain, key = authority.issue(f"IP:{hosts.address(*GROUPS['several']['queue'])}")
+    hosts.tell(
+        queue_password=secrets.token_hex(24),
+        queue_tls_certificate=Path(chain).read_text(),
+        queue_tls_key=Path(key).read_text(),
+        queue_tls_ca=Path(authority.certificate).read_text(),
+    )
     first = hosts.provision()
     return Fleet(hosts.inventory, hosts.provision, kind="several", first=first)
 

@@ -210,6 +210,16 @@ class Containers:
             )
         )
 
+    def address(self, name: str) -> str:
+        """The address of a host that was made."""
+        return str(json.loads(self.inventory.read_text())["all"]["hosts"][name]["ansible_host"])
+
+    def tell(self, **variables: Any) -> None:
+        """Give all hosts more variables in the inventory, which was written by `make`."""
+        inventory = json.loads(self.inventory.read_text())
+        inventory["all"]["vars"] |= variables
+        self.inventory.write_text(json.dumps(inventory, indent=1))
+
     def _network(self) -> ipaddress.IPv4Network:
         """A network whose addresses we choose: a host keeps its own over a restart."""
         for third in range(256):

@@ -216,10 +216,10 @@ def test_sockets_are_bound_where_they_should_be_and_nowhere_else(fleet):
         if host in fleet.edges:
             expected |= {("0.0.0.0", 80), ("127.0.0.1", 8081), ("127.0.0.1", 8083), ("127.0.0.1", 8084)}
             # Where workers publish what clients are held for.
-            if fleet.workers:
-                expected.add(("127.0.0.1" if together else host.address, 8082))
+            if fleet.queues:
+                expected.add((host.address if fleet.workers and not together else "127.0.0.1", 8082))
         if host in fleet.queues:
-            expected.add(("127.0.0.1" if together else host.address, 6379))
+            expected |= {("127.0.0.1", 6379)} | (set() if together else {(host.address, 6379)})
         if host in fleet.slicers:
             address = "127.0.0.1" if together else host.address
             expected |= {(address, site.port) for site in fleet.sites}

@@ -15,6 +15,8 @@ from support.server import until
 _SECRETS = r"""
 cat /etc/slicer/*.keys 2>/dev/null | grep -oE '\b[0-9a-f]{64,128}\b'
 grep -hoE '^requirepass .*' /etc/redis/redis.conf 2>/dev/null | cut -d' ' -f2
+grep -hoE 'site-[a-z0-9-]+:[0-9a-f]{64}@' /etc/slicer/*.env 2>/dev/null | cut -d: -f2 | tr -d @ | sort -u
+sed -n 2p /etc/redis/slicer-tls.key 2>/dev/null
 true
 """
 # Runs on the machine: which of the words in a file are in which log, the journal, a process's arguments or a diff's leftovers.

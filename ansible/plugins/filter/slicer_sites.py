@@ -46,6 +46,7 @@ _RESERVED = frozenset(
         "SLICER_SCRATCH_DIR",
         "SLICER_SIGNING_KEYS",
         "SLICER_SIGNED",
+        "SLICER_JOBS_NAME",
     }
 )
 # Threads that mod_wsgi 6.1 runs in a daemon beside those that take requests (measured).

@@ -20,7 +20,7 @@ def check(work: Path, workers: list[str], **variables: bool) -> subprocess.Compl
             "vars": {
                 "ansible_connection": "local",
                 "ansible_python_interpreter": sys.executable,
-                "slicer_jobs_broker": "redis://one",
+                "slicer_jobs_brokers": {"main": "redis://one"},
                 **variables,
             }
         },

@@ -127,7 +127,8 @@ class JobStore:
         name = order.id
         with _down():
             became, now, flat = self._open(
-                keys=[*self._keys(name), self._client(asker.client)],
+                # No empty key: Redis refuses it to a user who is limited to a prefix.
+                keys=[*self._keys(name), *self._client(asker.client)],
                 args=[
                     *(name, order.to_json(), lane, self._most, _ACTIVE_SECONDS, "1" if again else "0"),
                     *(asker.request, asker.token, self._most_of_client, transitions.MOST_TOKENS, asker.trace),
@@ -299,9 +300,11 @@ class JobStore:
     def _lease(self) -> int:
         return _milliseconds(self._patience.lease)
 
-    def _client(self, client: str) -> str:
-        """The key of a client's jobs, which does not contain its address."""
-        return f"{self._name}:client:{hashlib.blake2b(client.encode(), digest_size=12).hexdigest()}" if client else ""
+    def _client(self, client: str) -> list[str]:
+        """The key of a client's jobs, which does not contain its address, or none for no client."""
+        if not client:
+            return []
+        return [f"{self._name}:client:{hashlib.blake2b(client.encode(), digest_size=12).hexdigest()}"]
 
     def _keys(self, name: str) -> list[str]:
         return [self._prefix + name, self._active, self._outbox, self._counts]

@@ -37,7 +37,7 @@ local function leave(job, active, id, counts)
 end
 """
 
-#: KEYS job, active, outbox, counts, client ("" if unknown). ARGV id, order, lane, most active in a lane, seconds to keep,
+#: KEYS job, active, outbox, counts, client (none if unknown). ARGV id, order, lane, most active in a lane, seconds to keep,
 #: "1" to repeat a job that is done, the ID of the client's request, a token ("" for none), most of a client, most tokens,
 #: the traceparent of the request ("" for none).
 #: Returns what became of it: "new" (it must be sent), "unsent" (it was accepted before and must be sent), "known", "full", or "share" where
@@ -74,7 +74,7 @@ local lane = KEYS[2] .. ':' .. ARGV[3]
 if redis.call('ZCARD', lane) >= tonumber(ARGV[4]) then
     return became('full')
 end
-if KEYS[5] ~= '' then
+if KEYS[5] then
     redis.call('ZREMRANGEBYSCORE', KEYS[5], '-inf', now)
     if redis.call('ZCARD', KEYS[5]) >= tonumber(ARGV[9]) then
         return became('share')
@@ -83,7 +83,7 @@ if KEYS[5] ~= '' then
     redis.call('EXPIRE', KEYS[5], ARGV[5])
 end
 redis.call('DEL', KEYS[1])
-redis.call('HSET', KEYS[1], 'client', KEYS[5])
+redis.call('HSET', KEYS[1], 'client', KEYS[5] or '')
 asked()
 redis.call('ZADD', lane, now, ARGV[1])
 redis.call('HSET', KEYS[1], 'request', ARGV[7], 'trace', ARGV[11])
