@@ -1,15 +1,20 @@
 """How cheaply one client can push out of the cache what the others want."""
 
 import contextlib
+import itertools
 import os
 import re
-import time
-from collections.abc import Callable, Iterator
+import socket
+import subprocess
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import jinja2
 import pytest
 
-from support.edge import ROLE, Edge, site
+from support.edge import NGINX, ROLE, Edge, site
 from support.server import free_port, until
 from support.stub import Say, Stub, stub_of
 
@@ -60,26 +65,114 @@ def test_each_kind_has_room_of_its_own(front: Callable[..., Edge], stub: Stub) -
     assert edge.get("/clips/long.mp3?t=29").cache == "HIT"
 
 
-def test_names_that_are_made_up_take_few_and_small_entries(front: Callable[..., Edge]) -> None:
-    """What is missing has entries beside clips, or all who ask for one missing clip at once would wait for each other. A client has few."""
-    with stub_of(lambda _: Say(404, "public, max-age=10", b"{}")) as missing:
-        edge = front(
-            site(missing.port),
-            nginx_client_misses=60,
-            nginx_client_misses_burst=20,
-            nginx_misses_listen=f"127.0.0.1:{free_port()}",
-        )
-        began = time.monotonic()
-        statuses = [edge.get(f"/clips/none-{number}.mp3?t=1,2").status for number in range(200)]
-        seconds = time.monotonic() - began
-        entries = zone(edge, "slicer_main")
-        assert set(statuses) == {404, 429}
-        # One a second, and 20 and the first at once.
-        assert len(entries) == statuses.count(404) == len(missing.seen) <= 22 + seconds
-        assert max(map(os.path.getsize, entries)) < 4096
-        # Each of them is asked for once, however many want it.
-        again = next(number for number, status in enumerate(statuses) if status == 404)
-        assert edge.get(f"/clips/none-{again}.mp3?t=1,2").cache in {"HIT", "EXPIRED", "STALE", "UPDATING"}
+#: Names that nobody has: more than twice as many as the clips' part has room for keys.
+MADE_UP = 20_000
+MISSES = {"nginx_client_misses": 60 * MADE_UP, "nginx_client_misses_burst": MADE_UP}
+
+
+def pipelined(edge: Edge, targets: Iterable[str]) -> Counter[bytes]:
+    """The statuses of requests that one client sends without waiting for answers, some hundreds on each connection."""
+    statuses: Counter[bytes] = Counter()
+    rest = iter(targets)
+    while batch := list(itertools.islice(rest, 500)):
+        with socket.create_connection(("127.0.0.1", edge.port), timeout=60) as connection:
+            heads = [f"GET {target} HTTP/1.1\r\nHost: x\r\n" for target in batch]
+            sender = threading.Thread(
+                target=connection.sendall,
+                args=("\r\n".join([*heads[:-1], heads[-1] + "Connection: close\r\n", ""]).encode(),),
+            )
+            sender.start()
+            with connection.makefile("rb") as file:
+                text = file.read()
+            sender.join()
+        statuses.update(re.findall(rb"HTTP/1[.]1 ([0-9]{3}) ", text))
+    return statuses
+
+
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The port of a server that has one clip, and says of all others that they are not there; it is another Nginx, for they are many."""
+    work, port = tmp_path_factory.mktemp("quick"), free_port()
+    text = f"""
+        pid {work}/pid; error_log {work}/log; daemon off;
+        events {{ worker_connections 512; }}
+        http {{
+            access_log off; default_type application/json;
+            server {{
+                listen 127.0.0.1:{port} backlog=511;
+                location = /clips/warm.mp3 {{ add_header Cache-Control "public, max-age=86400"; return 200 "warm"; }}
+                location / {{ add_header Cache-Control "public, max-age=10" always; return 404 "missing"; }}
+            }}
+        }}
+    """
+    (work / "conf").write_text(text)
+    with subprocess.Popen(
+        [NGINX, "-p", work, "-e", work / "log", "-c", work / "conf"], stdin=subprocess.DEVNULL
+    ) as process:
+        try:
+
+            def listens() -> bool:
+                with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+                    return True
+                return False
+
+            until(listens, 30, "it listens")
+            yield port
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+def test_names_that_are_made_up_push_out_no_clip(front: Callable[..., Edge], quick: int) -> None:
+    """Neither its key nor its bytes: the clips' part has 8,000 keys."""
+    edge = front(site(quick), **MISSES, nginx_misses_listen=f"127.0.0.1:{free_port()}")
+    warm = "/clips/warm.mp3?t=1,2"
+    assert edge.get(warm).cache == "MISS"
+    kinds = ("clips", "clips", "renders")
+    made_up = (f"/{kinds[number % 3]}/none-{number}.mp3?t=1,{10 ** (number % 4 + 1)}" for number in range(MADE_UP))
+    assert pipelined(edge, made_up) == {b"404": MADE_UP}
+    assert edge.get(warm).cache == "HIT"
+    assert len(zone(edge, "slicer_main")) == 1
+    assert zone(edge, "slicer_main.long") == []
+
+
+def test_what_is_missing_is_asked_for_once_in_a_while(front: Callable[..., Edge]) -> None:
+    """Errors are kept for as long as they say, apart from clips, and none is there that is a clip or depends on the client."""
+    say = {"missing": Say(404, "public, max-age=60", b"{}"), "mine": Say(403, "public, max-age=60", b"{}")}
+
+    def answer(target: str) -> Say:
+        return say.get(target.partition("?")[0].rpartition("/")[2], Say(200, FOR_A_DAY, b"clip"))
+
+    with stub_of(answer) as stub:
+        sites = [
+            site(stub.port, name, server_names=[f"{name}.test"], signed=name == "signed")
+            for name in ("plain", "signed")
+        ]
+        edge = front(*sites, **MISSES, nginx_misses_listen=f"127.0.0.1:{free_port()}")
+        for name in ("plain", "signed"):
+            for target, status, times in (("missing", 404, 1), ("mine", 403, 4), ("clip", 200, 1)):
+                stub.seen.clear()
+                url = f"/clips/{target}?t=1,2"
+                assert [edge.get(url, Host=f"{name}.test").status for _ in range(4)] == [status] * 4
+                assert len([fields for _, fields in stub.seen if "x-slicer-checks" not in fields]) == times, (
+                    name,
+                    target,
+                )
+            assert len(zone(edge, f"slicer_{name}")) == len(zone(edge, f"slicer_{name}.errors")) == 1
+            # Who would rather have a job is asked for, whatever was said to others.
+            stub.seen.clear()
+            edge.get("/renders/missing?t=1,2", Host=f"{name}.test")
+            edge.get("/renders/missing?t=1,2", Host=f"{name}.test", Prefer="respond-async")
+            assert stub.seen[-1][1].get("prefer") == "respond-async" or name == "signed"
+
+
+def test_all_who_ask_for_one_missing_clip_are_answered(front: Callable[..., Edge]) -> None:
+    with stub_of(lambda _: Say(404, "public, max-age=60", b"{}")) as stub:
+        edge = front(site(stub.port), **MISSES, nginx_misses_listen=f"127.0.0.1:{free_port()}")
+        with ThreadPoolExecutor(16) as pool:
+            answers = list(pool.map(lambda _: edge.get("/clips/missing.mp3?t=1,2").status, range(16)))
+        assert answers == [404] * 16
+        assert len(stub.seen) == 1
 
 
 def macros() -> object:
