@@ -2,18 +2,22 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
+from kombu.exceptions import OperationalError
 
 from slicer.jobs import Job, JobsDownError, State
 from slicer.jobs.celery_app import make_app, queue_name
 from slicer.jobs.order import LANES, LONG
-from support.jobs import Broker, Place
+from slicer.settings import Settings, SettingsError
+from support.jobs import Authority, Broker, Place
 from support.rabbit import SERVER, Rabbit, rabbit_of
-from support.server import until
+from support.server import folder, until
 
 pytestmark = [pytest.mark.long, pytest.mark.skipif(not SERVER.exists(), reason="needs the package rabbitmq-server")]
 
@@ -89,3 +93,56 @@ def test_a_rabbit_killed_and_started_again_costs_no_job(place: Place, rabbit: Ra
     for job in [slow, *quick, *accepted]:
         assert place.ended(job.id, 150).state is State.DONE
     assert place.job(slow.id).attempts == 1
+
+
+# ------------------------------------------------------------------------------------------------------------------- TLS
+
+
+@pytest.fixture(scope="module")
+def authority() -> Iterator[Authority]:
+    """Where the run user of workers reads its certificate: any pytest that starts closes pytest's own folders."""
+    place = folder()
+    yield Authority(place)
+    shutil.rmtree(place)
+
+
+@pytest.fixture(scope="module")
+def tls(authority: Authority) -> Iterator[Rabbit]:
+    with rabbit_of(authority=authority) as running:
+        yield running
+
+
+def test_jobs_are_done_over_tls(at: Callable[..., Place], broker: Broker, tls: Rabbit) -> None:
+    place = at(broker, SLICER_JOBS_BROKER=tls.url, SLICER_JOBS_STORE=broker.url)
+    worker = place.worker("--short", "1", "--long", "0")
+    job = place.queue.submit(place.order("wav", ("t", "0,3")))
+    assert place.ended(job.id).state is State.DONE
+    assert worker.stop() == 0
+
+
+@pytest.mark.parametrize("worker", [False, True])
+@pytest.mark.parametrize("what", ["no authority", "another name", "no TLS"])
+def test_a_rabbit_that_cannot_be_checked_gets_no_password(
+    at: Callable[..., Place], broker: Broker, tls: Rabbit, what: str, worker: bool
+) -> None:
+    url = {
+        "no authority": tls.url.partition("?")[0],
+        "another name": tls.url.replace("@127.0.0.1:", "@127.1:"),
+        "no TLS": tls.url.partition("?")[0].replace("amqps://", "amqp://"),
+    }[what]
+    place = at(broker, SLICER_JOBS_BROKER=tls.url, SLICER_JOBS_STORE=broker.url)
+    with make_app(replace(place.settings, jobs_broker=url), worker=worker).connection_for_write() as connection:
+        with pytest.raises((OperationalError, OSError)) as caught:
+            connection.ensure_connection(max_retries=1, interval_start=0)
+        assert "certificate" in str(caught.value).lower() or what == "no TLS"
+
+
+@pytest.mark.parametrize(
+    "option", ["ssl_cert_reqs=none", "ssl=false", "ssl_check_hostname=false", "ssl_ca_certs=/x&ssl_version=x"]
+)
+def test_no_option_of_a_rabbits_url_turns_the_check_off(option: str) -> None:
+    environ = {"SLICER_MEDIA": "/", "SLICER_JOBS_STORE": "redis://127.0.0.1/0"}
+    Settings.from_environ({**environ, "SLICER_JOBS_BROKER": "amqps://x:word@queue//?ssl_ca_certs=/x&heartbeat=10"})
+    with pytest.raises(SettingsError, match="option of TLS") as caught:
+        Settings.from_environ({**environ, "SLICER_JOBS_BROKER": f"amqps://x:word@queue//?{option}"})
+    assert "word" not in str(caught.value)

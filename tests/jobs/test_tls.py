@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -19,19 +20,17 @@ from slicer.jobs.jobqueue import JobQueue
 from slicer.settings import Settings, SettingsError
 from support import templates
 from support.jobs import PASSWORD, Authority, Broker, Place, broker_of, place_of
-from support.server import free_port, serving, until
+from support.server import folder, free_port, serving, until
 
 ROLE = Path(__file__).parents[2] / "ansible" / "roles" / "queue"
 
 
 @pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    place = tmp_path_factory.mktemp("authority")
-    # The run user of servers and workers reads the certificate.
-    for each in (place, *place.parents):
-        if each.stat().st_mode & 0o5 != 0o5:
-            each.chmod(0o755)
-    return Authority(str(place))
+def authority() -> Iterator[Authority]:
+    """Where the run user of servers and workers reads its certificate: any pytest that starts closes pytest's own folders."""
+    place = folder()
+    yield Authority(place)
+    shutil.rmtree(place)
 
 
 @pytest.fixture(scope="module")

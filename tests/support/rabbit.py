@@ -4,11 +4,14 @@ import contextlib
 import os
 import shutil
 import socket
+import ssl
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+from support.jobs import Authority
 from support.server import free_port, until
 
 SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
@@ -18,14 +21,20 @@ START_SECONDS = 90
 class Rabbit:
     """One running node, for clients on this machine (user guest)."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, authority: Authority | None = None, names: str = "IP:127.0.0.1") -> None:
+        """With an authority it speaks TLS alone, with a certificate for `names`."""
         self.work = tempfile.mkdtemp(prefix="slicer-rabbit-")
         self.port, distribution, mapper = free_port(), free_port(), free_port()
         self._mapper = f"ERL_EPMD_PORT={mapper}".encode()
         self.url = f"amqp://guest:guest@127.0.0.1:{self.port}//"
-        Path(self.work, "rabbitmq.conf").write_text(
-            f"listeners.tcp.1 = 127.0.0.1:{self.port}\nloopback_users.guest = true\n"
-        )
+        self._tls = authority is not None
+        lines = ["loopback_users.guest = true", f"listeners.{'ssl' if self._tls else 'tcp'}.1 = 127.0.0.1:{self.port}"]
+        if authority is not None:
+            self.url = f"amqps{self.url.removeprefix('amqp')}?ssl_ca_certs={authority.certificate}"
+            chain, key = authority.issue(names)
+            lines += ["listeners.tcp = none", f"ssl_options.certfile = {chain}", f"ssl_options.keyfile = {key}"]
+            lines += [f"ssl_options.cacertfile = {authority.certificate}", "ssl_options.verify = verify_none"]
+        Path(self.work, "rabbitmq.conf").write_text("\n".join([*lines, ""]))
         Path(self.work, "enabled_plugins").write_text("[].\n")
         self._environ = {
             **os.environ,
@@ -64,8 +73,13 @@ class Rabbit:
     def answers(self) -> bool:
         assert self.process
         assert self.process.poll() is None, Path(self.work, "out").read_text(errors="replace")[-3000:]
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 2) as connection:
+        # Whether it answers at all: whom it is, tests look at.
+        unchecked = ssl._create_unverified_context()
+        with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
+            connection = stack.enter_context(socket.create_connection(("127.0.0.1", self.port), 2))
             connection.settimeout(5)
+            if self._tls:
+                connection = stack.enter_context(unchecked.wrap_socket(connection))
             # A node that cannot yet work closes the connection instead of naming its version (AMQP 0-9-1, 2.2.4).
             connection.sendall(b"AMQP\0\0\x09\x01")
             return bool(connection.recv(1))
@@ -87,8 +101,8 @@ class Rabbit:
 
 
 @contextlib.contextmanager
-def rabbit_of() -> Iterator[Rabbit]:
-    rabbit = Rabbit()
+def rabbit_of(**options: Any) -> Iterator[Rabbit]:
+    rabbit = Rabbit(**options)
     try:
         yield rabbit
     finally:

@@ -27,6 +27,8 @@ _HOST = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*", re.ASCII)
 _UNCHECKED = re.compile(
     r"[?&]ssl_(?:cert_reqs=(?!(?:CERT_REQUIRED|required)(?:&|$))|check_hostname=(?!true(?:&|$)))", re.IGNORECASE
 )
+#: Options of TLS in the URL of a RabbitMQ, but for the only one there is.
+_AMQP_TLS = re.compile(r"[?&]ssl(?!_ca_certs=)", re.IGNORECASE)
 _REDIS, _AMQP = ("redis://", "rediss://", "unix://"), ("amqp://", "amqps://")
 _NAME = re.compile(r"[a-z0-9_-]{1,40}", re.ASCII)
 _BUCKET = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](?:/[^\x00-\x1f]{0,800})?", re.ASCII)
@@ -327,6 +329,10 @@ def _check_jobs(settings: Settings) -> None:
             raise SettingsError(
                 f"{PREFIX}JOBS_{name} turns the check of Redis's certificate off; name its CA in ssl_ca_certs instead"
             )
+    if settings.jobs_broker.startswith(_AMQP) and _AMQP_TLS.search(settings.jobs_broker):
+        raise SettingsError(
+            f"{PREFIX}JOBS_BROKER has an option of TLS that it does not take: with amqps:// there is ssl_ca_certs alone"
+        )
     if settings.jobs_store and not settings.jobs_store.startswith(_REDIS):
         raise SettingsError(f"{PREFIX}JOBS_STORE is no URL that begins with {', '.join(_REDIS)}")
     if settings.jobs_broker.startswith(_AMQP) and not settings.jobs_store:

@@ -4,6 +4,7 @@ A message holds only a job's name; Redis has the job, and whether it needs work.
 """
 
 import ssl
+from urllib.parse import parse_qsl, urlencode
 
 from celery import Celery
 from kombu.entity import Exchange, Queue
@@ -27,14 +28,14 @@ def make_app(settings: Settings, *, worker: bool = False) -> Celery:
     Nothing is global: no other application's settings are read, and this one does not become the current one. Raises ImportError where a
     package is missing that the broker needs, JobsError where its URL is none.
     """
-    app = Celery("slicer", broker=settings.jobs_broker, set_as_current=False, loader="celery.loaders.app:AppLoader")
+    url, tls = _with_checks(settings.jobs_broker)
+    app = Celery("slicer", broker=url, set_as_current=False, loader="celery.loaders.app:AppLoader")
     work = int(settings.job_seconds)
     amqp = settings.jobs_broker.startswith("amqp")
     if worker and not amqp:
         app.conf.broker_transport = f"{Transport.__module__}:{Transport.__qualname__}"
-    if settings.jobs_broker.startswith("rediss"):
-        # Kombu checks no certificate by default. Options in the URL, like ssl_ca_certs, replace these, and leave the check on.
-        app.conf.broker_use_ssl = {"ssl_cert_reqs": ssl.CERT_REQUIRED}
+    if tls:
+        app.conf.broker_use_ssl = tls
     app.conf.update(
         # Numbers and text in messages: nothing that runs when it is read.
         task_serializer="json",
@@ -74,6 +75,22 @@ def make_app(settings: Settings, *, worker: bool = False) -> Celery:
 def queue_name(name: str, lane: str) -> str:
     """The name of a lane's queue."""
     return f"{name}.{lane}"
+
+
+def _with_checks(url: str) -> tuple[str, dict[str, object]]:
+    """A broker's URL, and for one with TLS what has Kombu check its certificate and name, which it does not by itself."""
+    if url.startswith("rediss://"):
+        # Options in the URL, like ssl_ca_certs, come instead, and leave the check on.
+        return url, {"ssl_cert_reqs": ssl.CERT_REQUIRED}
+    if not url.startswith("amqps://"):
+        return url, {}
+    # Of such a URL Kombu takes options for Redis, which mean nothing to py-amqp. Without a name here it takes the host's.
+    address, _, query = url.partition("?")
+    options = dict(parse_qsl(query))
+    tls: dict[str, object] = {"cert_reqs": ssl.CERT_REQUIRED, "server_hostname": None}
+    if "ssl_ca_certs" in options:
+        tls["ca_certs"] = options.pop("ssl_ca_certs")
+    return f"{address}?{urlencode(options)}" if options else address, tls
 
 
 def _queue(name: str, lane: str, *, quorum: bool) -> Queue:
