@@ -2,6 +2,8 @@
 
 import pathlib
 import re
+import shutil
+import subprocess
 from typing import Any
 
 import pytest
@@ -59,6 +61,35 @@ def test_folders_that_systemd_gives_to_a_user_are_of_one_site(role: str, tmp_pat
     assert len(found) == 5
     assert all("%i" in each for each in found)
     assert words(text, "UMask") == ["0077"]
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd-analyze")
+@pytest.mark.parametrize(
+    ("role", "template", "most"),
+    [
+        ("slicer", "slicer@.service.j2", 1.4),
+        ("workers", "slicer-worker@.service.j2", 1.4),
+        ("nginx", "slicer-edge-metrics.service.j2", 1.2),
+    ],
+)
+def test_units_are_closed_to_what_they_do_not_need(
+    role: str, template: str, most: float, tmp_path: pathlib.Path
+) -> None:
+    """systemd's own measure, from 0 (closed) to 10, which is lower with a newer systemd than 252."""
+    text = written(role, template, tmp_path)
+    if role in UNITS:
+        own = written(role, "instance.conf.j2", tmp_path, item={**SITES[0], "memory_mib": 1024, "tasks_max": 100})
+        text += own
+    unit = tmp_path / template.removesuffix(".j2").replace("@", "@one")
+    unit.write_text(text)
+    done = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", "--no-pager", f"--threshold={round(10 * most)}", unit],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("role", LOGS)

@@ -155,7 +155,7 @@ def test_the_queue_is_closed_to_others(fleet, jobs):
 
 def test_workers_are_as_hardened_as_servers(site, jobs):
     said = jobs.run(f"systemd-analyze security --no-pager {unit(site)} | tail -n 1")
-    assert float(re.search(r"([0-9.]+) [A-Z]+", said)[1]) <= 2.0
+    assert float(re.search(r"([0-9.]+) [A-Z]+", said)[1]) <= 1.5
     assert {each.uid for each in jobs.below(unit(site))} == {int(jobs.run(f"id -u {site.user}"))}
     # Settings with the password are the service's own.
     assert jobs.run(f"stat -c '%U %a' /etc/slicer/{site.name}.worker.env").strip() == "root 640"
