@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -112,6 +113,24 @@ def test_the_check_cannot_be_turned_off(media: str, name: str, option: str) -> N
     with pytest.raises(SettingsError, match=f"{name} turns the check") as caught:
         Settings.from_environ({**environ, name: f"rediss://:word@queue/0?{option}"})
     assert "word" not in str(caught.value)
+
+
+def strict(certificate: str, authority: str, address: str) -> str:
+    """What a client says that is as strict as Python's are from 3.13 on."""
+    words = ["openssl", "verify", "-x509_strict", "-verify_ip", address, "-CAfile", authority, certificate]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
+    return done.stdout + done.stderr
+
+
+def test_certificates_by_the_documentation_are_taken(tmp_path: Path, authority: Authority) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "deploy.md").read_text(encoding="utf-8")
+    (recipe,) = re.findall(r"^```sh\n(openssl req -x509.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    subprocess.run(["sh", "-e", "-c", recipe], cwd=tmp_path, check=True, capture_output=True, timeout=60)
+    found = strict(str(tmp_path / "queue.pem"), str(tmp_path / "ca.pem"), "10.0.0.31")
+    assert found == f"{tmp_path}/queue.pem: OK\n"
+    # So are those of these tests.
+    chain, _ = authority.issue("IP:127.0.0.1")
+    assert strict(chain, authority.certificate, "127.0.0.1") == f"{chain}: OK\n"
 
 
 def test_by_the_configuration_of_the_role_redis_speaks_tls_alone(tmp_path: Path, authority: Authority) -> None:

@@ -37,6 +37,8 @@ class Authority:
         self._place = place
         self.certificate = os.path.join(place, "ca.pem")
         words = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=authority"
+        # From Python 3.13 on, a CA without it is refused, and a certificate that does not name the key of its CA.
+        words += " -addext keyUsage=critical,keyCertSign,cRLSign"
         self._run(*words.split(), "-keyout", self._at("ca.key"), "-out", self.certificate)
 
     def issue(self, name: str) -> tuple[str, str]:
@@ -45,7 +47,9 @@ class Authority:
         key, request, chain = (self._at(f"{stem}.{kind}") for kind in ("key", "csr", "pem"))
         words = "req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=queue"
         self._run(*words.split(), "-keyout", key, "-out", request)
-        pathlib.Path(self._at("names")).write_text(f"subjectAltName={name}\n", encoding="ascii")
+        pathlib.Path(self._at("names")).write_text(
+            f"subjectAltName={name}\nauthorityKeyIdentifier=keyid\n", encoding="ascii"
+        )
         words = "x509 -req -days 2 -CAcreateserial"
         given = ["-CA", self.certificate, "-CAkey", self._at("ca.key"), "-extfile", self._at("names")]
         self._run(*words.split(), *given, "-in", request, "-out", chain)
