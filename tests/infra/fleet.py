@@ -1,6 +1,8 @@
 """What the tests see of servers, whoever made them: their sites, and what runs on each machine. Everything comes from an inventory."""
 
 import contextlib
+import functools
+import importlib.util
 import json
 import os
 import shlex
@@ -9,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import testinfra
@@ -74,6 +77,17 @@ _CONNECTION = (
 )
 
 
+@functools.cache
+def _filters() -> ModuleType:
+    """The playbook's own."""
+    path = farm.ROOT / "ansible/plugins/filter/slicer_sites.py"
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 class Process(NamedTuple):
     """A process of a server, as /proc describes it; `limits` are the soft ones, by the names of /proc/PID/limits."""
 
@@ -108,12 +122,12 @@ class Site:
             for each, name in zip(instances, names, strict=True)
         ]
 
-    def memory_mib(self, machine: int) -> int:
+    def memory_mib(self, budget: Mapping[str, int]) -> int:
         """What this site may use of a machine's memory: its own number, or an equal part of what the others leave."""
         if "memory_mib" in self.options:
             return int(self.options["memory_mib"])
         named = [int(each["memory_mib"]) for each in self.together if "memory_mib" in each]
-        return (machine - sum(named)) // (len(self.together) - len(named))
+        return (budget["sites"] - sum(named)) // (len(self.together) - len(named))
 
     @property
     def unit(self) -> str:
@@ -166,9 +180,10 @@ class Tree(NamedTuple):
 class Host:
     """A machine, by ssh and sudo."""
 
-    def __init__(self, name: str, variables: Mapping[str, Any]) -> None:
+    def __init__(self, name: str, variables: Mapping[str, Any], groups: Sequence[str]) -> None:
         self.name = name
         self.variables = variables
+        self.groups = groups
         self.address = variables.get("ansible_host", name)
         user = variables.get("ansible_user") or variables.get("ansible_ssh_user")
         port = variables.get("ansible_port") or variables.get("ansible_ssh_port")
@@ -287,7 +302,18 @@ class Host:
         }
         if "clips_memory_mib" in site.options:
             known["clips_memory_bytes"] = int(site.options["clips_memory_mib"]) * MIB
-        return compute(int(site.options.get("cpus", self.cpus)), site.memory_mib(self.memory_mib) * MIB, **known)
+        return compute(int(site.options.get("cpus", self.cpus)), site.memory_mib(self.budget(site)) * MIB, **known)
+
+    def budget(self, site: Site) -> Mapping[str, int]:
+        """How the playbook divides the machine's memory."""
+        beside = {
+            "edge": "edge" in self.groups,
+            "queue_mib": 2 * int(self.variables.get("queue_memory_mib", 256)) + 128 if "queue" in self.groups else 0,
+            "workers": "workers" in self.groups,
+            "workers_mib": self.variables.get("workers_memory_mib", 0),
+        }
+        found: Mapping[str, int] = _filters().slicer_budget(self.memory_mib, site.together, beside)
+        return found
 
 
 @dataclass
@@ -320,11 +346,16 @@ class Fleet:
 
     def _group(self, name: str) -> list[Host]:
         variables = self._listing["_meta"]["hostvars"]
-        return [self._host(each, variables.get(each, {})) for each in self._listing.get(name, {}).get("hosts", [])]
+        return [self._host(each, variables.get(each, {})) for each in self._members(name)]
+
+    def _members(self, group: str) -> Sequence[str]:
+        found: Sequence[str] = self._listing.get(group, {}).get("hosts", [])
+        return found
 
     def _host(self, name: str, variables: Mapping[str, Any]) -> Host:
         if name not in self._hosts:
-            self._hosts[name] = Host(name, variables)
+            groups = [group for group in ("edge", "slicers", "queue", "workers") if name in self._members(group)]
+            self._hosts[name] = Host(name, variables, groups)
         return self._hosts[name]
 
     @cached_property

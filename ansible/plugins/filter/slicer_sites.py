@@ -1,7 +1,7 @@
 """Filters that derive from the list of sites what machines are given: one copy of the sizes, that of `slicer serve` itself.
 
-`slicer_units` completes the sites for a slicer, `slicer_users` names the user of each, and `slicer_sites` says what the proxies in front
-must know of all slicers.
+`slicer_budget` divides a machine's memory, `slicer_units` completes the sites for a slicer, `slicer_users` names the user of each, and
+`slicer_sites` says what the proxies in front must know of all slicers.
 """
 
 import dataclasses
@@ -32,6 +32,14 @@ DEFAULTS: Mapping[str, Any] = {
 HIDDEN = ("/home", "/root", "/run", "/tmp", "/var/tmp", "/dev", "/proc", "/sys")  # noqa: S108 - names, nothing is made there
 
 _MIB = 1 << 20
+#: A machine's memory is rounded down to a multiple of this.
+_STEP_MIB = 128
+#: For the kernel, ssh, logs and the rest of the system.
+SYSTEM_MIB = 128
+#: For Nginx: keys of its cache, buffers, and clients that wait for jobs.
+EDGE_MIB = 192
+#: The least for the workers of a site.
+LEAST_WORKERS_MIB = 512
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?")
 _USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 #: Characters of a user's name on Linux (useradd(8)).
@@ -78,13 +86,49 @@ def _sizes(instance: Mapping[str, Any], cpus: int, memory_mib: int) -> Any:
         raise AnsibleFilterError(f"site {instance['name']}: {error}") from None
 
 
-def _share(instances: Sequence[Mapping[str, Any]], memory_mib: int) -> int:
-    """The memory of a site that names none, in MiB: what those that do leave of the machine, in equal parts."""
+def slicer_budget(
+    memory_mib: int, instances: Sequence[Mapping[str, Any]], beside: Mapping[str, Any] | None = None
+) -> dict[str, int]:
+    """The memory of a machine, in MiB: of each part of what it has, `sites` for all that is left to them.
+
+    `beside` names what else it runs: `edge` (a boolean), `queue_mib` for Redis, `workers` (a boolean) and `workers_mib` for those of each
+    site (0: a quarter of the machine for all). Rounded, so that another kernel's few MiB more or less change no size.
+    """
+    beside = beside or {}
+    machine = int(memory_mib) // _STEP_MIB * _STEP_MIB
+    workers = 0
+    if beside.get("workers"):
+        workers = len(instances) * slicer_workers_mib(machine, instances, workers_mib=int(beside.get("workers_mib", 0)))
+    budget = {
+        "machine": machine,
+        "system": SYSTEM_MIB,
+        "edge": EDGE_MIB if beside.get("edge") else 0,
+        "queue": int(beside.get("queue_mib", 0)),
+        "workers": workers,
+    }
+    return {**budget, "sites": machine - sum(value for name, value in budget.items() if name != "machine")}
+
+
+def slicer_workers_mib(memory_mib: int, instances: Sequence[Mapping[str, Any]], *, workers_mib: int = 0) -> int:
+    """The memory of the workers of each site, in MiB: `workers_mib`, or an equal part of a quarter of the machine."""
+    machine = int(memory_mib) // _STEP_MIB * _STEP_MIB
+    return int(workers_mib) or max(machine // 4 // max(1, len(instances)), LEAST_WORKERS_MIB)
+
+
+def _share(instances: Sequence[Mapping[str, Any]], budget: Mapping[str, int]) -> int:
+    """The memory of a site that names none, in MiB: what those that do leave, in equal parts. Raises AnsibleFilterError with the budget."""
     named = sum(int(each["memory_mib"]) for each in instances if "memory_mib" in each)
     others = sum("memory_mib" not in each for each in instances)
-    if named > memory_mib:
-        raise AnsibleFilterError(f"the sites have {named} MiB of memory together, and the machine has {memory_mib}")
-    return (memory_mib - named) // max(1, others)
+    share = (budget["sites"] - named) // max(1, others)
+    least = _load("server.sizes").LEAST_MEMORY // _MIB
+    if named > budget["sites"] or (others and share < least):
+        parts = ", ".join(f"{name} {value}" for name, value in budget.items() if name not in {"machine", "sites"})
+        raise AnsibleFilterError(
+            f"memory does not suffice: of {budget['machine']} MiB, {parts} leave {budget['sites']} MiB for all sites; "
+            f"those with memory_mib take {named}, and each of the {others} others needs {least} or more. Lower memory_mib, "
+            "workers_memory_mib or queue_memory_mib, or move a role to another machine"
+        )
+    return share
 
 
 def _check(instances: Sequence[Mapping[str, Any]]) -> None:
@@ -135,13 +179,16 @@ def _check(instances: Sequence[Mapping[str, Any]]) -> None:
             raise AnsibleFilterError(f"{site}: tls_certificate and tls_certificate_key go together")
 
 
-def slicer_units(instances: Sequence[Mapping[str, Any]], *, cpus: int, memory_mib: int) -> list[dict[str, Any]]:
-    """Return the sites as a slicer with these CPUs and MiB of memory runs them: complete, and with `tasks_max` for the unit.
+def slicer_units(
+    instances: Sequence[Mapping[str, Any]], *, cpus: int, memory_mib: int, beside: Mapping[str, Any] | None = None
+) -> list[dict[str, Any]]:
+    """The sites as a slicer with so many CPUs and MiB of memory runs them: complete, and with `tasks_max` for the unit.
 
-    A site without `memory_mib` gets its share of what the others leave. Raises AnsibleFilterError, naming the site.
+    A site without `memory_mib` gets its share of what the others, and what else runs there (`slicer_budget`), leave. Raises
+    AnsibleFilterError, naming the site.
     """
     _check(instances)
-    share = _share(instances, int(memory_mib))
+    share = _share(instances, slicer_budget(memory_mib, instances, beside))
     units = []
     for each in instances:
         sizes = _sizes(each, int(cpus), share)
@@ -183,17 +230,19 @@ def slicer_sites(
 ) -> list[dict[str, Any]]:
     """The sites as role nginx takes them in `nginx_sites`, one of `edges` proxies in front of all `slicer_hosts`.
 
-    Each of those has `address`, `cpus` and `memory_mib`. Connections are for each slicer, as many as the smallest of them takes,
-    and divided among the edges. Raises AnsibleFilterError, naming the site.
+    Each of those has `address`, `cpus`, `memory_mib`, and `beside` as in `slicer_budget`. Connections are for each slicer, as many as the
+    smallest of them takes, and divided among the edges. Raises AnsibleFilterError, naming the site.
     """
     if not slicer_hosts:
         raise AnsibleFilterError("the group slicers has no host, so edges would have no upstream")
     if int(edges) < 1:
         raise AnsibleFilterError("there is no edge: the group edge has no host")
     _check(instances)
+    budgets = [slicer_budget(host["memory_mib"], instances, host.get("beside")) for host in slicer_hosts]
+    shares = [_share(instances, budget) for budget in budgets]
     sites = []
     for each in instances:
-        found = [_sizes(each, int(host["cpus"]), _share(instances, int(host["memory_mib"]))) for host in slicer_hosts]
+        found = [_sizes(each, int(host["cpus"]), share) for host, share in zip(slicer_hosts, shares, strict=True)]
         complete = {**DEFAULTS, **each}
         sites.append(
             {
@@ -237,4 +286,5 @@ class FilterModule:
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """The filters, by the names that playbooks use."""
-        return {"slicer_sites": slicer_sites, "slicer_units": slicer_units, "slicer_users": slicer_users}
+        filters = (slicer_budget, slicer_sites, slicer_units, slicer_users, slicer_workers_mib)
+        return {each.__name__: each for each in filters}

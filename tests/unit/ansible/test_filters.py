@@ -41,11 +41,13 @@ def units(*instances, cpus=2, memory_mib=4096):
     return filters.slicer_units(list(instances) or [instance()], cpus=cpus, memory_mib=memory_mib)
 
 
-def test_both_filters_have_the_names_that_the_playbook_uses() -> None:
+def test_the_filters_have_the_names_that_the_playbook_uses() -> None:
     assert filters.FilterModule().filters() == {
+        "slicer_budget": filters.slicer_budget,
         "slicer_sites": filters.slicer_sites,
         "slicer_units": filters.slicer_units,
         "slicer_users": filters.slicer_users,
+        "slicer_workers_mib": filters.slicer_workers_mib,
     }
 
 
@@ -123,8 +125,8 @@ def test_a_site_may_differ_in_all_that_it_can_name() -> None:
 
 def test_a_unit_is_complete_and_has_room_for_twice_its_tasks() -> None:
     (unit,) = units()
-    sizes = compute(2, 4 * GIB)
-    assert (unit["cpus"], unit["memory_mib"], unit["settings"]) == (2, 4096, {})
+    sizes = compute(2, 4 * GIB - 128 * MIB)
+    assert (unit["cpus"], unit["memory_mib"], unit["settings"]) == (2, 4096 - 128, {})
     # As counted on a server: the supervisor's two threads, Apache and its children, and four threads more in each daemon.
     tasks = 2 + 1 + sizes.max_request_workers + 2 * (3 + 4) + 2 * (1 + 4)
     assert tasks == 71
@@ -134,14 +136,40 @@ def test_a_unit_is_complete_and_has_room_for_twice_its_tasks() -> None:
 def test_sites_that_name_no_memory_share_what_the_others_leave() -> None:
     three = [instance(), instance(name="b", port=8001, server_names=["b"], memory_mib=1000)]
     three.append(instance(name="c", port=8002, server_names=["c"]))
-    assert [unit["memory_mib"] for unit in units(*three)] == [1548, 1000, 1548]
+    assert [unit["memory_mib"] for unit in units(*three)] == [1484, 1000, 1484]
     # An edge reckons the same.
     few = [each["renders_connections"] for each in sites(*three, hosts=({**HOST, "cpus": 16},))]
     assert few == [
-        compute(16, 1548 * MIB).edge_renders_connections,
+        compute(16, 1484 * MIB).edge_renders_connections,
         compute(16, 1000 * MIB).edge_renders_connections,
         few[0],
     ]
+
+
+EVERYTHING = {"edge": True, "queue_mib": 640, "workers": True, "workers_mib": 0}
+
+
+def test_each_part_of_a_machine_has_its_share_of_memory() -> None:
+    budget = filters.slicer_budget(7941, [instance()], EVERYTHING)
+    assert budget == {"machine": 7936, "system": 128, "edge": 192, "queue": 640, "workers": 1984, "sites": 4992}
+    assert filters.slicer_units([instance()], cpus=2, memory_mib=7941, beside=EVERYTHING)[0]["memory_mib"] == 4992
+    assert filters.slicer_budget(4000, [instance()] * 3, {**EVERYTHING, "workers_mib": 700})["workers"] == 2100
+    # An edge reckons the same.
+    host = {**HOST, "cpus": 16, "memory_mib": 7941, "beside": EVERYTHING}
+    assert sites(hosts=[host])[0]["renders_connections"] == compute(16, 4992 * MIB).edge_renders_connections
+
+
+def test_a_few_mib_more_or_less_change_no_size() -> None:
+    """As after an update of the kernel."""
+    found = [filters.slicer_units([instance()], cpus=2, memory_mib=mib, beside=EVERYTHING) for mib in (7941, 7939)]
+    assert found[0] == found[1]
+    assert [filters.slicer_workers_mib(mib, [instance()]) for mib in (7941, 7939)] == [1984, 1984]
+
+
+def test_what_does_not_fit_is_refused_with_the_budget() -> None:
+    with pytest.raises(AnsibleFilterError) as refused:
+        filters.slicer_units([instance()], cpus=1, memory_mib=1500, beside=EVERYTHING)
+    assert "of 1408 MiB, system 128, edge 192, queue 640, workers 512 leave -64 MiB for all sites" in str(refused.value)
 
 
 @pytest.mark.parametrize(
@@ -167,7 +195,7 @@ def test_sites_that_name_no_memory_share_what_the_others_leave() -> None:
         ([instance(tls_certificate="/a.pem")], "go together"),
         ([instance(tls_certificate_key="/a.key")], "go together"),
         ([instance(memory_mib=100)], "site main: memory="),
-        ([instance(memory_mib=8192)], "8192 MiB"),
+        ([instance(memory_mib=8192)], "those with memory_mib take 8192"),
         ([instance(cpus=0)], "site main: cpus=0"),
         ([instance(backlog=1000)], "site main: backlog=1000"),
         ([instance(request_timeout=0)], "site main: request-timeout=0"),
