@@ -148,3 +148,14 @@ def test_signed_folders_are_found_wrong_where_the_server_does_not_start(media, t
 def test_signed_folders_matter_with_keys_alone(media):
     assert install.signed(media, {"SLICER_SIGNED": "/gone"}) == []
     assert install.signed(media, {"SLICER_SIGNED": "/gone", "SLICER_SIGNING_KEYS": " "}) == []
+
+
+def test_a_package_without_its_compiled_part_is_not_installed(tmp_path, monkeypatch):
+    """As where its source was built on an architecture that has no wheel of it."""
+    assert install.renders(("pydub",)) == Check("renders", True, "loaded")
+    (tmp_path / "hollow.py").write_text("import warnings, _hollow_part\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    found = install.renders(("pydub", "hollow"))
+    assert (found.ok, found.detail) == (False, "not loaded: hollow (No module named '_hollow_part')")
+    assert "pip install cffi" in found.advice
+    assert install.renders(("pydub", "nowhere_at_all")).detail == "no module nowhere_at_all"

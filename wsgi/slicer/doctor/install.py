@@ -3,12 +3,14 @@
 Each check is a function of its arguments alone, so that it can examine any folder.
 """
 
+import importlib
 import importlib.util
 import os
 import re
 import resource
 import shutil
 import sys
+import warnings
 from collections.abc import Callable, Mapping
 
 from slicer import distribution
@@ -195,8 +197,24 @@ def renders(modules: tuple[str, ...]) -> Check:
     """Check whether the Python packages of renders are installed, by the modules that they bring."""
     missing = [name for name in modules if importlib.util.find_spec(name) is None]
     if missing:
-        return Check("renders", False, f"no module {', '.join(missing)}", distribution.pip_install("renders"))
-    return Check("renders", True, "installed")
+        return Check("renders", False, f"no module {', '.join(missing)}", "pip install 'slicer[renders]'")
+    # A package that was compiled on this machine may lack its compiled part.
+    broken = [f"{name} ({reason})" for name in modules if (reason := _why_not_loaded(name))]
+    if broken:
+        advice = "where there is no wheel: pip install cffi, then pip install --force-reinstall --no-cache-dir miniaudio"
+        return Check("renders", False, f"not loaded: {', '.join(broken)}", advice)
+    return Check("renders", True, "loaded")
+
+
+def _why_not_loaded(module: str) -> str:
+    """Import a module, and return what kept it from loading; empty where nothing did."""
+    try:
+        # What a package warns of is not what is asked here.
+        with warnings.catch_warnings(action="ignore"):
+            importlib.import_module(module)
+    except Exception as error:
+        return str(error) or type(error).__name__
+    return ""
 
 
 def program(name: str, environ: Mapping[str, str], advice: str) -> Check:
