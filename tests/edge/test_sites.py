@@ -14,7 +14,7 @@ import urllib.request
 import pytest
 
 from support.edge import NGINX, has_status, site
-from support.server import folder, raw, until
+from support.server import folder, free_port, raw, until
 
 SECURITY = {
     "x-content-type-options": "nosniff",
@@ -234,6 +234,15 @@ def test_nginx_has_nothing_to_complain_of(front, server, certificate):
     assert [line for line in said.splitlines() if not re.search(r"syntax is ok|test is successful", line)] == []
     time.sleep(0.2)
     assert "warn" not in edge.errors()
+
+
+def test_sites_of_others_run_beside(front, server, tmp_path):
+    port = free_port()
+    (tmp_path / "wiki.conf").write_text(f'server {{ listen 127.0.0.1:{port}; return 200 "wiki"; }}\n')
+    edge = front(site(server.port), nginx_extra_sites=[f"{tmp_path}/*.conf"])
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/") as answer:
+        assert answer.read() == b"wiki"
+    assert edge.get("/healthz").status == 200
 
 
 def test_the_page_keeps_its_own_policy(edge, server):
