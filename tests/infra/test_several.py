@@ -5,6 +5,7 @@ import shlex
 
 import pytest
 
+from infra import farm
 from infra.load import Load
 from support.server import until
 
@@ -49,6 +50,17 @@ def test_a_lost_slicer_costs_nobody_a_request(fleet, site, edge, sources, measur
         until(lambda: served(fleet, site)[lost.name] > before + 5, 30, "it serves again")
     measure(f"a slicer was away: {load.summary()}")
     assert load.failed == []
+
+
+def test_a_restart_of_all_slicers_costs_nobody_a_request(fleet, site, edge, sources, measure):
+    before = {host.name: host.main_pid(site.unit) for host in fleet.slicers}
+    with Load(edge, lambda: sources[0].some(), threads=3, pause=0.03) as load:
+        load.wait_for(20)
+        done = farm.play(fleet.inventory, "--limit", "slicers", playbook="ansible/restart.yml")
+        load.wait_for(20)
+    measure(f"restarted in {done.seconds:.0f} s; {load.summary()}")
+    assert load.failed == []
+    assert all(host.main_pid(site.unit) != before[host.name] for host in fleet.slicers)
 
 
 # Runs on a slicer: ask it for a job; the status.

@@ -99,6 +99,24 @@ def test_a_release_that_is_installed_and_does_not_run(tmp_path: Path) -> None:
     assert host.release("main", wanted, running) == Check("release of main", True, "2")
 
 
+def test_a_process_with_replaced_libraries(tmp_path: Path) -> None:
+    library = "7f00-7f01 r-xp 00000000 08:01 77 /usr/lib/x86_64-linux-gnu/libssl.so.3"
+    others = [
+        "7f00-7f01 rw-s 00000000 00:01 9 /dev/zero (deleted)",
+        "7f02-7f03 r-xp 00000000 00:01 9 /memfd:x (deleted)",
+        "7f04-7f05 r-xp 0 0 0 [vdso]",
+    ]
+    for pid, lines in ((1, [library, *others]), (2, [f"{library} (deleted)", *others])):
+        (tmp_path / str(pid)).mkdir()
+        (tmp_path / str(pid) / "maps").write_text("\n".join(lines) + "\n")
+    assert host.libraries("slicer@main.service", [1, 3], str(tmp_path)).ok
+    found = host.libraries("slicer@main.service", [1, 2, 3], str(tmp_path))
+    assert (found.ok, found.detail) == (False, "1 processes run replaced ones: libssl.so.3")
+    assert found.advice == host.RESTART
+    # This process has just been started.
+    assert host.libraries("this", [os.getpid()]).ok
+
+
 def test_a_disk_without_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert host.disk(str(tmp_path)).ok
     monkeypatch.setattr(host, "MIN_FREE_BYTES", 1 << 60)
@@ -176,6 +194,9 @@ def test_certificates(tmp_path: Path) -> None:
     assert host.certificates(str(tmp_path / "none")) == []
     assert host.certificate(good).ok
     assert not host.certificate(late).ok
+    os.rename(good, own := f"{tmp_path}/main.self-signed.pem")
+    os.symlink(own, good)
+    assert host.certificate(good).detail.startswith("self-signed")
     assert not host.certificate(str(tmp_path / "none.pem")).ok
 
 

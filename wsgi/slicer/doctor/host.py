@@ -31,6 +31,7 @@ ENOUGH_BYTES = 16 << 30
 CERTIFICATE_SECONDS = 14 * 86_400
 #: Minutes of the journal in which errors are looked for, and how many of its lines at most.
 ERROR_MINUTES, ERROR_LINES = 60, 20_000
+RESTART = "ansible-playbook ansible/restart.yml"
 PLAY = "ansible-playbook ansible/site.yml"
 
 # Services write to their standard error, and the journal gives all of that one priority: an error is known by its text. Apache's levels,
@@ -38,6 +39,10 @@ PLAY = "ansible-playbook ansible/site.yml"
 _ERROR = re.compile(
     r"\[\w+:(?:error|crit|alert|emerg)\]|^Traceback \(most|^(?:ERROR|CRITICAL)\b|^\S+[.]service: Failed with result "
 )
+
+
+# A line of /proc/PID/maps of a program or library of the system that is no more at its path.
+_REPLACED = re.compile(r"^\S+ ..x. .* (/(?:usr/)?(?:s?bin|lib)\S*) \(deleted\)$")
 
 
 def checks() -> list[Check]:
@@ -62,6 +67,7 @@ def checks() -> list[Check]:
             media(name, settings),
             release(name, f"{ROOT}/current", f"{RUN}/slicer-{name}/release"),
         ]
+    found += [libraries(name, processes(name)) for name in enabled]
     found += [disk(path) for path in disks(DISKS)]
     found += [certificate(path) for path in certificates(NGINX_CONF)]
     found += [clock(output("timedatectl", "show", "--property=NTPSynchronized", "--value"))]
@@ -192,6 +198,39 @@ def release(site: str, wanted: str, running: str) -> Check:
     return Check(name, True, new)
 
 
+def processes(unit_name: str, cgroups: str = "/sys/fs/cgroup") -> list[int]:
+    """The processes of a unit; none where it does not run."""
+    group = _said("systemctl", "show", "--property=ControlGroup", "--value", unit_name)
+    found: list[int] = []
+    for path in glob.glob(f"{cgroups}{glob.escape(group)}/**/cgroup.procs", recursive=True) if group else []:
+        try:
+            with open(path, encoding="ascii") as file:
+                found += [int(line) for line in file if line.strip()]
+        except OSError:  # it has ended
+            continue
+    return sorted(found)
+
+
+def libraries(unit_name: str, pids: Sequence[int], proc: str = "/proc") -> Check:
+    """Check whether processes run files that were replaced since they started, as an update of libssl, Apache or Python does."""
+    old: set[str] = set()
+    count = 0
+    for pid in pids:
+        try:
+            with open(f"{proc}/{pid}/maps", encoding="utf-8", errors="replace") as file:
+                replaced = {match[1] for line in file if (match := _REPLACED.search(line))}
+        except OSError:  # it has ended
+            continue
+        old |= replaced
+        count += bool(replaced)
+    what = f"files of {unit_name}"
+    if old:
+        names = ", ".join(sorted(os.path.basename(path) for path in old)[:3])
+        detail = f"{count} processes run replaced ones: {names}{', …' if len(old) > 3 else ''}"
+        return Check(what, False, detail, RESTART)
+    return Check(what, True, "those that are installed")
+
+
 def disks(folders: Sequence[str]) -> list[str]:
     """The folders that exist, and the mounts in them: results may be on a disk that machines share."""
     found = []
@@ -233,7 +272,9 @@ def certificate(path: str) -> Check:
         return Check(path, False, str(error), "apt-get install openssl")
     said = (done.stdout or done.stderr).strip().splitlines() or [""]
     if done.returncode:
-        return Check(path, False, said[0], "renew it, and systemctl reload nginx")
+        return Check(path, False, said[0], "renew it, and call slicer-certificates")
+    if os.path.realpath(path).endswith(".self-signed.pem"):
+        return Check(path, False, "self-signed: the site's own is not there", "get it, and call slicer-certificates")
     return Check(path, True, said[0])
 
 

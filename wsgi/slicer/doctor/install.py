@@ -201,7 +201,9 @@ def renders(modules: tuple[str, ...]) -> Check:
     # A package that was compiled on this machine may lack its compiled part.
     broken = [f"{name} ({reason})" for name in modules if (reason := _why_not_loaded(name))]
     if broken:
-        advice = "where there is no wheel: pip install cffi, then pip install --force-reinstall --no-cache-dir miniaudio"
+        advice = (
+            "where there is no wheel: pip install cffi, then pip install --force-reinstall --no-cache-dir miniaudio"
+        )
         return Check("renders", False, f"not loaded: {', '.join(broken)}", advice)
     return Check("renders", True, "loaded")
 
