@@ -75,3 +75,13 @@ def test_sites_of_one_user_become_those_of_their_own(fleet, edge, sources):
             assert {found.uid for found in host.tree(each).all} == {int(host.run(f"id --user {each.user}"))}
         assert set(indexes[host.name].split()) <= set(host.run(f"ls /var/cache/slicer/{site.name}").split())
     assert edge.ask(clip.target).status == 200
+
+
+@pytest.mark.fleets("several")
+def test_indexes_are_made_in_advance_as_the_sites_user(fleet, site):
+    host = fleet.slicers[0]
+    place = f"/var/cache/slicer/{site.name}"
+    host.run(f"systemctl start slicer-index@{site.name}.service")
+    assert "\n0 indexed, " in "\n" + host.run(f"slicer --site {site.name} index || true")
+    assert host.run(f"find {place} ! -user {site.user} -print -quit") == ""
+    assert host.property(f"slicer-index@{site.name}.timer", "ActiveState") == "active"
