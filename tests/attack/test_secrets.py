@@ -337,6 +337,8 @@ def test_a_play_shows_no_secret(broker: Broker, tmp_path: pathlib.Path) -> None:
         ],
         "slicer_jobs_publishers": [],
         "ansible_facts": {"packages": {}, "getent_group": {}, "memtotal_mb": 1024, "processor_nproc": 1},
+        "slicer_memory_mib": 1024,
+        "_queue_own_configuration": {"rc": 0},
         "_slicer_units": [],
         "_slicer_users": {"main": "root"},
         "_workers_users": {"main": "root"},
