@@ -152,7 +152,7 @@ def test_a_site_with_a_certificate_speaks_tls(front, server, certificate, fresh)
     first, second = edge.get(url, tls=True), edge.get(url, tls=True)
     assert (first.cache, second.cache) == ("MISS", "HIT")
     for answer in (first, edge.get("/nothing", tls=True), edge.get("/x%2Fy", tls=True)):
-        assert answer.headers["strict-transport-security"] == "max-age=63072000"
+        assert answer.headers["strict-transport-security"] == "max-age=300"
         assert {name: answer.headers[name] for name in SECURITY} == SECURITY
 
 
