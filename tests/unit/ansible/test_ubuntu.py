@@ -18,6 +18,7 @@ NOBLE = {
     "logrotate": "3.21.0",
     "make": "4.3",
     "nginx": "1.24.0",
+    "openssl": "3.0.13",
     "python3": "3.12.3",
     "python3-dev": "3.12.3",
     "python3-venv": "3.12.3",

@@ -200,7 +200,7 @@ def release(site: str, wanted: str, running: str) -> Check:
 
 def processes(unit_name: str, cgroups: str = "/sys/fs/cgroup") -> list[int]:
     """The processes of a unit; none where it does not run."""
-    group = _said("systemctl", "show", "--property=ControlGroup", "--value", unit_name)
+    group = output("systemctl", "show", "--property=ControlGroup", "--value", unit_name).strip()
     found: list[int] = []
     for path in glob.glob(f"{cgroups}{glob.escape(group)}/**/cgroup.procs", recursive=True) if group else []:
         try:

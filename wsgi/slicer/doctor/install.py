@@ -197,7 +197,7 @@ def renders(modules: tuple[str, ...]) -> Check:
     """Check whether the Python packages of renders are installed, by the modules that they bring."""
     missing = [name for name in modules if importlib.util.find_spec(name) is None]
     if missing:
-        return Check("renders", False, f"no module {', '.join(missing)}", "pip install 'slicer[renders]'")
+        return Check("renders", False, f"no module {', '.join(missing)}", distribution.pip_install("renders"))
     # A package that was compiled on this machine may lack its compiled part.
     broken = [f"{name} ({reason})" for name in modules if (reason := _why_not_loaded(name))]
     if broken:
