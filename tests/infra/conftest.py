@@ -69,7 +69,7 @@ VARIABLES = {
 _EVERYTHING = ("edge", "slicers", "queue", "workers")
 GROUPS = {
     "host": {group: ["host"] for group in ("edge", "slicers")},
-    "several": {"edge": ["edge1"], "slicers": ["slicer1", "slicer2"], "queue": ["edge1"]},
+    "several": {"edge": ["edge1"], "slicers": ["slicer1", "slicer2"], "queue": ["edge1"], "monitoring": ["edge1"]},
     "one": {group: ["default"] for group in _EVERYTHING},
 }
 

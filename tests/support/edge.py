@@ -228,6 +228,8 @@ class Edge:
             stdin=subprocess.DEVNULL,
             stdout=self._err,
             stderr=self._err,
+            # As the role's unit does.
+            env={**os.environ, "TZ": "UTC"},
         )
         try:
             until(self._listens, START_SECONDS, "Nginx listens")

@@ -40,6 +40,9 @@ NOT_OURS = {
     "/peaks/show.json",
     "/openapi.json",
     "build/bench/growth.json",
+    "/etc/prometheus/slicer.targets.json",
+    "/etc/nginx/nginx.conf",
+    "/etc/redis/redis.conf",
 }
 
 

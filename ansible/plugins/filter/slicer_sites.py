@@ -1,12 +1,14 @@
 """Filters that derive from the list of sites what machines are given: one copy of the sizes, that of `slicer serve` itself.
 
-`slicer_budget` divides a machine's memory, `slicer_units` completes the sites for a slicer, `slicer_users` names the user of each, and
-`slicer_sites` says what the proxies in front must know of all slicers.
+`slicer_budget` divides a machine's memory, `slicer_units` completes the sites for a slicer, `slicer_users` names the user of each,
+`slicer_sites` says what the proxies in front must know of all slicers, and `slicer_targets` where Prometheus finds the metrics of all.
 """
 
 import dataclasses
+import glob
 import hashlib
 import importlib
+import ipaddress
 import os
 import re
 import sys
@@ -16,7 +18,12 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
-_WSGI = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), *[os.pardir] * 3, "wsgi"))
+_HERE = os.path.dirname(os.path.abspath(__file__))
+#: Slicer itself: the wheel in the collection that this is part of, or else the checkout's sources.
+_SLICER = next(
+    iter(glob.glob(os.path.join(_HERE, *[os.pardir] * 2, "files", "mp3_slicer-*.whl"))),
+    os.path.normpath(os.path.join(_HERE, *[os.pardir] * 3, "wsgi")),
+)
 
 #: What a site has where the list does not say: sizes in MiB, names as Nginx's server_name.
 DEFAULTS: Mapping[str, Any] = {
@@ -62,14 +69,14 @@ _DAEMON_THREADS = 4
 
 
 def _load(name: str) -> ModuleType:
-    """A module of this checkout's Slicer, which need not be installed where Ansible is; it imports the standard library only."""
+    """A module of Slicer, which need not be installed where Ansible is; it imports the standard library only."""
     # In front: an environment may have another version of Slicer, or another package of that name.
     if "slicer" not in sys.modules:
-        sys.path.insert(0, _WSGI)
+        sys.path.insert(0, _SLICER)
     try:
         module = importlib.import_module(f"slicer.{name}")
     except ModuleNotFoundError as error:
-        raise AnsibleFilterError(f"{error}: run the playbook from a checkout of Slicer") from None
+        raise AnsibleFilterError(f"{error}: run the playbook from a checkout or the collection of Slicer") from None
     return module
 
 
@@ -266,6 +273,108 @@ def slicer_sites(
     return sites
 
 
+def slicer_targets(
+    sites: Sequence[Mapping[str, Any]], *, slicers: Sequence[str], edges: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    """The targets of Prometheus, as a file of its `file_sd_configs` has them.
+
+    `sites` are those of `slicer_sites`, `slicers` the names of its hosts, in the same order. `edges` has where the metrics of each edge
+    are, by the edge's name. Slicers are asked through the first edge.
+    """
+    first = next(iter(edges.values()))
+    targets = [
+        {
+            "targets": [first],
+            "labels": {
+                "job": "slicer",
+                "instance": name,
+                "site": site["name"],
+                "__metrics_path__": f"/{site['name']}/{number}",
+            },
+        }
+        for site in sites
+        for number, name in enumerate(slicers, 1)
+    ]
+    return targets + [
+        {"targets": [address], "labels": {"job": "slicer-edge", "instance": name, "__metrics_path__": "/edge"}}
+        for name, address in edges.items()
+    ]
+
+
+def slicer_edge_clips(
+    instances: Sequence[Mapping[str, Any]],
+    *,
+    clips: Sequence[Mapping[str, Mapping[str, str]]],
+    listen: Mapping[str, Sequence[Any]],
+) -> list[dict[str, Any]]:
+    """What an edge is asked for at the end of a play: the clip that the first slicer told of each site.
+
+    `clips` has those of each slicer, by site; `listen` has addresses for http and https as in Nginx's directive listen. A site whose first
+    name is a pattern or an expression is left out.
+    """
+    found = []
+    for each in instances:
+        clip = next((mine[each["name"]] for mine in clips if mine.get(each["name"], {}).get("target")), None)
+        name = str(each.get("server_names", DEFAULTS["server_names"])[0])
+        if clip is None or not re.fullmatch(r"_|[A-Za-z0-9][A-Za-z0-9.-]*", name):
+            continue
+        tls = bool(each.get("tls_certificate"))
+        host, port = _listener(str(listen["https" if tls else "http"][0]))
+        found.append(
+            {
+                **clip,
+                "host": "localhost" if name == "_" else name,
+                "address": host or "127.0.0.1",
+                "port": int(port),
+                "tls": tls,
+            }
+        )
+    return found
+
+
+def slicer_no_addresses(texts: Sequence[str]) -> list[str]:
+    """Those of some texts that are neither an IP address nor a network."""
+    return [str(text) for text in texts if not _is_address(str(text))]
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text.strip("[]"), strict=False)
+    except ValueError:
+        return False
+    return True
+
+
+def slicer_taken(lines: Sequence[str], wanted: Sequence[str], *, programs: Sequence[str]) -> list[str]:
+    """Those of the listeners in `wanted` that other programs have, with the program's name.
+
+    `lines` are what `ss --no-header --listening --tcp --numeric --processes` prints. `wanted` has addresses with ports, or ports alone, as
+    in Nginx's directive listen; sockets in the file system are passed over.
+    """
+    taken = []
+    for line in lines:
+        words = line.split()
+        if len(words) < 5 or words[0] != "LISTEN":
+            continue
+        name = re.search(r'users:\(\("([^"]*)"', line)
+        if name is None or name[1] in programs:
+            continue
+        there = _listener(words[3])
+        taken += [f"{each} by {name[1]}" for each in wanted if _meet(there, _listener(str(each)))]
+    return taken
+
+
+def _listener(text: str) -> tuple[str, str]:
+    """The address and the port of a listener; the address is empty where it is any."""
+    host, _, port = text.split()[0].rpartition(":")
+    host = host.strip("[]").partition("%")[0]
+    return ("" if host in {"*", "0.0.0.0", "::"} else host), port  # noqa: S104 - nothing is bound
+
+
+def _meet(one: tuple[str, str], other: tuple[str, str]) -> bool:
+    return one[1] == other[1] and (not one[0] or not other[0] or one[0] == other[0])
+
+
 def _origins(instance: Mapping[str, Any]) -> list[str]:
     """The origins that a site's settings name, as Slicer reads them. Raises AnsibleFilterError."""
     text = str(instance.get("settings", {}).get("SLICER_CORS_ORIGINS", ""))
@@ -286,5 +395,15 @@ class FilterModule:
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """The filters, by the names that playbooks use."""
-        filters = (slicer_budget, slicer_sites, slicer_units, slicer_users, slicer_workers_mib)
+        filters = (
+            slicer_budget,
+            slicer_edge_clips,
+            slicer_no_addresses,
+            slicer_sites,
+            slicer_taken,
+            slicer_targets,
+            slicer_units,
+            slicer_users,
+            slicer_workers_mib,
+        )
         return {each.__name__: each for each in filters}

@@ -44,7 +44,11 @@ def units(*instances, cpus=2, memory_mib=4096):
 def test_the_filters_have_the_names_that_the_playbook_uses() -> None:
     assert filters.FilterModule().filters() == {
         "slicer_budget": filters.slicer_budget,
+        "slicer_edge_clips": filters.slicer_edge_clips,
+        "slicer_no_addresses": filters.slicer_no_addresses,
         "slicer_sites": filters.slicer_sites,
+        "slicer_taken": filters.slicer_taken,
+        "slicer_targets": filters.slicer_targets,
         "slicer_units": filters.slicer_units,
         "slicer_users": filters.slicer_users,
         "slicer_workers_mib": filters.slicer_workers_mib,
@@ -305,3 +309,36 @@ def test_users_of_long_names_fit_and_differ() -> None:
 def test_a_user_that_cannot_be_is_refused(user: str) -> None:
     with pytest.raises(AnsibleFilterError, match="site main: user"):
         users({"name": "main", "user": user})
+
+
+def test_a_port_of_another_program_is_taken() -> None:
+    lines = [
+        'LISTEN 0 511 0.0.0.0:80 0.0.0.0:* users:(("nginx",pid=2,fd=6),("nginx",pid=1,fd=6))',
+        'LISTEN 0 5 127.0.0.1:8000 0.0.0.0:* users:(("python3",pid=3,fd=3))',
+        'LISTEN 0 5 [::1]:8081 [::]:* users:(("ruby",pid=4,fd=3))',
+        "LISTEN 0 5 *:443 *:*",
+    ]
+    assert filters.slicer_taken(lines, ["80", "127.0.0.1:8081"], programs=["nginx"]) == []
+    assert filters.slicer_taken(lines, ["80"], programs=["apache2"]) == ["80 by nginx"]
+    assert filters.slicer_taken(lines, ["0.0.0.0:8000", "10.0.0.1:8000"], programs=[]) == ["0.0.0.0:8000 by python3"]
+    assert filters.slicer_taken(lines, ["[::]:8081 ipv6only=on", "unix:/run/x"], programs=[]) == [
+        "[::]:8081 ipv6only=on by ruby"
+    ]
+
+
+def test_a_name_is_no_address() -> None:
+    given = ["10.0.0.1", "10.0.0.0/8", "10.0.0.1/8", "fd00::1", "[fd00::1]", "localhost", "", "10.0.0.256"]
+    assert filters.slicer_no_addresses(given) == ["localhost", "", "10.0.0.256"]
+
+
+def test_an_edge_is_asked_for_the_clip_that_a_slicer_told() -> None:
+    clip = {"target": "/clips/a.mp3?t=0,1", "sha256": "0"}
+    listen = {"http": ["[::]:80", "80"], "https": ["10.0.0.9:8443"]}
+    secure = instance(name="b", port=8001, server_names=["b.test"], tls_certificate="/c", tls_certificate_key="/k")
+    pattern = instance(name="c", port=8002, server_names=["*.test"])
+    clips = [{"main": {"target": "", "sha256": ""}}, {"main": clip, "b": clip, "c": clip}]
+    assert filters.slicer_edge_clips([instance(), secure, pattern], clips=clips, listen=listen) == [
+        {**clip, "host": "localhost", "address": "127.0.0.1", "port": 80, "tls": False},
+        {**clip, "host": "b.test", "address": "10.0.0.9", "port": 8443, "tls": True},
+    ]
+    assert filters.slicer_edge_clips([instance()], clips=[{}], listen=listen) == []

@@ -1,0 +1,169 @@
+"""The tasks that look before any change, run by Ansible on this machine: what each of them refuses, and that they change nothing."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.edge import site as edge_site
+
+ROOT = Path(__file__).parents[3]
+#: Of a machine that is well, in this test's eyes.
+FINE = {
+    "slicer_listen": "127.0.0.1",
+    "nginx_sites": [],
+    "nginx_http_listen": [],
+    "nginx_https_listen": [],
+    "nginx_status_listen": "",
+    "nginx_metrics_listen": "",
+    "nginx_client_misses": 0,
+    "ansible_facts": {
+        "processor_nproc": 2,
+        "memtotal_mb": 4096,
+        "distribution": "Debian",
+        "distribution_major_version": "12",
+    },
+}
+
+
+def tls(chain: str, key: str) -> dict[str, object]:
+    return {"nginx_sites": [edge_site(8000, tls_certificate=chain, tls_certificate_key=key)]}
+
+
+@pytest.fixture(scope="module")
+def closed() -> Iterator[str]:
+    """A folder that root alone can read, where units see it."""
+    with tempfile.TemporaryDirectory(dir="/var/lib") as path:
+        yield path
+
+
+@pytest.fixture(scope="module")
+def said(tmp_path_factory: pytest.TempPathFactory, closed: str) -> dict[str, str]:
+    """What the tasks say, by case; nothing where they find nothing. All cases are one run of Ansible."""
+    place = tmp_path_factory.mktemp("preflight")
+    make = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+        "-nodes",
+        "-subj",
+        "/CN=a",
+    ]
+    for name in ("one", "two"):
+        files = ["-keyout", place / f"{name}.key", "-out", place / f"{name}.pem"]
+        subprocess.run([*make, "-days", "9", *files], check=True, capture_output=True)
+    with socket.create_server(("127.0.0.1", 0)) as squatter, socket.create_server(("127.0.0.1", 0)) as free:
+        taken, port = squatter.getsockname()[1], free.getsockname()[1]
+        free.close()
+
+        def site(**changes: object) -> dict[str, object]:
+            # A user that is there, and is not who runs this; /usr can be read by anybody.
+            return {"slicer_instances": [{"name": "main", "media": "/usr", "port": port, "user": "nobody", **changes}]}
+
+        one, two, none = (str(place / name) for name in ("one", "two", "none"))
+        cases: dict[str, tuple[str, dict[str, object]]] = {
+            "slicer": ("slicer", site()),
+            "slicer port": ("slicer", site(port=taken)),
+            "slicer memory": ("slicer", site(memory_mib=10_000)),
+            "slicer media": ("slicer", site(media=closed)),
+            "slicer address": ("slicer", {**site(), "slicer_allowed": ["edge.test"]}),
+            "nginx": ("nginx", {**tls(f"{one}.pem", f"{one}.key"), "nginx_http_listen": [f"127.0.0.1:{port}"]}),
+            "nginx port": ("nginx", {"nginx_http_listen": [str(taken)]}),
+            "nginx address": ("nginx", {"nginx_trusted_proxies": ["proxy.test"]}),
+            "nginx file": ("nginx", {**tls(f"{none}.pem", f"{none}.key"), "nginx_acme_webroot": ""}),
+            "nginx key": ("nginx", tls(f"{one}.pem", f"{two}.key")),
+            "queue": ("queue", {"queue_port": port}),
+            "queue port": ("queue", {"queue_port": taken}),
+        }
+        tasks = [
+            {
+                "name": name,
+                "block": [
+                    {
+                        "name": "Look",
+                        "ansible.builtin.include_role": {"name": role, "tasks_from": "preflight"},
+                        "vars": {**FINE, **variables},
+                    }
+                ],
+                "rescue": [
+                    {
+                        "name": "Note it",
+                        "ansible.builtin.set_fact": {
+                            "said": f"{{{{ said | default({{}}) | combine({{'{name}': ansible_failed_result | to_json}}) }}}}",
+                        },
+                    }
+                ],
+            }
+            for name, (role, variables) in cases.items()
+        ]
+        tasks.append(
+            {
+                "name": "Write what was said",
+                "ansible.builtin.copy": {
+                    "content": "{{ said | to_json }}",
+                    "dest": f"{place}/said.json",
+                    "mode": "0600",
+                },
+            }
+        )
+        play = {"name": "Look", "hosts": "localhost", "connection": "local", "gather_facts": False, "tasks": tasks}
+        (place / "play.yml").write_text(json.dumps([play]))
+        # Roles and filters are the checkout's; becoming root is not for this machine.
+        environ = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible/ansible.cfg"), "ANSIBLE_BECOME": "false"}
+        environ |= {
+            "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
+            "ANSIBLE_LOCALHOST_WARNING": "false",
+            "LC_ALL": "C.UTF-8",
+        }
+        program = Path(sys.executable).parent / "ansible-playbook"
+        done = subprocess.run(
+            [program, "-i", "localhost,", place / "play.yml"],
+            env=environ,
+            capture_output=True,
+            text=True,
+            timeout=280,
+            check=False,
+        )
+    assert done.returncode == 0, done.stdout + done.stderr
+    found: dict[str, str] = json.loads((place / "said.json").read_text())
+    return {name: found.get(name, "") for name in cases}
+
+
+pytestmark = pytest.mark.skipif(
+    os.geteuid() != 0 or not all(map(shutil.which, ("ss", "runuser", "openssl"))),
+    reason="takes root, ss, runuser and openssl",
+)
+
+
+@pytest.mark.parametrize("case", ["slicer", "nginx", "queue"])
+def test_a_machine_that_is_well_is_let_through(said: dict[str, str], case: str) -> None:
+    assert said[case] == ""
+
+
+@pytest.mark.parametrize(
+    ("case", "reason"),
+    [
+        ("slicer port", "by python"),
+        ("slicer memory", "the machine has 4096"),
+        ("slicer media", "nobody cannot read"),
+        ("slicer address", "edge.test is no IP address"),
+        ("nginx port", "by python"),
+        ("nginx address", "proxy.test is no IP address"),
+        ("nginx file", "none.pem or"),
+        ("nginx key", "two.key is not the key of"),
+        ("queue port", "by python"),
+    ],
+)
+def test_what_would_stop_the_play_is_said(said: dict[str, str], case: str, reason: str) -> None:
+    assert reason in said[case]
