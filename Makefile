@@ -2,7 +2,7 @@
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 .SUFFIXES:
 .DEFAULT_GOAL := help
-.PHONY: help serve check test test-all test-hosts vagrant-test lint format bench bench-engine bench-http bench-growth bench-edge bench-jobs bench-render bench-studio bench-contest soak screenshot deploy-tools wheel image compose release sbom audit fuzz sample places lock clean
+.PHONY: help serve check test test-all test-hosts vagrant-test lint format bench bench-engine bench-http bench-growth bench-edge bench-jobs bench-render bench-studio bench-contest soak screenshot deploy-tools wheel collection image compose release sbom audit fuzz sample places lock clean
 
 HOST ?= 127.0.0.1
 PORT ?= 8000
@@ -105,6 +105,9 @@ deploy-tools: $(STAMPS)/deploy ## install Ansible, which sets up servers (docs/d
 wheel: $(STAMPS)/deploy ## build a wheel of this checkout into dist/
 	@scripts/bootstrap dist $(VENV)
 
+collection: $(STAMPS)/deploy ## build the roles and the playbook as an Ansible collection into dist/ (docs/deploy.md)
+	@wheel=$$(scripts/bootstrap dist $(VENV)) && $(PYTHON) scripts/collection $(VENV) "$$wheel" dist
+
 sbom: $(STAMPS)/test ## write a bill of materials of what a server runs into dist/, as CycloneDX
 	@mkdir -p dist && $(PYTHON) scripts/supply sbom dist/slicer.cdx.json
 
@@ -164,5 +167,7 @@ $(STAMPS)/editable: pyproject.toml hatch_build.py package-lock.json $(STAMPS)/se
 	@scripts/bootstrap editable $(VENV)
 	@rm -f $(STAMPS)/wheel-* && touch $@
 
-$(SAMPLE): | $(STAMPS)/serve
+# Without a server's packages: ffmpeg is enough.
+$(SAMPLE):
+	@scripts/bootstrap sample
 	@umask 022 && mkdir -p $(dir $@) && scripts/sample-hour $@
