@@ -169,6 +169,26 @@ def test_an_object_replaced_under_load_is_never_mixed(
     assert server.get("/clips/swap.mp3?t=4,16")[0] == 404
 
 
+@pytest.mark.parametrize(
+    ("media", "more", "lines"),
+    [
+        ("", {}, ["ok  store", "ok  ranges and ETags", "ok  If-Match"]),
+        ("", {"AWS_SECRET_ACCESS_KEY": "other"}, ["403 SignatureDoesNotMatch"]),
+        ("s3://nothing-here", {}, ["there is no such bucket"]),
+        ("", {"SLICER_OBJECTS_ENDPOINT": "http://127.0.0.1:9"}, ["the store cannot be reached"]),
+    ],
+)
+def test_the_doctor_asks_the_store(store: Store, show: str, media: str, more: dict[str, str], lines: list[str]) -> None:
+    run = [sys.executable, "-m", "slicer", "doctor", media or store.media]
+    done = subprocess.run(
+        run, env={**environ, **store.environ, **more}, capture_output=True, text=True, timeout=60, check=False
+    )
+    said = " ".join(done.stdout.split())
+    for line in lines:
+        assert " ".join(line.split()) in said, done.stdout + done.stderr
+    assert "other" not in said.replace("another", "")
+
+
 def test_signed_folders_are_prefixes_of_keys(store: Store, show: str) -> None:
     store.put("members/a.mp3", Path(show).read_bytes())
     keys = f"{folder()}/keys"

@@ -4,9 +4,13 @@ import argparse
 import os
 
 from slicer.cli.errors import UsageError
-from slicer.cli.options import add_media_folder
+from slicer.cli.options import add_media_folder, settings_of
 from slicer.doctor import install
-from slicer.settings import CACHES, PREFIX, default_dir
+from slicer.server.checks import Check
+from slicer.settings import CACHES, PREFIX, default_dir, is_remote
+
+#: The modules of the extra `objects`.
+OBJECTS_MODULES = ("urllib3", "botocore")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,7 +26,20 @@ def run(options: argparse.Namespace) -> int:
     folders = {
         PREFIX + name.upper(): os.environ.get(PREFIX + name.upper()) or default_dir(name, os.environ) for name in CACHES
     }
-    return install.report(install.checks(media=media, folders=folders, environ=os.environ))
+    if media is None or not is_remote(media):
+        return install.report(install.checks(media=media, folders=folders, environ=os.environ))
+    found = install.checks(folders=folders, environ=os.environ)
+    return install.report([*found, install.objects(OBJECTS_MODULES), *_look_at_store(media)])
+
+
+def _look_at_store(media: str) -> list[Check]:
+    try:
+        # Its packages are loaded where there is a store alone.
+        from slicer.objects.inspect import inspect
+
+        return [Check(*each) for each in inspect(settings_of(media))]
+    except ImportError:
+        return []
 
 
 def _look_at_host(folder: str | None) -> int:

@@ -4,7 +4,7 @@ import argparse
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from itertools import islice
@@ -21,8 +21,7 @@ from slicer.objects.choose import library_of
 from slicer.server import express, machine, preflight, privileges, reach
 from slicer.settings import Settings
 
-_BATCH = 64
-_TRY_SECONDS, _TRIES = 3600, 24
+_BATCH, _TRY_SECONDS, _TRIES = 64, 3600, 24
 #: Of each file: its path, its error, and whether its index is new.
 _Found = list[tuple[bytes, str, bool]]
 
@@ -39,8 +38,7 @@ def run(options: argparse.Namespace) -> int:
     if not 1 <= jobs <= 256:
         raise UsageError(f"--jobs {jobs} is not a number from 1 to 256")
     user = reach.run_user(express.RUN_USER)
-    preflight.can_read(settings.media, user)
-    preflight.store_usable(settings, user)
+    preflight.can_read(settings, user)
     preflight.own_caches(settings, user, ("index_dir",))
     # Root never reads the contents of the files: the run user does.
     privileges.become(user)
@@ -48,21 +46,29 @@ def run(options: argparse.Namespace) -> int:
     store.prepare()
     library = library_of(settings)
     if not library.can_list:
-        raise UsageError(f"{settings.media} has no list of its files: each is indexed when it is asked for first")
+        raise UsageError(f"{settings.media} has no list: its files are indexed when they are asked for")
     gone = 0 if settings.is_remote else store.prune(settings.media)
-    paths = [entry.path for entry in library.list()]
-    made = refused = 0
+    # A bucket may have millions, and nobody knows how many before the end of its list.
+    listed = (entry.path for entry in library.list())
+    paths: Iterable[bytes] = listed if settings.is_remote else list(listed)
+    seen = made = refused = 0
     # A thread of its own would be handed the signals that `_interrupts_held` keeps from this one.
     tqdm.monitor_interval = 0
     # Spawned, not forked: a fork of a process with threads is not safe, and Python will not do it by default either.
     with (
         ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool,
-        tqdm(total=len(paths), unit=" files", disable=not sys.stderr.isatty(), file=sys.stderr) as bar,
+        tqdm(
+            total=len(paths) if isinstance(paths, list) else None,
+            unit=" files",
+            disable=not sys.stderr.isatty(),
+            file=sys.stderr,
+        ) as bar,
     ):
         try:
             for found in _map_bounded(pool, settings, paths, jobs):
                 for path, complaint, is_new in found:
                     bar.update()
+                    seen += 1
                     made += is_new
                     if complaint:
                         refused += 1
@@ -70,7 +76,7 @@ def run(options: argparse.Namespace) -> int:
         except BrokenExecutor:
             raise UsageError("an indexing process was killed; run the command again to continue") from None
     print(
-        f"{made} indexed, {len(paths) - made - refused} already indexed, {refused} refused, {gone} obsolete indexes removed"
+        f"{made} indexed, {seen - made - refused} already indexed, {refused} refused, {gone} obsolete indexes removed"
     )
     return 1 if refused else 0
 
@@ -85,9 +91,10 @@ def _interrupts_held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
-def _map_bounded(pool: ProcessPoolExecutor, settings: Settings, paths: list[bytes], jobs: int) -> Iterator[_Found]:
+def _map_bounded(pool: ProcessPoolExecutor, settings: Settings, paths: Iterable[bytes], jobs: int) -> Iterator[_Found]:
     """Index in batches, a few in flight at a time, so that memory is bounded."""
-    batches = iter([paths[start : start + _BATCH] for start in range(0, len(paths), _BATCH)])
+    ahead = iter(paths)
+    batches = iter(lambda: list(islice(ahead, _BATCH)), [])
     # A process starts when there is work for it.
     with _interrupts_held():
         waiting: set[Future[_Found]] = {
@@ -102,8 +109,7 @@ def _map_bounded(pool: ProcessPoolExecutor, settings: Settings, paths: list[byte
 
 
 def _index_batch(settings: Settings, paths: list[bytes]) -> _Found:
-    library, store = library_of(settings), _store(settings)
-    found: _Found = []
+    library, store, found = library_of(settings), _store(settings), _Found()
     for path in paths:
         try:
             with library.open(path) as source:

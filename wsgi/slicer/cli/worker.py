@@ -40,8 +40,7 @@ def run(options: argparse.Namespace) -> int:
         return int(commands.work_in_lane(settings, options.lane, processes[options.lane]))
     user = reach.run_user(express.RUN_USER)
     # What a server and its workers keep is for both to write.
-    preflight.can_read(settings.media, user)
-    preflight.store_usable(settings, user)
+    preflight.can_read(settings, user)
     preflight.own_caches(settings, user)
     # From here on nothing is root's: it reads what Redis holds, and starts those who read files.
     privileges.become(user)

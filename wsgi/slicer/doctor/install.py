@@ -195,17 +195,25 @@ def signed(media: str, environ: Mapping[str, str]) -> list[Check]:
 
 def renders(modules: tuple[str, ...]) -> Check:
     """Check whether the Python packages of renders are installed, by the modules that they bring."""
+    return _extra("renders", modules)
+
+
+def objects(modules: tuple[str, ...]) -> Check:
+    """Check whether the Python packages for media in object storage are installed, by the modules that they bring."""
+    return _extra("objects", modules)
+
+
+def _extra(extra: str, modules: tuple[str, ...]) -> Check:
     missing = [name for name in modules if importlib.util.find_spec(name) is None]
     if missing:
-        return Check("renders", False, f"no module {', '.join(missing)}", distribution.pip_install("renders"))
+        return Check(extra, False, f"no module {', '.join(missing)}", distribution.pip_install(extra))
     # A package that was compiled on this machine may lack its compiled part.
-    broken = [f"{name} ({reason})" for name in modules if (reason := _why_not_loaded(name))]
+    broken = {name: reason for name in modules if (reason := _why_not_loaded(name))}
     if broken:
-        advice = (
-            "where there is no wheel: pip install cffi, then pip install --force-reinstall --no-cache-dir miniaudio"
-        )
-        return Check("renders", False, f"not loaded: {', '.join(broken)}", advice)
-    return Check("renders", True, "loaded")
+        again = f"pip install --force-reinstall --no-cache-dir {' '.join(broken)}"
+        reasons = ", ".join(f"{name} ({reason})" for name, reason in broken.items())
+        return Check(extra, False, f"not loaded: {reasons}", f"where there is no wheel: pip install cffi, then {again}")
+    return Check(extra, True, "loaded")
 
 
 def _why_not_loaded(module: str) -> str:

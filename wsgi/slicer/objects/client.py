@@ -189,6 +189,13 @@ class Client:
             raise
         return Body(response, high - low, end, self.breaker, close)
 
+    def honours_match(self, path: bytes) -> bool:
+        """Return whether the store refuses a wrong If-Match. Raises as `open`."""
+        fields = {"Range": "bytes=0-0", "If-Match": '"slicer-doctor"'}
+        response, close = self._ask(self.address.target(path), fields)
+        close(0)
+        return response.status == 412
+
     def page(self, query: str) -> bytes:
         """A page of a listing of the bucket. Raises StoreError."""
         return self._twice(lambda: self._page(query))
@@ -241,7 +248,9 @@ class Client:
             self.breaker.failed()
             raise StoreError(f"the store answers {response.status} {code}".rstrip(), is_fault=True)
         self.breaker.succeeded()
-        if response.status in (404, 410) and code != _NO_BUCKET:
+        if code == _NO_BUCKET:
+            raise StoreError("there is no such bucket")
+        if response.status in (404, 410):
             raise SourceMissingError
         if code == _ARCHIVED:
             raise SourceArchivedError("the object is in an archive and must be restored before it can be read")

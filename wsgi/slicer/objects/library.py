@@ -21,7 +21,7 @@ class ObjectLibrary:
     """The objects below one prefix. Paths are keys from there, byte for byte."""
 
     def __init__(self, client: Client) -> None:
-        self._client = client
+        self.client = client
         #: Whether there is a list: plain HTTP has none.
         self.can_list = client.address.is_s3
 
@@ -29,18 +29,18 @@ class ObjectLibrary:
         """Open the object at a path. Raises SourceMissingError, SourceArchivedError, and StoreError where nobody can tell."""
         if not is_safe(path) or not is_source_name(path) or not _is_utf8(path):
             raise SourceMissingError
-        return ObjectSource(self._client, path, self._client.open(path))
+        return ObjectSource(self.client, path, self.client.open(path))
 
     def inner_path(self, source: Source) -> bytes:
         """The path of a source: there are no links."""
         url = source.identity.path.decode("ascii")
-        target = self._client.address.target(b"")
-        return unquote_to_bytes(url.removeprefix(self._client.address.url(target)))
+        target = self.client.address.target(b"")
+        return unquote_to_bytes(url.removeprefix(self.client.address.url(target)))
 
     def is_readable(self) -> bool:
         """Whether the store answers."""
         if not self.can_list:
-            return not self._client.breaker.is_open
+            return not self.client.breaker.is_open
         try:
             self._page(b"", b"", 1)
         except StoreError:
@@ -71,7 +71,7 @@ class ObjectLibrary:
         raise StoreError(f"of {_PAGE * _MOST_PAGES} keys in a row none is an MP3 file")
 
     def _page(self, prefix: bytes, after: bytes, most: int) -> "_Page":
-        root = self._client.address.prefix
+        root = self.client.address.prefix
         # In the order of their names, as a signature wants them.
         options = {
             "encoding-type": b"url",
@@ -81,7 +81,7 @@ class ObjectLibrary:
             "start-after": root + after if after else b"",
         }
         query = "&".join(f"{name}={quote(text, safe='-_.~')}" for name, text in options.items() if text)
-        return _parsed(self._client.page(query), len(root))
+        return _parsed(self.client.page(query), len(root))
 
 
 class _Page(NamedTuple):

@@ -96,24 +96,22 @@ def require(check: Check) -> None:
         raise PreflightError(f"{check.name}: {check.detail}; {check.advice}")
 
 
-def can_read(media: str, user: str | None) -> None:
-    """Raise PreflightError unless `user` (None: the caller) can read the media folder, and the Python that Slicer runs on."""
-    require(checks.readable("media folder", media, user))
+def can_read(settings: Settings, user: str | None) -> None:
+    """Raise PreflightError unless `user` (None: the caller) can read the media and the Python that Slicer runs on.
+
+    For media in a store, check the packages, and the files that the settings name.
+    """
+    if settings.is_remote:
+        if find_spec("urllib3") is None or find_spec("botocore") is None:
+            install = distribution.pip_install("objects")
+            raise PreflightError(f"packages for object storage are missing: install them with: {install}")
+        for name, path in (("CA file", settings.objects_ca), ("header file", settings.objects_header)):
+            if path:
+                require(checks.readable(name, path, user))
+    else:
+        require(checks.readable("media folder", settings.media, user))
     for part in reach.interpreter_parts():
         require(checks.readable("Python", part, user))
-
-
-def store_usable(settings: Settings, user: str | None) -> None:
-    """Raises PreflightError unless what media in a store take is here: the packages, and files that `user` (None: the caller) can read."""
-    if not settings.is_remote:
-        return
-    if find_spec("urllib3") is None or find_spec("botocore") is None:
-        raise PreflightError(
-            "packages for object storage are missing: install them with: pip install 'slicer[objects]'"
-        )
-    for name, path in (("CA file", settings.objects_ca), ("header file", settings.objects_header)):
-        if path:
-            require(checks.readable(name, path, user))
 
 
 def keys_usable(path: str, user: str | None) -> None:

@@ -83,7 +83,7 @@ def _prepared(settings: Settings, host: str, port: int, user: str | None) -> Set
     """Check all that Apache will need, make missing folders, and return the settings to run with. Raises PreflightError."""
     preflight.program_present(express.executable())
     preflight.address_free(host, port)
-    preflight.can_read(settings.media, user)
+    preflight.can_read(settings, user)
     if settings.signing_keys:
         preflight.keys_usable(settings.signing_keys, user)
     preflight.own_caches(settings, user)
