@@ -79,7 +79,9 @@ class OnwardReader:
         return self._source.ahead(span)
 
     def onward(self, stop: int | None = None) -> "OnwardReader":
-        """Another one."""
+        """Return this reader if it goes as far, else another one."""
+        if stop is not None and stop <= self._stop:
+            return self
         return self._source.onward(stop)
 
     def check_current(self) -> None:
