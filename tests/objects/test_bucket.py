@@ -225,7 +225,8 @@ def _check_faults(store: Store, show: str) -> None:
     with serving(store.media, "--cpus", "1", environ=wrong) as running:
         status, headers, _ = running.get("/clips/a.mp3?t=3,13")
         assert (status, headers["retry-after"]) == (503, "5")
-        assert "a.mp3: the store answers 403 SignatureDoesNotMatch" in running.log()
+        said = "a.mp3: the store answers 403 SignatureDoesNotMatch"
+        until(lambda: said in running.log(), 30, "the log tells why")
         assert "other" not in running.log()
     more = {"SLICER_OBJECTS_SECONDS": "0.5"}
     with serving(store.media, "--cpus", "1", environ={**store.environ, **more}) as running:

@@ -141,3 +141,12 @@ def stored(files: Mapping[str, bytes] = {}) -> Iterator[Store]:
         yield store
     finally:
         store.stop()
+
+
+def connects(port: int) -> bool:
+    """Return whether something listens on a port of this machine."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+    except OSError:
+        return False
+    return True

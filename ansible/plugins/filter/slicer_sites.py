@@ -51,6 +51,8 @@ _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?")
 _USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 #: Characters of a user's name on Linux (useradd(8)).
 _LONGEST_USER = 32
+#: Media in a store of objects, or behind an HTTP origin.
+_REMOTE = ("s3://", "https://", "http://")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 # The role gives these itself.
 _RESERVED = frozenset(
@@ -157,8 +159,11 @@ def _check(instances: Sequence[Mapping[str, Any]]) -> None:
         if not 1024 <= int(each["port"]) <= 65535:
             raise AnsibleFilterError(f"{site}: port {each['port']} is not from 1024 to 65535")
         media = str(each["media"])
-        if media != os.path.normpath(media) or not media.startswith("/") or media == "/":
-            raise AnsibleFilterError(f"{site}: media {media!r} is not the plain, absolute path of a folder")
+        is_folder = not media.startswith(_REMOTE)
+        if is_folder and (media != os.path.normpath(media) or not media.startswith("/") or media == "/"):
+            raise AnsibleFilterError(
+                f"{site}: media {media!r} is not the plain, absolute path of a folder, nor the URL of a store"
+            )
         hidden = [folder for folder in HIDDEN if media == folder or media.startswith(f"{folder}/")]
         if hidden:
             raise AnsibleFilterError(f"{site}: media {media} is below {hidden[0]}, which the unit does not see")

@@ -213,6 +213,11 @@ def test_what_cannot_be_is_refused_with_its_name(instances, said: str) -> None:
             make(*instances)
 
 
+@pytest.mark.parametrize("media", ["s3://audio/shows", "https://media.example.org/shows/"])
+def test_media_may_be_in_a_store(media: str) -> None:
+    assert units(instance(media=media))[0]["media"] == media
+
+
 def test_media_beside_a_hidden_folder_is_fine() -> None:
     assert units(instance(media="/homes/audio"))[0]["media"] == "/homes/audio"
 

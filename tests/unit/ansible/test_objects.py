@@ -1,0 +1,68 @@
+"""A site whose media are in a bucket: no folder is made for it, it may reach the store, and its credentials are in a closed file alone."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from support import templates
+
+ROLES = Path(__file__).parents[3] / "ansible" / "roles"
+SECRET = 'a$b"c'
+
+
+def written(path: Path, template: str, **more: Any) -> str:
+    role, name = template.split("/")
+    item: Mapping[str, Any] = {
+        "name": "history",
+        "media": "s3://audio/ä %#",
+        "port": 8000,
+        "cpus": 1,
+        "memory_mib": 512,
+        "tasks_max": 9,
+        "signed": [],
+        "settings": {"SLICER_OBJECTS_ENDPOINT": "https://store.example.org"},
+        **more,
+    }
+    variables = {
+        "item": item,
+        "slicer_objects_environment": {"history": {"AWS_SECRET_ACCESS_KEY": SECRET}},
+        "slicer_objects_allowed": ["10.9.8.0/24"],
+        "slicer_allowed": ["10.0.0.1"],
+        "slicer_jobs_allowed": ["10.0.0.1"],
+        "slicer_jobs_settings": {},
+        "_slicer_users": {"history": "slicer"},
+        "_slicer_started_with": [],
+        "_workers_users": {"history": "slicer"},
+        "_workers_unit_sum": "",
+        "ansible_facts": {"processor_nproc": 2, "memtotal_mb": 4096},
+        "_workers_processes": 1,
+        "slicer_jobs_publishers": [],
+    }
+    files = [ROLES / each / kind / "main.yml" for kind in ("defaults", "vars") for each in ("slicer", "workers")]
+    templates.write(ROLES / role / "templates" / name, str(path), files, variables)
+    return path.read_text(encoding="utf-8")
+
+
+def test_a_bucket_is_no_mount_and_its_store_can_be_reached(tmp_path: Path) -> None:
+    unit = written(tmp_path / "unit", "slicer/instance.conf.j2")
+    assert "RequiresMountsFor" not in unit
+    assert "IPAddressAllow=10.9.8.0/24\n" in unit
+    assert unit.count("IPAddressAllow=10.0.0.1\n") == 1
+    assert 'RequiresMountsFor="/srv/audio"' in written(tmp_path / "unit", "slicer/instance.conf.j2", media="/srv/audio")
+    assert "IPAddressAllow=10.9.8.0/24\n" in written(tmp_path / "unit", "workers/slicer-worker@.service.j2")
+
+
+@pytest.mark.parametrize("template", ["slicer/instance.env.j2", "workers/worker.env.j2"])
+def test_credentials_are_in_the_settings_of_their_site(tmp_path: Path, template: str) -> None:
+    text = written(tmp_path / "env", template)
+    assert 'AWS_SECRET_ACCESS_KEY="a\\$b\\"c"\n' in text
+    assert 'SLICER_MEDIA="s3://audio/ä %#"\n' in text
+
+
+def test_folders_are_made_of_paths_alone() -> None:
+    tasks = yaml.safe_load((ROLES / "slicer" / "tasks" / "configure.yml").read_text())
+    (task,) = (each for each in tasks if each["name"] == "Check the media folders")
+    assert "selectattr('media', 'match', '/')" in task["loop"]
