@@ -2,7 +2,7 @@
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 .SUFFIXES:
 .DEFAULT_GOAL := help
-.PHONY: help serve check test test-all test-hosts vagrant-test lint format bench bench-engine bench-http bench-growth bench-edge bench-jobs bench-render bench-studio bench-contest soak screenshot deploy-tools wheel collection image compose release sbom audit fuzz sample places lock clean
+.PHONY: help serve check test test-all test-hosts vagrant-test lint format bench bench-engine bench-http bench-growth bench-edge bench-jobs bench-objects bench-render bench-studio bench-contest soak screenshot deploy-tools wheel collection image compose release sbom audit fuzz sample places lock clean
 
 HOST ?= 127.0.0.1
 PORT ?= 8000
@@ -84,6 +84,9 @@ bench-edge: $(SLICER) $(STAMPS)/bench $(STAMPS)/test $(STAMPS)/deploy ## measure
 
 bench-jobs: $(SLICER) $(STAMPS)/bench $(STAMPS)/test $(STAMPS)/deploy ## measure jobs, and clients that wait for them
 	PYTHONPATH=tests $(PYTHON) tests/bench/jobs.py
+
+bench-objects: $(SLICER) $(STAMPS)/bench $(STAMPS)/test ## measure clips of media in object storage, beside those of a folder
+	PYTHONPATH=tests $(PYTHON) tests/bench/objects.py
 
 bench-render: $(SLICER) $(STAMPS)/bench ## measure renders
 	PYTHONPATH=tests $(PYTHON) tests/bench/render.py

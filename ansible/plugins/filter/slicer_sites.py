@@ -84,7 +84,8 @@ def _load(name: str) -> ModuleType:
 
 def _sizes(instance: Mapping[str, Any], cpus: int, memory_mib: int) -> Any:
     """The `Sizes` of a site on a machine. Raises AnsibleFilterError with what `slicer serve` would say."""
-    more = {name: int(instance[name]) for name in ("backlog", "request_timeout", "max_requests") if name in instance}
+    more: dict[str, int] = {"is_remote": str(instance.get("media", "")).startswith(_REMOTE)}
+    more |= {name: int(instance[name]) for name in ("backlog", "request_timeout", "max_requests") if name in instance}
     if "clips_memory_mib" in instance:
         more["clips_memory_bytes"] = int(instance["clips_memory_mib"]) * _MIB
     try:

@@ -1,10 +1,12 @@
 """`slicer serve`: the server, in the foreground."""
 
 import argparse
+import os
 
 from slicer.cli import values
 from slicer.cli.options import add_media_folder, settings_of
 from slicer.server import run as server
+from slicer.settings import PREFIX, is_remote
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,6 +55,7 @@ def run(options: argparse.Namespace) -> int:
         request_timeout=options.request_timeout,
         max_requests=options.max_requests,
         clips_memory_bytes=options.clips_memory,
+        is_remote=is_remote(options.folder or os.environ.get(f"{PREFIX}MEDIA", "")),
     )
     return server.run(
         settings_of(options.folder),

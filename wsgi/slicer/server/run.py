@@ -90,7 +90,9 @@ def _prepared(settings: Settings, host: str, port: int, user: str | None) -> Set
     return replace(settings, request_log=preflight.request_log(settings.request_log, user))
 
 
-def sizes_here(cpus: int | None = None, memory: int | None = None, **more: int | None) -> Sizes:
+def sizes_here(
+    cpus: int | None = None, memory: int | None = None, *, is_remote: bool = False, **more: int | None
+) -> Sizes:
     """The sizes for this machine, or for the numbers given instead; `more` are the other arguments of `compute`, None for unset.
 
     Raises SizesError, naming the value out of range.
@@ -98,6 +100,7 @@ def sizes_here(cpus: int | None = None, memory: int | None = None, **more: int |
     return compute(
         machine.cpus() if cpus is None else cpus,
         machine.memory_bytes() if memory is None else memory,
+        is_remote=is_remote,
         **{name: value for name, value in more.items() if value is not None},
     )
 

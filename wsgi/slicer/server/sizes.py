@@ -201,20 +201,21 @@ def compute(
     request_timeout: int = DEFAULT_REQUEST_TIMEOUT,
     max_requests: int = 0,
     clips_memory_bytes: int | None = None,
+    is_remote: bool = False,
 ) -> Sizes:
     """The sizes for `cpus` CPUs, `memory_bytes` of memory and `backlog` waiting renders.
 
-    `request_timeout` is seconds, `max_requests` the requests of a daemon's life (0: no end), and `clips_memory_bytes` the limit of
-    each clips process (None: half of the memory, shared, within bounds). Raises SizesError, naming the value, when cpus or
-    backlog is not 1..256, memory is below 256 MiB, or one of the others is out of its range.
+    With `is_remote`, the media are in a store. `request_timeout` is seconds, `max_requests` the requests of a daemon's life (0: no end),
+    and `clips_memory_bytes` the limit of each clips process (None: half of the memory, shared, within bounds). Raises SizesError, naming
+    the value, when cpus or backlog is not 1..256, memory is below 256 MiB, or one of the others is out of its range.
     """
     _check(cpus, memory_bytes, backlog, request_timeout, max_requests)
     if clips_memory_bytes is None:
         clips_memory_bytes = min(max(memory_bytes // 2 // cpus, LEAST_CLIPS_MEMORY), MOST_CLIPS_MEMORY)
     elif clips_memory_bytes < LEAST_CLIPS_MEMORY:
         raise SizesError(f"clips-memory={clips_memory_bytes} is less than {LEAST_CLIPS_MEMORY} bytes (192 MiB)")
-    # Three threads: while one waits for the disk or a slow client's socket, another has the CPU.
-    threads = 3
+    # While one thread waits for the disk or a slow client's socket, another has the CPU. Most wait where each clip waits for a store.
+    threads = 8 if is_remote else 3
     # Renders share half of the memory; fewer processes where each would get too little.
     renders = max(1, min(cpus, memory_bytes // 2 // LEAST_RENDER_MEMORY))
     interrupt_timeout = 10
