@@ -236,6 +236,8 @@ def _check_faults(store: Store, show: str) -> None:
             stop()
             until(lambda: _is_refused(running), 60, "requests are refused at once")
             assert running.get("/readyz")[0] == 503
+            found = parse(running.get("/metrics")[2].decode())
+            assert value(found, "slicer_store_requests_total", outcome="refused") > 0
             assert running.get("/healthz")[0] == 200
             go_on()
             until(lambda: running.get("/clips/a.mp3?t=3,13")[2] == want, 60, "clips are back")

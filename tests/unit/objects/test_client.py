@@ -11,11 +11,12 @@ from slicer.media.library import Catalog
 from slicer.media.source import SourceArchivedError, SourceMissingError
 from slicer.media.store import IndexPendingError, IndexStore
 from slicer.mp3 import SECOND, SourceChangedError, Span, cut
+from slicer.objects.address import Address
 from slicer.objects.breaker import FAILURES
 from slicer.objects.choose import library_of
 from slicer.objects.errors import StoreError
 from slicer.objects.source import ObjectSource
-from slicer.settings import Settings
+from slicer.settings import Settings, SettingsError
 from support.crooked import Crooked, crooked
 from support.cutting import cut_bytes, index_of
 
@@ -234,3 +235,59 @@ def _until_it_opens(work: Callable[[], object]) -> None:
         except StoreError:
             assert time.monotonic() < end
             time.sleep(0.05)
+
+
+def test_credentials_are_looked_for_again_once_they_have_ended(
+    origin: Crooked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "one")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    settings = Settings(media="s3://bucket/prefix", objects_endpoint=origin.url.removesuffix("/media/"))
+    where = library_of(settings)
+    where.open(b"a b#.mp3")
+    assert origin.asked[0][""] == "/bucket/prefix/a%20b%23.mp3"
+    origin.asked.clear()
+    origin.way = "*ExpiredToken"
+    with pytest.raises(StoreError):
+        where.open(b"show.mp3")
+    assert len(origin.asked) == 2
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "two")
+    where.open(b"show.mp3")
+    assert len(origin.asked) == 4
+    assert not any("secret" in text for fields in origin.asked for text in fields.values())
+
+
+@pytest.mark.parametrize(
+    ("media", "more", "url"),
+    [
+        ("s3://audio", {}, "https://audio.s3.eu-north-1.amazonaws.com/a.mp3"),
+        ("s3://audio/shows/", {"objects_region": "us-west-2"}, "https://audio.s3.us-west-2.amazonaws.com/shows/a.mp3"),
+        ("s3://au.dio/a#?%/b", {}, "https://s3.eu-north-1.amazonaws.com/au.dio/a%23%3F%25/b/a.mp3"),
+        ("s3://audio", {"objects_endpoint": "http://[::1]:9000"}, "http://[::1]:9000/audio/a.mp3"),
+        ("s3://audio", {"objects_endpoint": "https://x.org", "objects_style": "host"}, "https://audio.x.org/a.mp3"),
+        ("https://x.org", {}, "https://x.org/a.mp3"),
+        ("https://x.org:443/a%20b", {}, "https://x.org/a%20b/a.mp3"),
+    ],
+)
+def test_where_an_object_is(media: str, more: dict[str, str], url: str) -> None:
+    address = Address.of(Settings(media=media, **more), "eu-north-1")  # type: ignore[arg-type]
+    assert address.url(address.target(b"a.mp3")) == url
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("MEDIA", "s3://A_B/c"),
+        ("MEDIA", "https://user:password@x.org/"),
+        ("MEDIA", "https://x.org/a b"),
+        ("MEDIA", "https://x.org/?a=1"),
+        ("OBJECTS_ENDPOINT", "store.example.org"),
+        ("OBJECTS_STYLE", "virtual"),
+        ("OBJECTS_CA", "/nothing/here"),
+        ("OBJECTS_SECONDS", "0"),
+    ],
+)
+def test_settings_that_are_wrong_are_refused(name: str, text: str) -> None:
+    with pytest.raises(SettingsError, match=f"SLICER_{name}") as caught:
+        Settings.from_environ({"SLICER_MEDIA": "s3://audio", f"SLICER_{name}": text})
+    assert "password" not in str(caught.value)

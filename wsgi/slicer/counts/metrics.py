@@ -63,7 +63,7 @@ STARTED = Metric("slicer_processes_started_total", "counter", "Processes that ha
 STORE_REQUESTS = Metric(
     "slicer_store_requests_total",
     "counter",
-    "Requests to the store of media, by class of status; failed ones had no answer, and those refused were not sent; retried: again.",
+    "Requests to the store of media, by class of status; failed ones had no answer, refused ones were not sent, retried ones are repeated.",
     ("group", "outcome"),
 )
 STORE_SECONDS = Metric(

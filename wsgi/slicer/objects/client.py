@@ -261,27 +261,14 @@ class Client:
     def _send(self, target: str, fields: dict[str, str]) -> tuple[BaseHTTPResponse, Callable[[int], None]]:
         """Send a GET; the head of its answer, and what ends it. Raises StoreError."""
         began = time.monotonic()
-        with self.breaker.passed():
-            sent = self._signer.sign(self.address.url(target), {"Accept-Encoding": "identity", **fields})
-            try:
-                response = self._pool().urlopen(
-                    "GET",
-                    target,
-                    headers=sent,
-                    redirect=False,
-                    retries=False,
-                    preload_content=False,
-                    decode_content=False,
-                    assert_same_host=False,
-                    pool_timeout=max(1, int(self._seconds)),
-                )
-            except EmptyPoolError:
-                raise StoreError("all connections to the store are in use") from None
-            except (HTTPError, OSError) as error:
-                self.breaker.failed()
-                self._told("failed", time.monotonic() - began, 0)
-                # Without the text: it may hold what it should not.
-                raise StoreError(f"the store cannot be reached: {type(error).__name__}", is_fault=True) from None
+        try:
+            with self.breaker.passed():
+                sent = self._signer.sign(self.address.url(target), {"Accept-Encoding": "identity", **fields})
+                response = self._get(target, sent)
+        except StoreError as error:
+            if error.is_fault or error.is_repeat:
+                self._told("failed" if error.is_fault else "refused", time.monotonic() - began, 0)
+            raise
         outcome = f"{response.status // 100}xx"
 
         def close(count: int) -> None:
@@ -294,6 +281,26 @@ class Client:
             self._told(outcome, time.monotonic() - began, count)
 
         return response, close
+
+    def _get(self, target: str, fields: dict[str, str]) -> BaseHTTPResponse:
+        try:
+            return self._pool().urlopen(
+                "GET",
+                target,
+                headers=fields,
+                redirect=False,
+                retries=False,
+                preload_content=False,
+                decode_content=False,
+                assert_same_host=False,
+                pool_timeout=max(1, int(self._seconds)),
+            )
+        except EmptyPoolError:
+            raise StoreError("all connections to the store are in use") from None
+        except (HTTPError, OSError) as error:
+            self.breaker.failed()
+            # Without the text: it may hold what it should not.
+            raise StoreError(f"the store cannot be reached: {type(error).__name__}", is_fault=True) from None
 
     def _drain(self, response: BaseHTTPResponse) -> None:
         try:

@@ -120,7 +120,7 @@ class Ledger:
         cells = self._cells
         with cells.lock:
             cells.add(STORE_REQUESTS, (self._group, outcome))
-            if outcome != "retried":
+            if outcome not in {"retried", "refused"}:
                 cells.add(STORE_BYTES, self._labels, count)
                 cells.observe(STORE_SECONDS, self._labels, seconds)
 
