@@ -214,7 +214,7 @@ def test_a_bucket_is_indexed_beforehand(store: Store, show: str) -> None:
         run = [sys.executable, "-m", "slicer", "index", other.media, "--jobs", "1"]
         done = subprocess.run(run, env={**environ, **other.environ, **place}, capture_output=True, text=True)
         assert done.returncode == 1
-        assert done.stdout.startswith("1 indexed, 0 were indexed before, 1 cannot be")
+        assert done.stdout.startswith("1 indexed, 0 already indexed, 1 refused")
         assert "b/c.mp3: " in done.stderr
         _check_faults(other, show)
 
