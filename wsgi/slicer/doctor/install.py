@@ -195,17 +195,18 @@ def signed(media: str, environ: Mapping[str, str]) -> list[Check]:
 
 def renders(modules: tuple[str, ...]) -> Check:
     """Check whether the Python packages of renders are installed, by the modules that they bring."""
-    return _extra("renders", modules)
+    return _extra("renders", modules, distribution.pip_install("renders"))
 
 
 def objects(modules: tuple[str, ...]) -> Check:
     """Check whether the Python packages for media in object storage are installed, by the modules that they bring."""
-    return _extra("objects", modules)
+    return _extra("objects", modules, distribution.pip_install("objects"))
 
 
-def _extra(extra: str, modules: tuple[str, ...]) -> Check:
+def _extra(extra: str, modules: tuple[str, ...], advice: str) -> Check:
     missing = [name for name in modules if importlib.util.find_spec(name) is None]
     if missing:
+<<<<<<< HEAD
         return Check(extra, False, f"no module {', '.join(missing)}", distribution.pip_install(extra))
     # A package that was compiled on this machine may lack its compiled part.
     broken = {name: reason for name in modules if (reason := _why_not_loaded(name))}
@@ -225,6 +226,10 @@ def _why_not_loaded(module: str) -> str:
     except Exception as error:
         return str(error) or type(error).__name__
     return ""
+=======
+        return Check(extra, False, f"no module {', '.join(missing)}", advice)
+    return Check(extra, True, "installed")
+>>>>>>> 813c830 (Name each extra where its advice is given)
 
 
 def program(name: str, environ: Mapping[str, str], advice: str) -> Check:
