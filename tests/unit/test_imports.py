@@ -21,7 +21,10 @@ ALLOWED = {
     "settings": {"errors"},
     "distribution": {"slicer"},
     "mp3": {"mp3", "errors"},
+    "transcripts": {"transcripts"},
+    "tags": {"tags"},
     "media": {"media", "mp3", "errors", "atomic", "lock"},
+    "catalogue": {"catalogue", "media", "mp3", "transcripts", "tags", "errors", "atomic", "lock"},
     "objects": {"objects", "media", "mp3", "errors", "settings"},
     "render": {"render", "media", "mp3", "errors", "timespan", "lock"},
     "failures": {"render", "media", "mp3", "errors", "timespan"},
@@ -29,14 +32,40 @@ ALLOWED = {
     "counts": {"counts", "atomic", "lock"},
     "signing": {"signing", "errors", "timespan"},
     "web": {
-        *{"web", "jobs", "failures", "render", "objects", "media", "mp3", "counts", "signing"},
+        *{
+            "web",
+            "jobs",
+            "failures",
+            "render",
+            "objects",
+            "catalogue",
+            "media",
+            "transcripts",
+            "tags",
+            "mp3",
+            "counts",
+            "signing",
+        },
         *{"distribution", "errors", "settings", "timespan", "timeslice", "slicer"},
     },
     "server": {"server", "signing", "distribution", "errors", "parent", "settings", "timeslice", "slicer"},
     "doctor": {"doctor", "server", "distribution", "errors", "settings"},
     "capacity": {"capacity", "server", "errors", "settings"},
     "cli": {
-        *{"cli", "web", "jobs", "render", "objects", "media", "mp3", "server", "doctor", "capacity", "signing"},
+        *{
+            "cli",
+            "web",
+            "jobs",
+            "render",
+            "objects",
+            "catalogue",
+            "media",
+            "mp3",
+            "server",
+            "doctor",
+            "capacity",
+            "signing",
+        },
         *{"atomic", "distribution", "errors", "settings", "timespan", "slicer"},
     },
     "slicer": set(),
@@ -44,7 +73,7 @@ ALLOWED = {
 }
 #: What the engine and what starts the server are made with: neither needs a package to be installed.
 STANDARD_LIBRARY_ONLY = {
-    *{"mp3", "media", "counts", "signing", "server", "doctor", "capacity"},
+    *{"mp3", "media", "transcripts", "tags", "catalogue", "counts", "signing", "server", "doctor", "capacity"},
     *{"atomic", "distribution", "errors", "parent", "settings", "timespan", "lock", "timeslice"},
 }
 #: mod_wsgi is asked where its Apache is, if it is there.

@@ -1,0 +1,1 @@
+{"transcription": [{"timestamps": {}, "offsets": {"from": 1000, "to": 2000}, "text": " Hello there", "speaker": "Ann"}, {"timestamps": {"from": "00:00:02,500", "to": "00:00:04,000"}, "text": "Good day"}]}

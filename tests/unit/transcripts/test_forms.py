@@ -1,0 +1,353 @@
+"""Each form of transcripts, and what is wrong with those that there are."""
+
+import json
+import time
+
+import pytest
+
+from slicer.transcripts import ENDINGS, MOST_BYTES, MOST_CUES, choose, read, snapped, within, write
+from slicer.transcripts.cues import Cue
+
+LATIN = "windows-1252"
+
+
+def cues(ending: str, text: str | bytes) -> list[tuple[int, int, str, str]]:
+    data = text.encode() if isinstance(text, str) else text
+    return [tuple(each) for each in read(ending.encode(), data, LATIN).cues]
+
+
+def flaws(ending: str, text: str | bytes, fallback: str = LATIN) -> str:
+    data = text.encode() if isinstance(text, str) else text
+    return " ".join(f"{each.line}: {each.detail}" for each in read(ending.encode(), data, fallback).flaws)
+
+
+VTT = """WEBVTT - a title
+
+STYLE
+::cue { color: red }
+
+NOTE this is said by nobody
+
+1
+00:00:01.000 --> 00:00:03.500 align:start
+<v Roger Bingham>We are in <i>New York</i> &amp; so on
+
+second
+00:04.000 --> 00:05.000
+- two
+lines
+
+NOTE
+neither is this
+"""
+
+
+def test_vtt() -> None:
+    assert cues(".vtt", VTT) == [
+        (1000, 3500, "We are in New York & so on", "Roger Bingham"),
+        (4000, 5000, "- two\nlines", ""),
+    ]
+    assert not flaws(".vtt", VTT)
+
+
+@pytest.mark.parametrize(
+    ("timing", "start", "end"),
+    [
+        ("0:00:04.080 --> 0:00:05.120", 4080, 5120),
+        ("00:01,5 --> 00:02,75", 1500, 2750),
+        ("0.860 --> 7.380", 860, 7380),
+        ("[00:01.000 --> 00:02.000]", 1000, 2000),
+        ("00:00:01.000-->00:00:02.000", 1000, 2000),
+        ("  100:00:00.0 --> 100:00:01.0\r", 360_000_000, 360_001_000),
+    ],
+)
+def test_times_as_they_are_written(timing: str, start: int, end: int) -> None:
+    assert cues(".vtt", f"WEBVTT\n\n{timing}\nx\n") == [(start, end, "x", "")]
+
+
+def test_srt_without_empty_lines_and_with_them_in_cues() -> None:
+    text = "\ufeff1\r\n00:00:01,000 --> 00:00:02,000\r\nAnn: one\r\n2\r\n00:00:03,000 --> 00:00:04,000\r\nAnn: two\r\n\r\nthree\r\n\r\n"
+    assert cues(".srt", text) == [(1000, 2000, "one", "Ann"), (3000, 4000, "two\nthree", "Ann")]
+
+
+def test_a_colon_makes_no_speaker_that_speaks_once() -> None:
+    text = "1\n00:01.000 --> 00:02.000\nRemember: one\n\n2\n00:03.000 --> 00:04.000\nnow: two\n\n3\n00:05.000 --> 00:06.000\nnow: three\n"
+    assert [(said, who) for *_, said, who in cues(".srt", text)] == [
+        ("Remember: one", ""),
+        ("now: two", ""),
+        ("now: three", ""),
+    ]
+
+
+def test_lines_that_roll_are_given_once() -> None:
+    text = """WEBVTT
+
+00:00:00.000 --> 00:00:02.000
+hello<00:00:00.500><c> there</c>
+
+00:00:02.000 --> 00:00:02.010
+hello there
+
+00:00:02.010 --> 00:00:04.000
+hello there
+and<00:00:02.500><c> you</c>
+"""
+    assert [said for *_, said, _ in cues(".vtt", text)] == ["hello there", "and you"]
+
+
+def test_ends_that_are_missing_wrong_or_behind() -> None:
+    text = "WEBVTT\n\n00:05.000 --> 00:05.000\nb\n\n00:01.000 --> 00:00.500\na\n\n00:09.000 --> 00:08.000\nlast\n"
+    assert cues(".vtt", text) == [(1000, 5000, "a", ""), (5000, 9000, "b", ""), (9000, 11000, "last", "")]
+
+
+def test_text_with_times() -> None:
+    text = "Interview\n\n[00:00:05] ANN: Hello.\nAnd more.\n00:01:10 BOB: Yes.\n(1:02:03.5) ANN: No.\n00:00:99 x"
+    assert cues(".txt", text) == [
+        (5000, 70_000, "Hello.\nAnd more.", "ANN"),
+        (70_000, 99_000, "BOB: Yes.", ""),
+        (99_000, 3_723_500, "x", ""),
+        (3_723_500, 3_725_500, "No.", "ANN"),
+    ]
+    assert cues(".txt", "[00:00:00.000 --> 00:00:02.500]   Said on a console\n") == [(0, 2500, "Said on a console", "")]
+    assert "no line begins with a time" in flaws(".txt", "no times\n")
+
+
+# ------------------------------------------------------------------------------------------------------------------ JSON
+
+SAID = [(1000, 2000, "Hello there", "Ann"), (2500, 4000, "Good day", "")]
+JSON = {
+    "podcasting": {
+        "version": "1.0.0",
+        "segments": [
+            {"speaker": "Ann", "startTime": 1, "endTime": 2, "body": "Hello there"},
+            {"startTime": 2.5, "endTime": 4.0, "body": "Good day"},
+        ],
+    },
+    "podlove": [
+        {"start": "00:00:01.000", "start_ms": 1000, "end_ms": 2000, "speaker": "Ann", "text": "Hello there"},
+        {"start": "00:00:02.500", "end": "00:00:04.000", "text": "Good day"},
+    ],
+    "whisper": {
+        "text": "",
+        "segments": [
+            {"id": 0, "start": 1.0, "end": 2.0, "text": " Hello there", "speaker": "Ann"},
+            {"id": 1, "start": 2.5, "end": 4.0, "text": " Good day", "words": []},
+        ],
+    },
+    "whisperx": {
+        "word_segments": [],
+        "segments": [
+            {"words": [{"word": "Hello", "start": 1.0}, {"word": "1"}, {"word": "there", "end": 2.0}],
+             "text": "Hello there", "speaker": "Ann"},
+            {"start": 2.5, "end": 4.0, "text": "Good day"},
+        ],
+    },
+    "whisper.cpp": {
+        "transcription": [
+            {"timestamps": {}, "offsets": {"from": 1000, "to": 2000}, "text": " Hello there", "speaker": "Ann"},
+            {"timestamps": {"from": "00:00:02,500", "to": "00:00:04,000"}, "text": "Good day"},
+        ],
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", JSON)
+def test_json(form: str) -> None:
+    text = json.dumps(JSON[form])
+    assert cues(".json", text) == SAID
+    assert read(b".json", text.encode(), LATIN).form == (form if form != "whisper" else "whisperx")
+    assert not flaws(".json", text)
+
+
+def test_words_alone_become_sentences() -> None:
+    words = ["one", "two", "three.", "four", "five"]
+    segments = [{"startTime": n, "endTime": n + 0.9, "body": word} for n, word in enumerate(words)]
+    assert cues(".json", json.dumps({"segments": segments})) == [
+        (0, 2900, "one two three.", ""),
+        (3000, 4900, "four five", ""),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "flaw"),
+    [
+        ("{", "1: it is not JSON"),
+        ("[" * 100_000, "nested too deep"),
+        ("[" * 500_000, "too many values"),
+        ("[1, null]", "entry 1 is no object"),
+        ("3", "none of the known forms"),
+        ('{"chapters": []}', "none of the known forms"),
+        ('{"segments": [{"start": NaN, "end": 1e999, "text": "a"}, {"start": -1, "text": "b"}]}', "no time"),
+        ('{"segments": [{"start": ' + "9" * 5000 + ', "text": "a"}]}', "it is not JSON"),
+    ],
+)
+def test_json_that_is_broken(text: str, flaw: str) -> None:
+    assert flaw in flaws(".json", text)
+
+
+def test_surrogates_and_controls_are_no_text() -> None:
+    (cue,) = read(b".json", b'[{"start_ms": 0, "end_ms": 9, "text": "a\\ud800\\u0000\\u202eb"}]', LATIN).cues
+    assert cue.text == "a?b"
+
+
+# ------------------------------------------------------------------------------------------------------------------ OHMS
+
+OHMS = """<?xml version="1.0" encoding="UTF-8"?>
+<ROOT xmlns="https://www.weareavp.com/nunncenter/ohms"><record id="1">
+<sync>1:|2(2)|3(1)</sync>
+<transcript>First line here
+goes on and
+ends so.
+Last line</transcript></record></ROOT>"""
+
+
+def test_ohms_with_marks() -> None:
+    assert cues(".xml", OHMS) == [
+        (0, 60_000, "First line here\ngoes on", ""),
+        (60_000, 120_000, "and\nends", ""),
+        (120_000, 122_000, "so.\nLast line", ""),
+    ]
+
+
+def test_ohms_with_vtt() -> None:
+    text = OHMS.replace(
+        "<sync>", "<vtt_transcript>WEBVTT\n\n00:01.000 --&gt; 00:02.000\nHello\n</vtt_transcript><sync>"
+    )
+    assert cues(".xml", text) == [(1000, 2000, "Hello", "")]
+
+
+BOMB = """<!DOCTYPE a [<!ENTITY b "xxxxxxxxxx"><!ENTITY c "&b;&b;&b;&b;&b;&b;&b;&b;&b;&b;">]>
+<ROOT><sync>1:|2</sync><transcript>&c;</transcript></ROOT>"""
+
+
+@pytest.mark.parametrize(
+    ("text", "flaw"),
+    [
+        (BOMB, "1: it is no transcript: it declares entities"),
+        ('<!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]><ROOT><transcript>&b;</transcript></ROOT>', "entities"),
+        ("<a>" * 100, "nested too deep"),
+        ("<ROOT><sync>1:|2</sync><transcript>one\ntwo", "not XML to its end"),
+        ('<?xml version="1.0" encoding="base64"?><ROOT/>', "not XML to its end"),
+        ("<ROOT/>", "no transcript"),
+        ("<ROOT><transcript>words</transcript></ROOT>", "no marks"),
+        ("<ROOT><sync>1:|x</sync><transcript>words</transcript></ROOT>", "names no line"),
+    ],
+)
+def test_ohms_that_is_broken(text: str, flaw: str) -> None:
+    assert flaw in flaws(".xml", text)
+
+
+def test_what_stands_before_a_mistake_is_read() -> None:
+    assert [said for *_, said, _ in cues(".xml", "<ROOT><sync>1:|2</sync><transcript>one\ntwo<")] == ["one", "two"]
+
+
+# ---------------------------------------------------------------------------------------------------- bytes and bounds
+
+
+def test_encodings() -> None:
+    text = "WEBVTT\n\n00:01.000 --> 00:02.000\nÄrger\n"
+    for encoding in ("utf-8", "utf-8-sig", "utf-16"):
+        assert cues(".vtt", text.encode(encoding)) == [(1000, 2000, "Ärger", "")]
+    assert cues(".vtt", text.encode("latin-1")) == [(1000, 2000, "Ärger", "")]
+    assert "4: it is not UTF-8; it is read as windows-1252" in flaws(".vtt", text.encode("latin-1"))
+    chinese = "1\n00:01.000 --> 00:02.000\n你好\n".encode("gb2312")
+    assert read(b".srt", chinese, "gb18030").cues[0].text == "你好"
+
+
+def test_what_is_too_large_is_not_read() -> None:
+    found = read(b".vtt", b" " * (MOST_BYTES + 1), LATIN)
+    assert (found.cues, found.flaws[0].detail) == ((), "it is larger than 8 MiB")
+    many = "".join(f"{n}.0 --> {n}.5\nx\n" for n in range(MOST_CUES + 7))
+    found = read(b".vtt", many.encode(), LATIN)
+    assert len(found.cues) == MOST_CUES
+    assert "7 cues beyond" in found.flaws[-1].detail
+
+
+def test_flaws_are_few() -> None:
+    assert len(read(b".vtt", b"999999:00:00.0 --> 1.0\nx\n" * 1000, LATIN).flaws) <= 20
+
+
+CUE = "00:01.000 --> 00:02.000\n"
+#: What takes long where a reader goes over it more than once: by ending, a text and how often it comes.
+HOSTILE = {
+    "rolling": (".vtt", CUE + "<00:00:01.000>a\n" + "".join(f"{n}\n" for n in range(50_000)) + CUE, 9),
+    "voices": (".vtt", CUE + "<v" + ".a" * 1_000_000 + CUE, 1),
+    "dots": (".vtt", CUE + "<v" + "." * 4_000_000 + CUE, 1),
+    "blanks": (".vtt", " " * 4_000_000, 1),
+    "tags": (".vtt", CUE + "<a" * 2_000_000 + CUE, 1),
+    "names": (".vtt", CUE + "A" * 4_000_000 + ": b\n", 1),
+    "marks": (".xml", "<R><sync>1:" + "|1(9)" * 10_000 + "</sync><transcript>" + "a " * 2_000_000 + "</transcript></R>", 1),
+    "joined": (".json", '{"segments": [' + ",".join(['{"start": 0, "end": 0.1, "text": "ab"}'] * 100_000) + "]}", 1),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_no_file_takes_long(name: str) -> None:
+    ending, text, times = HOSTILE[name]
+    began = time.process_time()
+    read(ending.encode(), (text * times).encode()[:MOST_BYTES], LATIN)
+    assert time.process_time() - began < 20
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_file_of_nothing_has_nothing(ending: bytes) -> None:
+    for data in (b"", b"\0" * 1000, b"\xff\xfe", b"\n" * 1000):
+        assert read(ending, data, LATIN).cues == ()
+
+
+# --------------------------------------------------------------------------------------------------------- what is chosen
+
+
+def test_the_first_that_has_a_cue_is_chosen_and_flaws_before_it_are_named() -> None:
+    good = b"1\n00:01.000 --> 00:02.000\nx\n"
+    found = choose([("a.vtt", b".vtt", b"nothing"), ("a.srt", b".srt", good), ("a.json", b".json", b"{")], LATIN)
+    assert found.name == "a.srt"
+    assert [(name, flaw.detail) for name, flaw in found.flaws] == [("a.vtt", "no line names the times of a cue")]
+    assert choose([], LATIN).name is None
+
+
+# ---------------------------------------------------------------------------------------------------------------- spans
+
+CUES = (Cue(0, 1000, "a"), Cue(1000, 5000, "b", "Ann"), Cue(2000, 3000, "c"), Cue(6000, 7000, "d"))
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "found"),
+    [
+        (0, None, [("a", 0, 1000), ("b", 1000, 5000), ("c", 2000, 3000), ("d", 6000, 7000)]),
+        (500, 1000, [("a", 0, 500)]),
+        (1000, 2500, [("b", 0, 1500), ("c", 1000, 1500)]),
+        (5000, 6000, []),
+        (4000, None, [("b", 0, 1000), ("d", 2000, 3000)]),
+    ],
+)
+def test_the_cues_of_a_span(start: int, end: int | None, found: list[tuple[str, int, int]]) -> None:
+    assert [(cue.text, cue.start, cue.end) for cue in within(CUES, start, end)] == found
+
+
+@pytest.mark.parametrize(
+    ("span", "moved"),
+    [((500, 700), (0, 1000)), ((2500, 6500), (1000, 7000)), ((5200, 5800), (5200, 5800)), ((2500, None), (1000, None))],
+)
+def test_a_span_snaps_outwards(span: tuple[int, int | None], moved: tuple[int, int | None]) -> None:
+    assert snapped(CUES, *span) == moved
+
+
+@pytest.mark.parametrize("form", ["vtt", "srt", "json"])
+def test_what_is_written_is_read_again(form: str) -> None:
+    said = [
+        Cue(0, 1000, "1 < 2 & <b> --> so", "Ann"),
+        Cue(1000, 2500, "zwei\nZeilen", "Ann"),
+        Cue(3_600_000, 3_600_001, "x -- y", ""),
+    ]
+    found = list(read(b"." + form.encode(), write(said, form), LATIN).cues)
+    if form == "srt":
+        said[0] = said[0]._replace(text="1 < 2 & → so")
+    if form == "json":
+        said[0] = said[0]._replace(text="1 < 2 & --> so")
+    assert found == said
+
+
+def test_text_names_a_speaker_when_another_one_speaks() -> None:
+    said = [Cue(0, 1, "a", "Ann"), Cue(1, 2, "b\nc", "Ann"), Cue(2, 3, "d", "Bob")]
+    assert write(said, "txt") == b"Ann: a\nb c\nBob: d\n"
