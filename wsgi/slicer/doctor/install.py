@@ -206,8 +206,7 @@ def objects(modules: tuple[str, ...]) -> Check:
 def _extra(extra: str, modules: tuple[str, ...], advice: str) -> Check:
     missing = [name for name in modules if importlib.util.find_spec(name) is None]
     if missing:
-<<<<<<< HEAD
-        return Check(extra, False, f"no module {', '.join(missing)}", distribution.pip_install(extra))
+        return Check(extra, False, f"no module {', '.join(missing)}", advice)
     # A package that was compiled on this machine may lack its compiled part.
     broken = {name: reason for name in modules if (reason := _why_not_loaded(name))}
     if broken:
@@ -226,10 +225,6 @@ def _why_not_loaded(module: str) -> str:
     except Exception as error:
         return str(error) or type(error).__name__
     return ""
-=======
-        return Check(extra, False, f"no module {', '.join(missing)}", advice)
-    return Check(extra, True, "installed")
->>>>>>> 813c830 (Name each extra where its advice is given)
 
 
 def program(name: str, environ: Mapping[str, str], advice: str) -> Check:
