@@ -3,14 +3,12 @@
 Each check is a function of its arguments alone, so that it can examine any folder.
 """
 
-import importlib
 import importlib.util
 import os
 import re
 import resource
 import shutil
 import sys
-import warnings
 from collections.abc import Callable, Mapping
 
 from slicer import distribution
@@ -26,6 +24,17 @@ FOLDERS = {PREFIX + name.upper(): f"{what} folder" for name, what in CACHES.item
 #: The modules of the extra `renders`.
 RENDERS_MODULES = ("miniaudio", "lameenc", "pydub", "audioop")
 NO_APT = f"apt-get install apache2-bin apache2-dev; no apt: {distribution.pip_install('standalone')}"
+
+#: Imports the module named first, with the folders named after it.
+_IMPORT = """
+import importlib, sys
+sys.path[:] = sys.argv[2:]
+try:
+    importlib.import_module(sys.argv[1])
+    print("loaded")
+except Exception as error:
+    print("error:", str(error) or type(error).__name__)
+"""
 
 # Folders of one person: Apache's run user cannot reach a library there.
 _HOMES = re.compile(r"/(?:root|home|Users)(?:/|$)|/\.?pyenv(?:/|$)|/\.")
@@ -217,14 +226,9 @@ def _extra(extra: str, modules: tuple[str, ...], advice: str) -> Check:
 
 
 def _why_not_loaded(module: str) -> str:
-    """Import a module, and return what kept it from loading; empty where nothing did."""
-    try:
-        # What a package warns of is not what is asked here.
-        with warnings.catch_warnings(action="ignore"):
-            importlib.import_module(module)
-    except Exception as error:
-        return str(error) or type(error).__name__
-    return ""
+    """Import a module in a process of its own, since the doctor loads the standard library alone; return its error, or nothing."""
+    said = output(sys.executable, "-W", "ignore", "-c", _IMPORT, module, *sys.path).rpartition("\n")[2]
+    return "" if said == "loaded" else said.removeprefix("error: ") or "it ends the process that loads it"
 
 
 def program(name: str, environ: Mapping[str, str], advice: str) -> Check:
