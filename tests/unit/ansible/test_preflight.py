@@ -155,7 +155,7 @@ def test_a_machine_that_is_well_is_let_through(said: dict[str, str], case: str) 
     ("case", "reason"),
     [
         ("slicer port", "by python"),
-        ("slicer memory", "the machine has 4096"),
+        ("slicer memory", "queue_memory_mib"),
         ("slicer media", "nobody cannot read"),
         ("slicer address", "edge.test is no IP address"),
         ("nginx port", "by python"),
