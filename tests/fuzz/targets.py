@@ -4,19 +4,29 @@ To add one, write a function with `@target` here that hands the bytes on, lets t
 what comes back; and put some files for it into the folder of its name below tests/fuzz/corpus.
 """
 
+import os
 import re
 import zlib
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 from fuzz.memory import file_of
+from slicer.catalogue import Query, QueryError
+from slicer.catalogue.fold import placed, tokens
+from slicer.catalogue.parts import pack, unpack
+from slicer.catalogue.places import find as find_places
+from slicer.catalogue.places import marked
 from slicer.media import indexfile
 from slicer.mp3 import FileReader, Mp3Error, build_whole_index, infotag
 from slicer.mp3.header import MAX_FRAME_LENGTH, FrameHeader
 from slicer.mp3.tags import audio_bounds
 from slicer.render import RENDER_OPTIONS, OptionError, PeaksRequest, RenderRequest
 from slicer.render.formats import FORMATS
+from slicer.tags import read_chapters_json, read_tags, write_chapters
 from slicer.timespan import TimeSpan, TimeSpanError
+from slicer.transcripts import FORMS, MOST_CUES, Cue, read, snapped, within, write
+from slicer.transcripts.cues import clean
 from slicer.web.conditional import evaluate
 from slicer.web.disposition import attachment
 from slicer.web.options import parse_pairs
@@ -153,6 +163,85 @@ def download(data: bytes) -> None:
     """The name of a download, and the header that it becomes."""
     for value in (attachment(_text(data), b"show.mp3", "1,2"), attachment("", data + b".mp3", "1,2")):
         assert re.fullmatch(r"attachment; filename=\"[ -!#-\[\]-~]+\"(; filename\*=UTF-8''[!-~]+)?", value), value
+
+
+def _transcript(ending: bytes, data: bytes) -> None:
+    """A sidecar: its cues are in order, each with an end behind its start, and can be written and cut to a span."""
+    found = read(ending, data, "windows-1252")
+    starts = [cue.start for cue in found.cues]
+    assert starts == sorted(starts)
+    assert len(starts) <= MOST_CUES
+    assert all(cue.text and cue.start < cue.end for cue in found.cues)
+    start, end = snapped(found.cues, 1500, 2500)
+    assert start <= 1500
+    assert end is None or end >= 2500
+    for form in FORMS:
+        write(within(found.cues, 1500, 2500), form)
+    if ending == b".vtt":
+        again = read(b".vtt", write(found.cues, "vtt"), "windows-1252").cues
+        assert [each[:2] for each in again] == [each[:2] for each in found.cues]
+
+
+@target
+def vtt(data: bytes) -> None:
+    """WebVTT, and SRT by the same reader."""
+    _transcript(b".vtt", data)
+
+
+@target
+def words(data: bytes) -> None:
+    """Transcripts in JSON."""
+    _transcript(b".json", data)
+
+
+@target
+def ohms(data: bytes) -> None:
+    """OHMS XML."""
+    _transcript(b".xml", data)
+
+
+@target
+def marks(data: bytes) -> None:
+    """Text with times."""
+    _transcript(b".txt", data)
+
+
+@target
+def chapters(data: bytes) -> None:
+    """A sidecar of chapters."""
+    found, flaw = read_chapters_json(data)
+    assert found or flaw or b"[" in data
+    assert all(each.end is None or each.start < each.end for each in found)
+    again, flaw = read_chapters_json(write_chapters(found))
+    assert (again, flaw) == (found, "")
+
+
+@target
+def id3(data: bytes) -> None:
+    """Names and chapters of tags."""
+    with file_of(data) as fd:
+        found = read_tags(partial(os.pread, fd), len(data))
+    assert all(len(name) <= 500 and "\n" not in name for name in found.names)
+    assert all(each.end is None or each.start < each.end for each in found.chapters)
+
+
+@target
+def search(data: bytes) -> None:
+    """A query in the first line, and what is said in the others: each a cue."""
+    first, *lines = data.decode("utf-8", "replace").split("\n")
+    cues = [Cue(number * 1000, number * 1000 + 900, clean(line) or "x") for number, line in enumerate(lines)]
+    again = unpack(pack(cues)) if cues else []
+    assert [each[:2] for each in again] == [each[:2] for each in cues]
+    for cue in again:
+        words = list(placed(cue.text))
+        assert [word.text for word in words] == tokens(cue.text)
+        assert all(0 <= word.start < word.end <= len(cue.text) for word in words)
+    with suppress(QueryError):
+        query = Query.parse(first)
+        assert 1 <= len(query.terms) <= 10
+        for place in find_places(again, query.terms, 5):
+            text = " ".join(each.text for each in again[place.first : place.last + 1])
+            assert "".join(piece for piece, _ in marked(text, query.terms)) == text
 
 
 def _text(data: bytes) -> str:

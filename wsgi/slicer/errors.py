@@ -2,6 +2,8 @@
 
 SlicerError
 ├── capacity.errors.CapacityError       DemandError, CostsError, FleetError
+├── catalogue.query.QueryError
+├── catalogue.reader.CatalogueError     CatalogueTimeoutError
 ├── cli.errors.UsageError
 ├── jobs.errors.JobsError               JobsDownError, JobsBusyError (JobsShareError), JobsTokenError
 ├── media.aside.StandstillError

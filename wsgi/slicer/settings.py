@@ -128,6 +128,9 @@ class Settings:
     cors_origins: str = _variable(
         "", "Comma-separated CORS origins whose pages may read answers; * allows all. Empty: none."
     )
+    transcript_encoding: str = _variable(
+        "windows-1252", "Encoding of transcripts that are not UTF-8, by its name in Python, like `gb18030`."
+    )
     list_library: int = _variable(1, "1: /library lists the media folder. 0: listing is disabled.", 0, 1)
     signing_keys: str = _variable("", "File with the keys of signed URLs. Empty: no URL needs a signature.")
     signed: str = _variable("/", "Comma-separated folders whose files need signed URLs if keys are set; / for all.")
@@ -211,6 +214,7 @@ class Settings:
         _check_objects(settings)
         _check_jobs(settings)
         _check_signed(settings)
+        _check_encoding(settings)
         _check_watching(settings)
         for origin in settings.origins:
             if origin != "*" and not _ORIGIN.fullmatch(origin):
@@ -345,6 +349,16 @@ def _check_jobs(settings: Settings) -> None:
         found = _PUBLISHER.fullmatch(url)
         if found is None or int(found[1]) > _MOST_PORT:
             raise SettingsError(f"{PREFIX}JOBS_PUBLISH holds {url[:80]!r}: it is like http://127.0.0.1:8082")
+
+
+def _check_encoding(settings: Settings) -> None:
+    """Raise SettingsError where no text can be decoded by the encoding of transcripts."""
+    try:
+        b"a".decode(settings.transcript_encoding, "replace")
+    except (LookupError, ValueError):
+        raise SettingsError(
+            f"{PREFIX}TRANSCRIPT_ENCODING={settings.transcript_encoding[:40]!r} is no text encoding of Python, like windows-1252"
+        ) from None
 
 
 def _check_watching(settings: Settings) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from slicer.cli import index
+from slicer.media import indexing
 from slicer.media.store import IndexPendingError
 from slicer.server.express import RUN_USER
 from support import streams
@@ -289,7 +289,7 @@ def test_index_goes_on_when_the_time_of_one_try_is_up() -> None:
             if outcome:
                 raise outcome
 
-    index._index_to_the_end(Store(), None)  # type: ignore[arg-type]
+    indexing._index_to_the_end(Store(), None)  # type: ignore[arg-type]
     assert list(tries) == []
 
 

@@ -1,29 +1,34 @@
-"""`slicer index`: index every file of a folder in advance."""
+"""`slicer index`: index every file of a folder in advance, and bring the catalogue up to date."""
 
 import argparse
 import os
 import signal
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
+from functools import partial
 from itertools import islice
 from multiprocessing import get_context
+from typing import NoReturn, TypeVar
 
 from tqdm import tqdm
 
+from slicer.catalogue.build import Outcome, Seen, update
+from slicer.catalogue.documents import Document
+from slicer.catalogue.scan import Scan, read_batch, seen
 from slicer.cli.errors import UsageError
 from slicer.cli.options import settings_of
-from slicer.media.source import Source, SourceArchivedError, SourceMissingError
-from slicer.media.store import IndexPendingError, IndexStore
-from slicer.mp3 import Mp3Error, UnsupportedMp3Error
+from slicer.media.indexing import TRY_SECONDS, index_batch
+from slicer.media.library import Entry
+from slicer.media.store import IndexStore
 from slicer.objects.choose import library_of
 from slicer.server import express, machine, preflight, privileges, reach
 from slicer.settings import Settings
 
-_BATCH, _TRY_SECONDS, _TRIES = 64, 3600, 24
-#: Of each file: its path, its error, and whether its index is new.
-_Found = list[tuple[bytes, str, bool]]
+_BATCH = 64
+_T = TypeVar("_T")
+_Item = TypeVar("_Item")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,36 +54,51 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError(f"{settings.media} has no list: its files are indexed when they are asked for")
     gone = 0 if settings.is_remote else store.prune(settings.media)
     # A bucket may have millions, and nobody knows how many before the end of its list.
-    listed = (entry.path for entry in library.list())
-    paths: Iterable[bytes] = listed if settings.is_remote else list(listed)
-    seen = made = refused = 0
+    entries = library.list() if settings.is_remote else list(library.list())
+    paths = (entry.path for entry in entries)
+    count = made = refused = 0
+    index = partial(index_batch, partial(library_of, settings), settings.index_dir, settings.max_source_bytes)
     # A thread of its own would be handed the signals that `_interrupts_held` keeps from this one.
     tqdm.monitor_interval = 0
+    total = len(entries) if isinstance(entries, list) else None
     # Spawned, not forked: a fork of a process with threads is not safe, and Python will not do it by default either.
-    with (
-        ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool,
-        tqdm(
-            total=len(paths) if isinstance(paths, list) else None,
-            unit=" files",
-            disable=not sys.stderr.isatty(),
-            file=sys.stderr,
-        ) as bar,
-    ):
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool, _bar(total) as bar:
         try:
-            for found in _map_bounded(pool, settings, paths, jobs):
+            for found in _map_bounded(pool, index, paths, jobs):
                 for path, complaint, is_new in found:
                     bar.update()
-                    seen += 1
+                    count += 1
                     made += is_new
                     if complaint:
                         refused += 1
                         tqdm.write(f"{os.fsdecode(path)}: {complaint}", file=sys.stderr)
+            outcome = _catalogue(settings, pool, jobs, entries) if isinstance(entries, list) else None
         except BrokenExecutor:
             raise UsageError("an indexing process was killed; run the command again to continue") from None
     print(
-        f"{made} indexed, {seen - made - refused} already indexed, {refused} refused, {gone} obsolete indexes removed"
+        f"{made} indexed, {count - made - refused} already indexed, {refused} refused, {gone} obsolete indexes removed"
     )
+    if outcome is not None:
+        print(f"catalogue: {outcome.files} files, {outcome.changed} of them read, {outcome.gone} removed")
     return 1 if refused else 0
+
+
+def _bar(total: int | None) -> "tqdm[NoReturn]":
+    return tqdm(total=total, unit=" files", disable=not sys.stderr.isatty(), file=sys.stderr)
+
+
+def _catalogue(settings: Settings, pool: ProcessPoolExecutor, jobs: int, entries: list[Entry]) -> Outcome:
+    """Bring the catalogue up to date with what is there."""
+    protected = settings.signed_folders if settings.signing_keys else ()
+    scan = Scan(settings.media, settings.index_dir, settings.transcript_encoding, protected)
+
+    def read(changed: list[Seen]) -> Iterator[Document]:
+        with _bar(len(changed)) as bar:
+            for documents in _map_bounded(pool, partial(read_batch, scan), changed, jobs):
+                bar.update(len(documents))
+                yield from documents
+
+    return update(settings.index_dir, settings.media, seen(scan, entries), read)
 
 
 @contextmanager
@@ -91,59 +111,23 @@ def _interrupts_held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
-def _map_bounded(pool: ProcessPoolExecutor, settings: Settings, paths: Iterable[bytes], jobs: int) -> Iterator[_Found]:
-    """Index in batches, a few in flight at a time, so that memory is bounded."""
-    ahead = iter(paths)
+def _map_bounded(
+    pool: ProcessPoolExecutor, work: Callable[[list[_Item]], _T], items: Iterable[_Item], jobs: int
+) -> Iterator[_T]:
+    """Work in batches, a few in flight at a time, so that memory is bounded."""
+    ahead = iter(items)
     batches = iter(lambda: list(islice(ahead, _BATCH)), [])
     # A process starts when there is work for it.
     with _interrupts_held():
-        waiting: set[Future[_Found]] = {
-            pool.submit(_index_batch, settings, batch) for batch in islice(batches, 2 * jobs)
-        }
+        waiting: set[Future[_T]] = {pool.submit(work, batch) for batch in islice(batches, 2 * jobs)}
     while waiting:
         done = next(as_completed(waiting))
         waiting.discard(done)
         with _interrupts_held():
-            waiting |= {pool.submit(_index_batch, settings, batch) for batch in islice(batches, 1)}
+            waiting |= {pool.submit(work, batch) for batch in islice(batches, 1)}
         yield done.result()
-
-
-def _index_batch(settings: Settings, paths: list[bytes]) -> _Found:
-    library, store, found = library_of(settings), _store(settings), _Found()
-    for path in paths:
-        try:
-            with library.open(path) as source:
-                if source.identity.size > settings.max_source_bytes:
-                    found.append((path, f"it is larger than {settings.max_source_bytes} bytes", False))
-                    continue
-                known = store.is_indexed(source)
-                if not known:
-                    _index_to_the_end(store, source)
-                    # The store also answers without writing; here an index must be written.
-                    if not store.is_indexed(source):
-                        found.append((path, "its index cannot be stored", False))
-                        continue
-            found.append((path, "", not known))
-        except SourceMissingError:
-            found.append((path, "it is gone or cannot be read", False))
-        except (Mp3Error, SourceArchivedError) as error:
-            found.append((path, str(error), False))
-        except OSError as error:
-            found.append((path, error.strerror or str(error), False))
-    return found
-
-
-def _index_to_the_end(store: IndexStore, source: Source) -> None:
-    """Index a file however long that takes, within a day. Raises UnsupportedMp3Error after that."""
-    for _ in range(_TRIES):
-        try:
-            store.get(source)
-            return
-        except IndexPendingError:
-            continue  # with what was walked, where that could be stored
-    raise UnsupportedMp3Error("it could not be read to its end within a day")
 
 
 def _store(settings: Settings) -> IndexStore:
     # No client waits here, so a try may take long.
-    return IndexStore(settings.index_dir, seconds=_TRY_SECONDS)
+    return IndexStore(settings.index_dir, seconds=TRY_SECONDS)

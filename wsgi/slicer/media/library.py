@@ -62,6 +62,12 @@ class Library:
             raise SourceMissingError
         return open_source(self._root, path)
 
+    def open_beside(self, path: bytes, ending: bytes) -> Source:
+        """Open a file beside a source, whose name ends in `ending`, by the same rules and with the same errors."""
+        if not is_safe(path) or not path.endswith(ending):
+            raise SourceMissingError
+        return open_source(self._root, path)
+
     def full_path(self, path: bytes) -> bytes:
         """The whole path of one from the media folder."""
         return self._root + b"/" + path

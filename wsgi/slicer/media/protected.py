@@ -37,6 +37,11 @@ class Protected:
         self._known: list[set[_Number]] = [set() for _ in self._folders]
         self._look()
 
+    @property
+    def is_empty(self) -> bool:
+        """Return whether no folder is protected."""
+        return not self._folders
+
     def names(self, path: bytes) -> bool:
         """Return whether a path from the media folder leads into one of them by its names; b"" is the media folder itself."""
         if not self._folders:

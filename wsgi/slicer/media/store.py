@@ -21,8 +21,8 @@ from slicer.media.source import Identity, Source
 from slicer.mp3 import Index, Mp3Error, SourceChangedError, build_index
 
 _LOCKS = 64
-#: Folders beside the indexes: locks, and the names of large folders.
-_FOLDERS = frozenset({"locks", "names"})
+#: Folders beside the indexes: locks, the names of large folders, and the catalogue.
+_FOLDERS = frozenset({"locks", "names", "catalogue"})
 _STALE_SECONDS = 3600
 _MAX_ERRORS = 256
 

@@ -1,0 +1,260 @@
+"""The catalogue: built, brought up to date, read while that happens, paged, damaged, and with what is hidden."""
+
+import os
+import sqlite3
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from slicer.catalogue import Catalogue, CatalogueError, Query, QueryError, build, generations
+from slicer.catalogue.build import Outcome, Seen, update
+from slicer.catalogue.documents import Document, Part
+from slicer.catalogue.parts import PART, pack, split, unpack, words
+from slicer.catalogue.places import TOGETHER
+from slicer.tags import Names
+from slicer.transcripts import Cue
+
+Said = dict[str, list[Cue]]
+
+
+def cue(start: int, text: str, speaker: str = "") -> Cue:
+    return Cue(start, start + 2000, text, speaker)
+
+
+class Archive:
+    """Files by name, with what is said in them."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir()
+        self.folder = str(folder)
+        self.files: dict[str, tuple[int, Names, list[Cue]]] = {}
+        self.read: list[str] = []
+        self.catalogue = Catalogue(self.folder, "/media")
+
+    def put(self, name: str, *cues: Cue, title: str = "", version: int = 1) -> None:
+        self.files[name] = (version, Names(title=title), list(cues))
+
+    def update(self) -> Outcome:
+        seen = [Seen(name.encode(), str(version), 0) for name, (version, *_) in self.files.items()]
+        return update(self.folder, "/media", seen, self.documents)
+
+    def documents(self, changed: list[Seen]) -> Iterable[Document]:
+        for each in changed:
+            name = each.path.decode()
+            self.read.append(name)
+            _, names, cues = self.files[name]
+            parts = tuple(Part(pack(part), words(part)) for part in split(cues))
+            inner = b"members/" + each.path if name.startswith("link") else each.path
+            yield Document(each.path, inner, b"", each.stamp, 10, 0, 60_000, names, len(cues), parts)
+
+    def search(self, text: str, **options: object) -> list[tuple[str, int | None]]:
+        page = self.catalogue.search(Query.parse(text), **options)  # type: ignore[arg-type]
+        return [(each.file.path.decode(), each.hit.start if each.hit else None) for each in page.results]
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Archive:
+    # No letter of a path means anything else.
+    archive = Archive(tmp_path / "a?b#c%20 d")
+    archive.put("a.mp3", cue(0, "Good morning"), cue(3000, "and welcome to the harbour"), cue(6000, "harbour again"))
+    archive.put("b/lighthouse.mp3", cue(0, "nothing of it"), title="The Old Harbour")
+    archive.put("c.mp3", cue(1000, "to the"), cue(3000, "harbour", "Ann"), cue(PART + 5, "late harbour"))
+    archive.update()
+    return archive
+
+
+def test_names_come_first_and_then_the_best_moment_of_each_file(archive: Archive) -> None:
+    found = archive.search("harbour")
+    assert found[0] == ("b/lighthouse.mp3", None)
+    assert sorted(found[1:]) in ([("a.mp3", 3000), ("c.mp3", 3000)], [("a.mp3", 3000), ("c.mp3", PART + 5)])
+    assert archive.search("lighthouse") == [("b/lighthouse.mp3", None)]
+    assert archive.search("nobody") == []
+
+
+def test_all_moments_in_pages(archive: Archive) -> None:
+    every = archive.search("harbour", moments=True, limit=100)
+    assert sorted(every[1:]) == [("a.mp3", 3000), ("a.mp3", 6000), ("c.mp3", 3000), ("c.mp3", PART + 5)]
+    pages = [archive.search("harbour", moments=True, start=start, limit=2) for start in (0, 2, 4)]
+    assert [each for page in pages for each in page] == every
+    query = Query.parse("harbour")
+    assert [archive.catalogue.search(query, moments=True, start=start, limit=2).goes_on for start in (0, 2, 4)] == [
+        *(True, True, False),
+    ]
+    assert archive.catalogue.search(query).files == 3
+
+
+def test_a_phrase_goes_across_cues_and_its_moment_too(archive: Archive) -> None:
+    (found,) = archive.catalogue.search(Query.parse('"to the harbour"'), prefix=b"c").results
+    assert found.hit is not None
+    assert (found.hit.start, found.hit.end, found.hit.speaker) == (1000, 5000, "")
+    assert [text for text, is_hit in found.hit.words if is_hit] == ["to the harbour"]
+    assert archive.search('"harbour the"') == []
+
+
+def test_several_words_are_one_moment_where_they_are_close(archive: Archive) -> None:
+    archive.put("far.mp3", cue(0, "north"), cue(TOGETHER * 2, "north"), cue(TOGETHER * 2 + 3000, "south"))
+    archive.update()
+    archive.put("apart.mp3", cue(0, "east"), cue(TOGETHER + 1, "west"))
+    archive.update()
+    assert archive.search("north south") == [("far.mp3", TOGETHER * 2)]
+    (apart,) = archive.catalogue.search(Query.parse("east west")).results
+    assert apart.hit is not None
+    assert (apart.hit.start, apart.hit.end) == (0, 2000)
+
+
+def test_what_changed_is_read_and_nothing_else(archive: Archive) -> None:
+    assert archive.update() == Outcome(3, 0, 0)
+    before = generations.current(generations.folder_of(archive.folder, "/media"))
+    archive.read.clear()
+    archive.put("a.mp3", cue(0, "Good evening"), version=2)
+    del archive.files["c.mp3"]
+    archive.put("d.mp3", cue(0, "a harbourmaster speaks"))
+    assert archive.update() == Outcome(3, 2, 1)
+    assert sorted(archive.read) == ["a.mp3", "d.mp3"]
+    assert archive.search("harbour") == [("b/lighthouse.mp3", None)]
+    assert archive.search("evening") == [("a.mp3", 0)]
+    assert archive.search("morning") == []
+    assert archive.search("*ourmas*") == [("d.mp3", 0)]
+    assert generations.current(generations.folder_of(archive.folder, "/media")) != before
+
+
+def test_readers_of_the_generation_before_go_on(archive: Archive) -> None:
+    with archive.catalogue._connected() as database:
+        archive.put("new.mp3", cue(0, "harbour"))
+        archive.update()
+        assert database.execute("SELECT count(*) FROM files").fetchone() == (3,)
+    assert len(archive.search("harbour")) == 4
+    archive.put("newer.mp3", cue(0, "harbour"))
+    archive.update()
+    names = os.listdir(generations.folder_of(archive.folder, "/media"))
+    assert len([name for name in names if name.startswith("generation")]) == 2
+    assert not [name for name in names if name.endswith(".tmp")]
+
+
+def test_names_are_listed_in_order_and_paged(archive: Archive) -> None:
+    for name in ("x/harbour 2.mp3", "x/harbour_10.mp3", "y.mp3"):
+        archive.put(name)
+    archive.update()
+
+    def listed(text: str, **options: object) -> list[bytes]:
+        return [each.path for each in archive.catalogue.names(Query.parse(text), **options)]  # type: ignore[arg-type]
+
+    assert listed("harb*") == [b"b/lighthouse.mp3", b"x/harbour 2.mp3", b"x/harbour_10.mp3"]
+    assert listed("harbour", after=b"b/lighthouse.mp3", limit=1) == [b"x/harbour 2.mp3"]
+    assert listed("harbour", prefix=b"x/") == [b"x/harbour 2.mp3", b"x/harbour_10.mp3"]
+    assert archive.catalogue.known([b"b/lighthouse.mp3", b"none"])[b"b/lighthouse.mp3"].title == "The Old Harbour"
+
+
+def test_what_is_hidden_is_neither_found_nor_counted(archive: Archive) -> None:
+    archive.put("members/x.mp3", cue(0, "harbour secret"), title="harbour")
+    archive.put("link.mp3", cue(0, "harbour secret"))
+    archive.update()
+    query = Query.parse("harbour")
+
+    def hidden(path: bytes) -> bool:
+        return path.startswith(b"members/")
+
+    page = archive.catalogue.search(query, hidden=hidden, moments=True)
+    assert page.files == 3
+    assert not {each.file.path for each in page.results} & {b"members/x.mp3", b"link.mp3"}
+    assert archive.catalogue.search(query).files == 5
+    assert archive.catalogue.search(Query.parse("secret"), hidden=hidden) == ([], 0, False, False)
+    assert [each.path for each in archive.catalogue.names(query, hidden=hidden)] == [b"b/lighthouse.mp3"]
+
+
+def test_more_than_are_ranked_are_said_to_be_more(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("slicer.catalogue.reader.MOST_RANKED", 2)
+    for number in range(5):
+        archive.put(f"many{number}.mp3", cue(0, "seagulls"))
+    archive.update()
+    page = archive.catalogue.search(Query.parse("seagulls"))
+    assert (page.files, page.more) == (2, True)
+
+
+# -------------------------------------------------------------------------------------------------------------- damage
+
+
+def test_without_a_catalogue_there_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(CatalogueError, match="there is no catalogue"):
+        Catalogue(str(tmp_path), "/media").search(Query.parse("x"))
+
+
+@pytest.mark.parametrize("damage", ["cut", "overwritten", "empty", "gone", "named"])
+def test_a_damaged_catalogue_is_an_error_and_is_built_anew(archive: Archive, damage: str) -> None:
+    folder = generations.folder_of(archive.folder, "/media")
+    path = Path(generations.current(folder) or "")
+    data = path.read_bytes()
+    match damage:
+        case "cut":
+            path.write_bytes(data[: len(data) // 2])
+        case "overwritten":
+            path.write_bytes(data[:100] + os.urandom(len(data) - 100))
+        case "empty":
+            path.write_bytes(b"")
+        case "gone":
+            path.unlink()
+        case _:
+            Path(folder, "current").write_bytes(b"../../../etc/passwd\n")
+    catalogue = Catalogue(archive.folder, "/media")
+    with pytest.raises(CatalogueError):
+        catalogue.search(Query.parse("harbour"))
+    assert archive.update().files == 3
+    assert len(archive.search("harbour")) == 3
+
+
+def test_a_catalogue_of_another_version_is_built_anew(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build, "FORMAT", "0")
+    archive.put("z.mp3")
+    archive.update()
+    with pytest.raises(CatalogueError, match="another version"):
+        archive.search("harbour")
+    monkeypatch.undo()
+    assert archive.update() == Outcome(4, 4, 0)
+    assert len(archive.search("harbour")) == 3
+
+
+def test_a_full_disk_leaves_the_old_one(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    archive.put("z.mp3", cue(0, "harbour"))
+    monkeypatch.setattr(build, "_add", full)
+    with pytest.raises(OSError, match="full"):
+        archive.update()
+    assert len(archive.search("harbour")) == 3
+    assert not [name for name in os.listdir(generations.folder_of(archive.folder, "/media")) if name.endswith(".tmp")]
+
+
+def test_a_search_that_takes_too_long_ends(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("slicer.catalogue.reader._SECONDS", -1.0)
+    monkeypatch.setattr("slicer.catalogue.reader._STEPS", 1)
+    with pytest.raises(CatalogueError, match="too long"):
+        archive.search("harbour")
+
+
+# ------------------------------------------------------------------------------------------------------------- queries
+
+
+@pytest.mark.parametrize("text", ["", "  ", '""', "*", "*ab*", "...", "x" * 201, " ".join(f"w{n}" for n in range(11))])
+def test_what_is_no_query(text: str) -> None:
+    with pytest.raises(QueryError):
+        Query.parse(text)
+
+
+@pytest.mark.parametrize(
+    "text", ['harbour"', "NEAR(a b)", "a AND b", "said: x", "-harbour", "^harbour", "har' OR 1=1", "a\0b"]
+)
+def test_no_query_means_more_than_its_words(archive: Archive, text: str) -> None:
+    archive.search(text)
+
+
+def test_parts_are_packed_and_unpacked() -> None:
+    cues = [cue(5, "a\tb\nc", "Ann"), cue(7, "=", "Ann"), cue(7, "d", "=x"), cue(PART, "e")]
+    assert [len(part) for part in split(cues)] == [3, 1]
+    assert unpack(pack(cues)) == [
+        Cue(5, 2005, "a b c", "Ann"),
+        Cue(7, 2007, "=", "Ann"),
+        Cue(7, 2007, "d", "x"),
+        Cue(PART, PART + 2000, "e"),
+    ]
