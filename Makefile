@@ -2,7 +2,7 @@
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 .SUFFIXES:
 .DEFAULT_GOAL := help
-.PHONY: help serve check test test-all test-hosts vagrant-test lint format bench bench-engine bench-http bench-growth bench-edge bench-jobs bench-objects bench-render bench-studio bench-contest soak screenshot deploy-tools wheel collection image compose release sbom audit fuzz sample places lock clean
+.PHONY: help serve check test test-all test-hosts vagrant-test lint format bench bench-engine bench-http bench-growth bench-edge bench-jobs bench-objects bench-render bench-search bench-studio bench-contest soak screenshot deploy-tools wheel collection image compose release sbom audit fuzz sample places lock clean
 
 HOST ?= 127.0.0.1
 PORT ?= 8000
@@ -93,6 +93,9 @@ bench-render: $(SLICER) $(STAMPS)/bench ## measure renders
 
 bench-studio: $(SLICER) $(STAMPS)/bench $(STAMPS)/test ## measure the studio page in Chromium
 	PYTHONPATH=tests $(PYTHON) tests/bench/studio.py
+
+bench-search: $(SLICER) $(STAMPS)/bench ## measure searches in 100,000 files with 10 million cues (QUICK=1: a fiftieth)
+	PYTHONPATH=tests $(PYTHON) tests/bench/search.py $(if $(QUICK),--quick)
 
 screenshot: $(SLICER) $(SAMPLE) $(STAMPS)/test ## replace docs/studio.png, the picture of the studio page
 	PYTHONPATH=tests $(PYTHON) scripts/studio-picture "$(SAMPLE)" docs/studio.png

@@ -80,6 +80,7 @@ export function createControls(state, { library, view, edits, playback }) {
     },
     { keys: ['Home', 'End'], label: 'start of the file, end of the file', act: need((event) => view.scrollTo(event.key === 'Home')) },
     { keys: ['/'], label: 'search the library', act: () => { library.toggle(true); $('search').focus(); } },
+    { keys: ['w', 'W'], show: ['W'], label: 'search what is said', act: () => { if (!$('moments').hidden) $('said').focus(); } },
     { keys: ['?'], label: 'this list', act: () => $('help').showModal() },
   ]);
 }

@@ -3,6 +3,7 @@
  */
 
 import { sizeOf } from './canvas.js';
+import { createChapters } from './chapters.js';
 import { notice } from './notices.js';
 import { clipUrl, createOutputs, renderUrl } from './outputs.js';
 import { createOverview } from './overview.js';
@@ -13,17 +14,20 @@ import { createRenders } from './renders.js';
 import { drawRuler } from './ruler.js';
 import { createSpans } from './spans.js';
 import { roughClock } from './times.js';
+import { createTranscript } from './transcript.js';
 import { columnsOf, drawWaveform } from './waveform.js';
 
 const $ = (id) => document.getElementById(id);
 
 /** Start drawing; {open(file), close()} begin and end the waveform of a file. */
-export function createDrawing(state, edits, playback) {
+export function createDrawing(state, edits, playback, view) {
   const { get } = state;
   const overview = createOverview(state);
   const outputs = createOutputs();
   const renders = createRenders(state);
   const spans = createSpans(state, edits);
+  const transcript = createTranscript(state, edits);
+  const chapters = createChapters(edits, view, () => requestAnimationFrame(redraw));
   let peaks = null;
   let regions = null;
   let starting = null;
@@ -31,7 +35,7 @@ export function createDrawing(state, edits, playback) {
   /** Draw the window's waveform from the data at hand, and fetch the rest. */
   function drawWave() {
     const { start, end } = get.view;
-    drawRuler($('ruler'), start, end);
+    drawRuler($('ruler'), start, end, chapters.starts());
     overview.place();
     const columns = columnsOf($('wave-canvas'));
     const read = peaks?.read(start, end, columns) ?? null;
@@ -47,6 +51,7 @@ export function createDrawing(state, edits, playback) {
     $('playhead').hidden = at < 0 || at > 1;
     $('playhead').style.transform = `translateX(${at * sizeOf($('wave'))[0]}px)`;
     $('clock').value = roughClock(cursor, file.rate);
+    transcript.follow(playback.playing());
   }
 
   function drawOutputs() {
@@ -58,6 +63,7 @@ export function createDrawing(state, edits, playback) {
     const many = get.effects.join === 'all' && get.spans.length > 1 ? get.spans : [span];
     const render = renderUrl(get.file, many, get.effects);
     outputs.draw(get.kind === 'render' ? render : clipUrl(get.file, span.first, span.last));
+    transcript.draw(span);
     renders.draw(render, many.reduce((sum, one) => sum + one.last - one.first, 0) / get.file.rate);
   }
 
@@ -105,8 +111,12 @@ export function createDrawing(state, edits, playback) {
       tellWave({ state: 'asking' });
       peaks = createPeaks(file, { onData: () => requestAnimationFrame(redraw), onState: tellWave });
       startRegions();
+      transcript.open(file);
+      chapters.open(file);
     },
     close() {
+      transcript.close();
+      chapters.close();
       peaks?.close();
       peaks = null;
       regions?.clear();

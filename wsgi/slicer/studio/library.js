@@ -6,6 +6,7 @@
  */
 
 import { json } from './api.js';
+import { lengthText } from './times.js';
 
 const SHOWN = 40;
 const FIRST = 100;
@@ -13,8 +14,8 @@ const NEXT = 1000;
 /** Results of a search that are shown at most; there is no use in reading on. */
 const FOUND = 400;
 
-/** Start the list; {mark(id), toggle(shown)}. */
-export function createLibrary() {
+/** Start the list; {mark(id), toggle(shown)}. `onKnown(titles)` is told once whether the server knows titles, and so can search. */
+export function createLibrary(onKnown) {
   const [list, search, status, back, on, where] = ['files', 'search', 'library-state', 'page-back', 'page-on', 'page-where'].map(
     (id) => document.getElementById(id),
   );
@@ -28,6 +29,7 @@ export function createLibrary() {
   async function more(signal) {
     const url = next;
     const document_ = await json(url, signal);
+    if (!known.length) onKnown(document_.sources.some((source) => source.duration !== undefined));
     known = known.concat(document_.sources.map((source) => ({ ...source, id: source.clips.slice('/clips/'.length) })));
     next = document_.next && document_.next.replace(/limit=\d+/, `limit=${NEXT}`);
   }
@@ -37,7 +39,7 @@ export function createLibrary() {
     running?.abort();
     const { signal } = (running = new AbortController());
     const wanted = search.value.trim().toLowerCase();
-    const fits = () => (wanted ? known.filter((source) => source.path.toLowerCase().includes(wanted)) : known);
+    const fits = () => (wanted ? known.filter((source) => `${source.path} ${source.title ?? ''}`.toLowerCase().includes(wanted)) : known);
     try {
       let found = fits();
       draw(found, wanted);
@@ -89,11 +91,13 @@ export function createLibrary() {
     const at = source.path.lastIndexOf('/') + 1;
     const name = document.createElement('span');
     name.className = 'name';
-    name.textContent = source.path.slice(at);
+    name.textContent = source.title || source.path.slice(at);
     link.append(name);
     const about = document.createElement('span');
     about.className = 'quiet';
-    about.textContent = [source.path.slice(0, at), sizeText(source.size)].filter(Boolean).join(' · ');
+    about.textContent = [
+      source.title ? source.path : source.path.slice(0, at), source.duration ? lengthText(source.duration) : sizeText(source.size),
+    ].filter(Boolean).join(' · ');
     link.append(about);
     item.append(link);
     return item;

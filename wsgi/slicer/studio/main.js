@@ -8,15 +8,17 @@ import { createEdits } from './edits.js';
 import { createLibrary } from './library.js';
 import { createOpening } from './opening.js';
 import { createPlayback } from './playback.js';
+import { createSearch } from './search.js';
 import { createState } from './state.js';
 import { createView } from './view.js';
 
 const state = createState();
-const library = createLibrary();
+const search = createSearch();
+const library = createLibrary(search.offer);
 const view = createView(state);
 const edits = createEdits(state, view);
 const playback = createPlayback(state, view);
-const drawing = createDrawing(state, edits, playback);
+const drawing = createDrawing(state, edits, playback, view);
 const open = createOpening(state, { library, playback, drawing });
 createControls(state, { library, view, edits, playback });
 

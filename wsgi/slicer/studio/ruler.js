@@ -13,8 +13,8 @@ const FONT = '11px system-ui, sans-serif';
 /** Pixels between marks, at least. */
 const ROOM = 84;
 
-/** Draw the times of a window, in seconds, into a canvas. */
-export function drawRuler(canvas, start, end) {
+/** Draw the times of a window, in seconds, into a canvas, and marks at some times. */
+export function drawRuler(canvas, start, end, marks) {
   const [context, width, height] = fit(canvas);
   const step = STEPS.find((one) => (one / (end - start)) * width >= ROOM) ?? STEPS.at(-1);
   const decimals = step >= 1 ? 0 : Math.ceil(-Math.log10(step));
@@ -26,5 +26,9 @@ export function drawRuler(canvas, start, end) {
     context.fillRect(x - 0.5, height - 7, 1, 7);
     context.fillStyle = colour('--quiet');
     context.fillText(roughClock(number * step * 1e6, 1e6, decimals), x + 4, height / 2);
+  }
+  context.fillStyle = colour('--accent');
+  for (const mark of marks) {
+    if (mark >= start && mark <= end) context.fillRect(Math.round(((mark - start) / (end - start)) * width) - 1, 0, 3, height);
   }
 }
