@@ -21,7 +21,7 @@ from support.server import folder, until
 PROGRAM = str(pathlib.Path(__file__).parents[1] / "support" / "foldfuse.py")
 #: Rooms whose paths name no source.
 OTHER_ROOMS = {"studio"}
-SUFFIXES = {"renders": ".wav", "peaks": ".json"}
+SUFFIXES = {"renders": ".wav", "peaks": ".json", "transcripts": ".txt", "chapters": ".json"}
 
 
 class Place:
@@ -37,6 +37,9 @@ class Place:
         source = streams.make("mpeg1-44-stereo-cbr128", path, seconds=2)
         for name in ("members/b", "members/deep/c", "open/a"):
             shutil.copy(source, os.path.join(self.real, f"{name}.mp3"))
+            pathlib.Path(self.real, f"{name}.srt").write_text("00:01.000 --> 00:02.000\nx\n", encoding="ascii")
+            chapters = '{"chapters": [{"startTime": 1, "title": "x"}]}'
+            pathlib.Path(self.real, f"{name}.chapters.json").write_text(chapters, encoding="ascii")
         self.keys = os.path.join(path, "keys")
         add_key(self.keys, "one")
 

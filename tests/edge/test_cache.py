@@ -411,6 +411,8 @@ def test_what_is_cached_is_served_while_the_slicer_is_down(start, front, fresh):
         ("/renders/nobody.mp3?t=1,2", 404, 10),
         ("/peaks/nobody.json?t=0&pixels=9&bits=8", 404, 10),
         ("/info/show.mp3", 200, 60),
+        ("/transcripts/show.vtt?t=1,2", 404, 10),
+        ("/chapters/show.json", 404, 10),
         ("/openapi.json", 200, 3600),
     ],
 )

@@ -212,6 +212,9 @@ def test_renders_waveforms_and_descriptions_are_guarded_too(edge):
         assert second.headers["cache-control"].startswith("private, max-age=")
         assert_problem(edge.get(url), 403, "signature-missing")
         assert_problem(edge.get(signed(url, seconds=-1)), 410, "signature-expired")
+    for url in ("/transcripts/deep/er/show.vtt", "/chapters/deep/er/show.json"):
+        assert_problem(edge.get(url), 403, "signature-missing")
+        assert edge.get(signed(url)).status == 404
 
 
 def test_the_list_has_nothing_of_what_is_guarded(edge):

@@ -29,6 +29,9 @@ def place(media, stream_folder):
     os.makedirs(os.path.join(place, "list", "b"))
     for kind in ("mpeg1-44-stereo-cbr128", "mpeg1-44-joint-vbr2", "mpeg1-44-untagged-cbr128"):
         shutil.copy(streams.make(kind, stream_folder, seconds=20), os.path.join(place, f"{kind}.mp3"))
+    pathlib.Path(place, "mpeg1-44-stereo-cbr128.srt").write_text("1\n00:01.000 --> 00:02.000\nx\n", encoding="ascii")
+    chapters = '{"chapters": [{"startTime": 1, "title": "x"}]}'
+    pathlib.Path(place, "mpeg1-44-stereo-cbr128.chapters.json").write_text(chapters, encoding="ascii")
     pathlib.Path(place, "text.mp3").write_bytes(b"nothing to hear\n" * 100)
     data = pathlib.Path(place, "mpeg1-44-stereo-cbr128.mp3").read_bytes()
     for name in ("a.mp3", "b/1.mp3", "b/2.mp3", "b-.mp3", "b0.mp3", "ü.mp3", "z.MP3", ".no.mp3", "no.txt"):
@@ -45,6 +48,8 @@ def document(server):
     return json.loads(body)
 
 
+WORDS = "/transcripts/documents/mpeg1-44-stereo-cbr128"
+CHAPTERS = "/chapters/documents/mpeg1-44-stereo-cbr128.json"
 CBR = "/info/documents/mpeg1-44-stereo-cbr128.mp3"
 CLIP = "/clips/documents/mpeg1-44-stereo-cbr128.mp3"
 RENDER = "/renders/documents/mpeg1-44-stereo-cbr128"
@@ -73,7 +78,7 @@ def check(document, method, target, answer):
     """That an answer is as described: its status, each of its headers with its schema, the required ones, and its body."""
     status, headers, body = answer
     path = target.partition("?")[0]
-    template = re.sub(r"^/(clips|renders|peaks|info)/.*", r"/\1/{path}", path)
+    template = re.sub(r"^/(clips|renders|peaks|transcripts|chapters|info)/.*", r"/\1/{path}", path)
     responses = document["paths"][template][method.lower()]["responses"]
     response = resolved(document, responses[str(status)] if str(status) in responses else responses["default"])
     described = {name.lower(): resolved(document, header) for name, header in response.get("headers", {}).items()}
@@ -142,6 +147,21 @@ REQUESTS = [
     ("GET", f"{PEAKS}.json?zoom=2", {"Range": "bytes=99999999-"}, 416),
     ("HEAD", f"{PEAKS}.json", {}, 200),
     ("OPTIONS", f"{PEAKS}.json", {}, 204),
+    ("GET", f"{CLIP}?id=chapter-1&snap=cue", {}, 200),
+    ("GET", f"{CLIP}?id=chapter-9", {}, 404),
+    *(("GET", f"{WORDS}.{form}?t=1,2", {}, 200) for form in ("vtt", "srt", "json", "txt")),
+    ("GET", f"{WORDS}.vtt", {"If_None_Match": "*"}, 304),
+    ("GET", f"{WORDS}.vtt", {"If_Match": '"x"'}, 412),
+    ("GET", f"{WORDS}.xyz", {}, 400),
+    ("GET", "/transcripts/documents/mpeg1-44-joint-vbr2.vtt", {}, 404),
+    ("HEAD", f"{WORDS}.vtt", {}, 200),
+    ("OPTIONS", f"{WORDS}.vtt", {}, 204),
+    ("GET", CHAPTERS, {}, 200),
+    ("GET", CHAPTERS, {"If_None_Match": "*"}, 304),
+    ("GET", f"{CHAPTERS}?t=1", {}, 400),
+    ("GET", "/chapters/documents/mpeg1-44-joint-vbr2.json", {}, 404),
+    ("HEAD", CHAPTERS, {}, 200),
+    ("OPTIONS", CHAPTERS, {}, 204),
     ("GET", CBR, {}, 200),
     ("HEAD", CBR, {}, 200),
     ("OPTIONS", CBR, {}, 204),
@@ -161,6 +181,10 @@ REQUESTS = [
     ("GET", f"/library?prefix={'x' * 2000}", {}, 400),
     ("GET", "/library?t=1", {}, 400),
     ("GET", "/library", {"If_Match": '"x"'}, 412),
+    ("GET", "/search?q=x", {}, 501),
+    ("GET", "/search?q=", {}, 400),
+    ("GET", "/library?q=x", {}, 501),
+    ("OPTIONS", "/search", {}, 204),
     *((method, "/metrics", {}, status) for method, status in (("GET", 200), ("HEAD", 200), ("OPTIONS", 204))),
     *((method, f"/{name}", {}, 200) for name in ("healthz", "readyz", "openapi.json") for method in ("GET", "HEAD")),
     *(("OPTIONS", f"/{name}", {}, 204) for name in ("healthz", "readyz", "openapi.json")),
@@ -199,7 +223,9 @@ def test_info(server, place):
     assert headers["content-type"] == "application/json"
     assert headers["cache-control"] == "public, max-age=60"
     path = os.path.join(place, os.path.basename(CBR))
-    assert parsedate_to_datetime(headers["last-modified"]).timestamp() == int(os.stat(path).st_mtime)
+    stem = path.removesuffix(".mp3")
+    newest = max(int(os.stat(each).st_mtime) for each in (path, f"{stem}.srt", f"{stem}.chapters.json"))
+    assert parsedate_to_datetime(headers["last-modified"]).timestamp() == newest
     stream = {
         "duration": 20.0,
         "samples": 882000,
@@ -230,6 +256,10 @@ def test_info(server, place):
             "unread_bytes": 0,
             "claimed_frames": None,
         },
+        **dict.fromkeys(("title", "artist", "album", "date"), ""),
+        "chapters": 1,
+        "transcript": {"file": "mpeg1-44-stereo-cbr128.srt", "form": "srt", "cues": 1},
+        "unreadable": [],
     }
     assert info["encoder"].startswith("LAME")
     assert server.get(info["clips"] + "?t=1,2")[0] == 200

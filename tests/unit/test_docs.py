@@ -37,6 +37,8 @@ NOT_OURS = {
     "clip.mp3",
     "clip.wav",
     "show.json",
+    "show.chapters.json",
+    "/chapters/show.json",
     "/peaks/show.json",
     "/openapi.json",
     "build/bench/growth.json",

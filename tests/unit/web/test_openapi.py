@@ -15,7 +15,7 @@ from slicer.render import PEAKS_OPTIONS, RENDER_OPTIONS, formats
 from slicer.render.request import CONTENT_TYPES
 from slicer.settings import Settings
 from slicer.signing import NAMES
-from slicer.web import app, documents, studio_files
+from slicer.web import app, documents, moments, search, studio_files
 from slicer.web.cors import Cors
 from slicer.web.problems import MAX_AGE
 from slicer.web.response import Caching
@@ -215,6 +215,8 @@ def test_the_page_has_how_long_every_answer_may_be_kept():
     rows = {of: value.strip("`") for _, value, of in table("Caching")}
     settings = Settings(media="/")
     ages = {"/info": documents._INFO_MAX_AGE, "/library": documents._LIBRARY_MAX_AGE}
+    ages["/transcripts` and `/chapters"] = moments.MAX_AGE
+    ages["/search"] = search.MAX_AGE
     ages["/openapi.json"] = documents._OPENAPI_MAX_AGE
     for of, seconds in ages.items():
         assert rows[f"`{of}`"] == cache_control(seconds)
@@ -229,13 +231,23 @@ def test_the_page_has_what_apache_answers():
     assert {int(status) for status, _ in table("Errors of Apache")} == apache_statuses()
 
 
+#: What follows <path> on the page, where that is not .mp3.
+_SUFFIXES = {
+    "/renders/{path}": ".<format>",
+    "/peaks/{path}": ".json",
+    "/transcripts/{path}": ".vtt",
+    "/chapters/{path}": ".json",
+    "/studio/{path}": "",
+}
+
+
 def test_the_page_has_every_endpoint_with_its_options():
     rows = {path.strip("`"): set(re.findall(r"`(\w+)`", options)) for path, _, options in table("Endpoints")}
     given = defaultdict(set)
     for path, method, operation in operations():
         if method in {"get", "post"}:
             parameters = map(resolved, operation.get("parameters", []))
-            suffix = {"/renders/{path}": ".<format>", "/peaks/{path}": ".json", "/studio/{path}": ""}.get(path, ".mp3")
+            suffix = _SUFFIXES.get(path, ".mp3")
             given[path.replace("{path}", f"<path>{suffix}").replace("{id}", "<id>")] = {
                 each["name"] for each in parameters if each["in"] == "query"
             }

@@ -13,7 +13,7 @@ from slicer.signing.signature import MOST_EXPIRES
 from slicer.timespan import ALLOWED, TimeSpan, TimeSpanError
 
 #: Paths that may need a signature.
-_SIGNED_PREFIXES = ("/clips/", "/renders/", "/peaks/", "/info/")
+_SIGNED_PREFIXES = ("/clips/", "/renders/", "/peaks/", "/transcripts/", "/chapters/", "/info/")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -5,21 +5,26 @@ import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from slicer.catalogue import Catalogue
 from slicer.counts.cells import Cells
 from slicer.counts.folder import Folder, in_memory
 from slicer.counts.log import LineLog
 from slicer.media.aside import Aside
+from slicer.media.library import Library
 from slicer.media.shelf import Shelf
+from slicer.media.sidecars import Sidecars
 from slicer.media.store import IndexStore
 from slicer.objects.choose import library_of
 from slicer.settings import Settings
 from slicer.web.access import Access, Hosts
+from slicer.web.beside import Beside
 from slicer.web.clips import Clips
 from slicer.web.cors import Cors
 from slicer.web.documents import Documents
 from slicer.web.extras import Extras
 from slicer.web.ledger import Ledger, Watched
 from slicer.web.metrics import Metrics
+from slicer.web.moments import Moments
 from slicer.web.options import read_options
 from slicer.web.problems import Problem, busy, not_found, overstayed
 from slicer.web.process import make_room, process_group, process_threads
@@ -27,6 +32,7 @@ from slicer.web.proxy import cache_control
 from slicer.web.request import Clients, Request
 from slicer.web.response import Response
 from slicer.web.routes import Endpoint, Route, Routes, Views, table
+from slicer.web.search import Search
 from slicer.web.sources import Sources
 from slicer.web.studio_files import StudioFiles
 
@@ -76,12 +82,19 @@ class Slicer:
             mounts=bytes if settings.is_remote else None,
         )
         sources = Sources(shelf, aside)
+        beside = Beside(
+            Sidecars(library if isinstance(library, Library) else None, protected), settings.transcript_encoding
+        )
+        moments = Moments(sources, beside)
+        search = Search(Catalogue(settings.index_dir, settings.media), sources, protected)
         extras = Extras(settings, sources, self._inner)
         return Views(
             studio=StudioFiles(),
-            clips=Clips(settings, sources),
+            clips=Clips(settings, sources, moments),
             extras=extras,
-            documents=Documents(library, store, sources, hidden=protected.holds),
+            documents=Documents(library, store, sources, beside, search, hidden=protected.holds),
+            moments=moments,
+            search=search,
             metrics=Metrics(settings, folder, cells, extras),
             lists=bool(settings.list_library) and library.can_list,
         )

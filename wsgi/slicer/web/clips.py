@@ -11,12 +11,13 @@ from slicer.mp3 import ENGINE_VERSION, SECOND, Clip, Index, Span, SpanCrossesSeg
 from slicer.settings import Settings
 from slicer.timespan import TimeSpan
 from slicer.web.disposition import attachment
+from slicer.web.moments import Moments
 from slicer.web.process import make_room
 from slicer.web.proxy import is_sent, redirect
 from slicer.web.request import Request
 from slicer.web.respond import respond
 from slicer.web.response import Caching, Response
-from slicer.web.sources import Sources, parse_span, span_problem
+from slicer.web.sources import Sources, span_problem
 
 #: Bytes of a body that is read before its first byte is sent, so that a change meanwhile costs a retry and no truncated response.
 _WHOLE = 1 << 20
@@ -27,8 +28,9 @@ _PIECE = 1 << 18
 class Clips:
     """Responses for clips. One object for all threads; it holds nothing that changes but the store."""
 
-    def __init__(self, settings: Settings, sources: Sources) -> None:
+    def __init__(self, settings: Settings, sources: Sources, moments: Moments) -> None:
         self._sources = sources
+        self._moments = moments
         self._minimum = settings.min_clip_seconds
         self._maximum = settings.max_clip_seconds
         self._caching = Caching(settings.clip_max_age)
@@ -37,8 +39,8 @@ class Clips:
     def get(self, request: Request) -> Response:
         """The clip that a request asks for. Raises Problem."""
         options, path = dict(request.options), request.path
-        text = options.get("t")
-        asked = parse_span(text)
+        asked = self._moments.asked(request, options)
+        text = options.get("t", asked.canonical if "id" in options else "")
         disposition = attachment(options["download"], path, asked.canonical) if "download" in options else None
         query = f"t={asked.canonical}"
         if is_sent(request, query):
@@ -46,7 +48,7 @@ class Clips:
         return self._sources.aside(
             path,
             lambda: self._sources.work(
-                path, request, lambda opened: self._cut(request, asked, text or "", disposition, opened)
+                path, request, lambda opened: self._cut(request, asked, text, disposition, opened)
             ),
         )
 

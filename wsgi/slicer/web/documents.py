@@ -1,6 +1,5 @@
 """Responses that are JSON documents: a source's description, the library, health, the API's own description."""
 
-import hashlib
 import json
 from collections.abc import Callable
 from importlib import resources
@@ -8,19 +7,19 @@ from itertools import islice
 from typing import Any
 from urllib.parse import quote
 
-from werkzeug.http import http_date
-
 import slicer
 from slicer.media.aside import StandstillError
 from slicer.media.describe import describe
 from slicer.media.library import Catalog
 from slicer.media.names import NamesPendingError
+from slicer.media.shelf import Opened
 from slicer.media.store import IndexStore
-from slicer.mp3 import SECOND
+from slicer.web.beside import Beside
 from slicer.web.problems import Problem, busy
 from slicer.web.request import Request
-from slicer.web.respond import Data, respond
+from slicer.web.respond import respond_whole
 from slicer.web.response import Caching, Response
+from slicer.web.search import Search, listed
 from slicer.web.sources import Sources
 
 #: Sources on a page of the library, by default and at most.
@@ -39,6 +38,8 @@ class Documents:
         library: Catalog,
         store: IndexStore,
         sources: Sources,
+        beside: Beside,
+        search: Search,
         *,
         hidden: Callable[[bytes], bool] = lambda _: False,
     ) -> None:
@@ -47,15 +48,26 @@ class Documents:
         self._hidden = hidden
         self._store = store
         self._sources = sources
+        self._beside = beside
+        self._search = search
         self._openapi = _openapi()
 
     def info(self, request: Request) -> Response:
         """The description of the source at a path. Raises Problem."""
         path = request.path
-        opened = self._sources.aside(path, lambda: self._sources.current(path, request))
-        modified = opened.source.identity.mtime_ns // SECOND
-        document = {"path": path.decode("utf-8", "replace"), "clips": f"/clips/{quote(path)}", **describe(opened.index)}
+        opened, (said, modified) = self._sources.aside(path, lambda: self._described(request))
+        document = {
+            "path": path.decode("utf-8", "replace"),
+            "clips": f"/clips/{quote(path)}",
+            **describe(opened.index),
+            **said,
+        }
         return _json(request, document, _INFO_MAX_AGE, modified)
+
+    def _described(self, request: Request) -> tuple[Opened, tuple[dict[str, Any], int]]:
+        """The source of a request, and what its tags and sidecars say of it. Raises Problem."""
+        opened = self._sources.current(request.path, request)
+        return opened, self._beside.describe(opened, request)
 
     def unlisted(self, request: Request) -> Response:
         """The refusal of a list."""
@@ -69,20 +81,17 @@ class Documents:
             if len(text) > _MAX_TEXT:
                 raise Problem(400, "option-too-long", f"{name} is longer than {_MAX_TEXT} characters", {"option": name})
         limit = _limit(options.get("limit", str(PAGE)))
+        if "q" in options:
+            return self._found(request, options["q"], _path_bytes(prefix), _path_bytes(after), limit)
         entries = self._library.list(_path_bytes(prefix), _path_bytes(after), hidden=self._hidden)
         try:
             page = self._sources.aside(b"", lambda: list(islice(entries, limit + 1)))
         except NamesPendingError:
             raise busy("the names of a large folder are being sorted; try again", 2) from None
+        page_of = page[:limit]
+        titles = self._search.titles([(entry.path, entry.mtime_ns) for entry in page_of])
         sources = [
-            {
-                "path": entry.path.decode("utf-8", "replace"),
-                "size": entry.size,
-                "modified": http_date(entry.mtime_ns // SECOND),
-                "clips": f"/clips/{quote(entry.path)}",
-                "info": f"/info/{quote(entry.path)}",
-            }
-            for entry in page[:limit]
+            {**listed(entry.path, entry.size, entry.mtime_ns), **titles.get(entry.path, {})} for entry in page_of
         ]
         following = None
         if len(page) > limit:
@@ -90,6 +99,16 @@ class Documents:
                 f"/library?prefix={quote(_path_bytes(prefix))}&after={quote(page[limit - 1].path)}&limit={limit}"
             )
         return _json(request, {"sources": sources, "next": following}, _LIBRARY_MAX_AGE)
+
+    def _found(self, request: Request, text: str, prefix: bytes, after: bytes, limit: int) -> Response:
+        """A page of sources by their names and titles. Raises Problem."""
+        sources = self._search.names(text, prefix, after, limit + 1)
+        following = None
+        if len(sources) > limit:
+            last = sources[limit - 1]["clips"].removeprefix("/clips/")
+            query = quote(text, errors="surrogateescape")
+            following = f"/library?q={query}&prefix={quote(prefix)}&after={last}&limit={limit}"
+        return _json(request, {"sources": sources[:limit], "next": following}, _LIBRARY_MAX_AGE)
 
     def healthz(self, request: Request) -> Response:
         """Alive: a thread of this process answers."""
@@ -116,15 +135,8 @@ class Documents:
 def _json(request: Request, document: dict[str, Any], max_age: int, modified: int | None = None) -> Response:
     """A response of JSON with an ETag of its own bytes."""
     data = json.dumps(document, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
-    return respond(
-        request,
-        Data(data),
-        [("Content-Type", "application/json")],
-        etag=f'"{hashlib.blake2b(data, digest_size=12).hexdigest()}"',
-        modified=modified,
-        what="document",
-        caching=Caching(max_age),
-        ranges=False,
+    return respond_whole(
+        request, data, "application/json", what="document", caching=Caching(max_age), modified=modified
     )
 
 

@@ -1,5 +1,6 @@
 """The conditional responder: the response to a GET or HEAD of something with an ETag, by its conditions and range."""
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Protocol
@@ -109,6 +110,29 @@ def respond(
         representation.close()
         return Response(outcome.status, headers, (), caching)
     return Response(outcome.status, headers, representation.body(outcome.start, outcome.stop), caching)
+
+
+def respond_whole(
+    request: Request,
+    data: bytes,
+    content_type: str,
+    *,
+    what: str,
+    caching: Caching,
+    modified: int | None = None,
+    headers: Headers | None = None,
+) -> Response:
+    """The response with a document in memory, whose ETag is of its own bytes; never a range of it. Raises Problem 412."""
+    return respond(
+        request,
+        Data(data),
+        [("Content-Type", content_type), *(headers or ())],
+        etag=f'"{hashlib.blake2b(data, digest_size=12).hexdigest()}"',
+        modified=modified,
+        what=what,
+        caching=caching,
+        ranges=False,
+    )
 
 
 def _validators(conditions: Mapping[str, Any], *, dated: bool) -> dict[str, Any]:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from slicer.web.documents import Documents
     from slicer.web.extras import Extras
     from slicer.web.metrics import Metrics
+    from slicer.web.moments import Moments
+    from slicer.web.search import Search
     from slicer.web.studio_files import StudioFiles
 
 Handler = Callable[[Request], Response]
@@ -46,25 +48,31 @@ class Views(NamedTuple):
     clips: "Clips"
     extras: "Extras"
     documents: "Documents"
+    moments: "Moments"
+    search: "Search"
     metrics: "Metrics"
     lists: bool  #: whether clients may list all sources
 
 
 _NONE: frozenset[str] = frozenset()
 _REPEATABLE = frozenset(each.name for each in RENDER_OPTIONS.values() if each.repeatable)
-_LIBRARY = frozenset({"prefix", "after", "limit"})
+_LIBRARY = frozenset({"q", "prefix", "after", "limit"})
+_SEARCH = frozenset({"q", "prefix", "by", "from", "limit"})
+_CLIP = frozenset({"t", "id", "snap", "download"})
 _RENDER = frozenset(RENDER_OPTIONS) | {"download"}
 
 
 def table(views: Views) -> tuple[Route, ...]:
     """All routes of the application."""
-    documents, extras = views.documents, views.extras
+    documents, extras, moments = views.documents, views.extras, views.moments
     return (
         Route("page", "/", views.studio.page),
         Route("studio", "/studio/<path>", views.studio.file),
-        Route("clips", "/clips/<path>", views.clips.get, options=frozenset({"t", "download"}), is_media=True),
+        Route("clips", "/clips/<path>", views.clips.get, options=_CLIP, is_media=True),
         Route("renders", "/renders/<path>", extras.render, options=_RENDER, repeatable=_REPEATABLE, is_media=True),
         Route("peaks", "/peaks/<path>", extras.waveform, options=frozenset(PEAKS_OPTIONS), is_media=True),
+        Route("transcripts", "/transcripts/<path>", moments.transcript, options=frozenset({"t"}), is_media=True),
+        Route("chapters", "/chapters/<path>", moments.chapters, options=_NONE, is_media=True),
         Route("jobs", "/jobs", lambda request: extras.jobs.post(request), methods=("POST",)),
         Route("job", "/jobs/<id>", lambda request: extras.jobs.state(request)),
         Route("job", "/jobs/<id>", lambda request: extras.jobs.cancel(request), ("DELETE",), frozenset({"token"})),
@@ -74,6 +82,9 @@ def table(views: Views) -> tuple[Route, ...]:
         Route("library", "/library", documents.library, options=_LIBRARY)
         if views.lists
         else Route("library", "/library", documents.unlisted),
+        Route("search", "/search", views.search.get, options=_SEARCH)
+        if views.lists
+        else Route("search", "/search", documents.unlisted),
         Route("healthz", "/healthz", documents.healthz),
         Route("readyz", "/readyz", documents.readyz),
         Route("metrics", "/metrics", views.metrics.get, is_internal=True),
