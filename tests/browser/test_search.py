@@ -66,6 +66,7 @@ def test_moments_are_found_as_one_types_and_open_as_spans(archive, visit):
 
 def test_a_moment_is_played_and_stopped(archive, visit):
     page = visit(url=archive.url)
+    expect(page.get_by_label("Search what is said")).to_be_visible()
     page.keyboard.press("w")
     expect(page.get_by_label("Search what is said")).to_be_focused()
     page.keyboard.type('"good morning"')
