@@ -2,9 +2,12 @@
 
 import contextlib
 import json
+import os
 import pathlib
 import re
 import shutil
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -91,13 +94,19 @@ class Report:
 
 @contextlib.contextmanager
 def stack() -> Iterator[Stack]:
-    """`slicer serve` with renders, Redis, a worker, and Nginx."""
+    """`slicer serve` with renders, a catalogue, Redis, a worker, and Nginx."""
     media = folder()
     try:
         shutil.copy(CORPUS / "mpeg1-44-joint-vbr2.mp3", f"{media}/show.mp3")
         shutil.copy(CORPUS / "mpeg25-11-mono-cbr40.mp3", f"{media}/low.mp3")
         pathlib.Path(media, "text.mp3").write_text("nothing to hear\n" * 100)
+        pathlib.Path(media, "show.srt").write_text("00:00.100 --> 00:00.900\nA harbour\n", encoding="ascii")
+        chapters = '{"chapters": [{"startTime": 0, "endTime": 1, "title": "One"}]}'
+        pathlib.Path(media, "show.chapters.json").write_text(chapters, encoding="ascii")
         with broker_of() as broker, place_of(media, broker) as place, serving(media, environ=place.environ) as server:
+            # Its exit status tells of the file that is none.
+            command = [sys.executable, "-m", "slicer", "index", media, "--jobs", "1"]
+            subprocess.run(command, env={**os.environ, **place.environ}, capture_output=True, check=False, timeout=300)
             place.worker("--short", "1", "--long", "1")
             with edge_of([site(server.port)]) as edge:
                 yield Stack(server.url, edge.url)
