@@ -195,7 +195,7 @@ def _check(instances: Sequence[Mapping[str, Any]]) -> None:
 def slicer_units(
     instances: Sequence[Mapping[str, Any]], *, cpus: int, memory_mib: int, beside: Mapping[str, Any] | None = None
 ) -> list[dict[str, Any]]:
-    """The sites as a slicer with so many CPUs and MiB of memory runs them: complete, and with `tasks_max` for the unit.
+    """Return the sites as a slicer with these CPUs and MiB of memory runs them: complete, and with `tasks_max` for the unit.
 
     A site without `memory_mib` gets its share of what the others, and what else runs there (`slicer_budget`), leave. Raises
     AnsibleFilterError, naming the site.
