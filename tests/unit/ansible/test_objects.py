@@ -32,7 +32,7 @@ def written(path: Path, template: str, **more: Any) -> str:
         "slicer_objects_allowed": ["10.9.8.0/24"],
         "slicer_allowed": ["10.0.0.1"],
         "slicer_jobs_allowed": ["10.0.0.1"],
-        "slicer_jobs_settings": {},
+        "slicer_jobs_brokers": {"history": "redis://queue.example.org"},
         "_slicer_users": {"history": "slicer"},
         "_slicer_started_with": [],
         "_workers_users": {"history": "slicer"},
