@@ -33,7 +33,7 @@ SAMPLE := $(STATE)/sample/show.mp3
 # The checksum of every file in a built Slicer: a new one causes a build. Times of files are unreliable after a checkout.
 # npm's packages follow from its lock.
 SOURCES := find wsgi apache pyproject.toml hatch_build.py package.json package-lock.json .npmrc README.md LICENSE \
-	-type f ! -name '*.pyc' ! -path '*/.vendor-*' ! -path 'wsgi/slicer/studio/vendor/*' -exec cksum {} +
+	-type f ! -name '*.pyc' ! -path '*/.vendor-*' ! -path 'wsgi/mp3_slicer/studio/vendor/*' -exec cksum {} +
 SUM = $(shell $(SOURCES) 2>/dev/null | LC_ALL=C sort | cksum | cut -d' ' -f1)
 SLICER := $(STAMPS)/$(if $(EDITABLE),editable,wheel-$(SUM))
 
@@ -143,7 +143,7 @@ lock: $(STAMPS)/serve ## update requirements/*.txt from pyproject.toml
 	@scripts/lock $(VENV)/bin/uv
 
 clean: ## remove the virtual environment and caches
-	rm -rf "$(VENV)" .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build wsgi/slicer/studio/vendor
+	rm -rf "$(VENV)" .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build wsgi/mp3_slicer/studio/vendor
 
 $(STAMPS)/serve: requirements/build.txt requirements/serve.txt
 	@scripts/bootstrap serve $(VENV)

@@ -6,7 +6,7 @@ export default [
   { ignores: ["**/vendor/**", "**/.vendor-*/**", "build/**", "dist/**"] },
   js.configs.recommended,
   {
-    files: ["wsgi/slicer/studio/*.js"],
+    files: ["wsgi/mp3_slicer/studio/*.js"],
     languageOptions: { ecmaVersion: 2022, sourceType: "module", globals: globals.browser },
     linterOptions: { reportUnusedDisableDirectives: "error" },
     rules: { eqeqeq: "error", "no-var": "error", "prefer-const": "error" },

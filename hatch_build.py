@@ -29,10 +29,10 @@ FILES = {
 }
 #: What decides about the files.
 SOURCES = ("package.json", "package-lock.json", "hatch_build.py")
-FOLDER = "wsgi/slicer/studio/vendor"
+FOLDER = "wsgi/mp3_slicer/studio/vendor"
 #: Debian's bundle of trusted certificates, to which an administrator adds those of their own.
 AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
-#: The commit, as JSON: at the top of a source archive, and in the package of a wheel (wsgi/slicer/distribution.py reads it).
+#: The commit, as JSON: at the top of a source archive, and in the package of a wheel (wsgi/mp3_slicer/distribution.py reads it).
 COMMIT = "commit.json"
 #: What a wheel is built of.
 BUILT_OF = (
@@ -61,7 +61,7 @@ class StudioHook(BuildHookInterface):  # type: ignore[misc]
             self._work = tempfile.TemporaryDirectory()
             file = Path(self._work.name, COMMIT)
             file.write_text(json.dumps(commit, sort_keys=True) + "\n", encoding="utf-8")
-            build_data["force_include"][str(file)] = COMMIT if self.target_name == "sdist" else f"slicer/{COMMIT}"
+            build_data["force_include"][str(file)] = COMMIT if self.target_name == "sdist" else f"mp3_slicer/{COMMIT}"
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
         """Remove the file that the build has copied."""

@@ -26,12 +26,12 @@ from contest import corruption, phases
 from contest.contestants import CONTESTANTS, CPUS, GONE, Contestant, Place
 from contest.front import front
 from contest.load import Want, digest
-from slicer.mp3 import SECOND, FileReader, build_whole_index, cut
-from slicer.render import RenderRequest
-from slicer.render.audio.render import render
-from slicer.render.limits import Limits
-from slicer.server.machine import cpus, memory_bytes
-from slicer.server.sizes import compute
+from mp3_slicer.mp3 import SECOND, FileReader, build_whole_index, cut
+from mp3_slicer.render import RenderRequest
+from mp3_slicer.render.audio.render import render
+from mp3_slicer.render.limits import Limits
+from mp3_slicer.server.machine import cpus, memory_bytes
+from mp3_slicer.server.sizes import compute
 from support.server import folder
 
 FILE = os.path.join("build", "bench", "contest.json")

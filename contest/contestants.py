@@ -194,7 +194,7 @@ WSGIScriptAlias / {script}
 
 def _embedded(place: Place) -> "contextlib.AbstractContextManager[Backend]":
     """Apache as it comes: prefork, and the application inside each of its children."""
-    from slicer.doctor.install import mod_wsgi_library
+    from mp3_slicer.doctor.install import mod_wsgi_library
 
     library, port = mod_wsgi_library(), free_port()
     assert library, "mod_wsgi is not installed"

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from contest.load import Want, closed, digest
-from slicer.mp3 import SECOND, Clip, FileReader, Index, build_whole_index, cut
+from mp3_slicer.mp3 import SECOND, Clip, FileReader, Index, build_whole_index, cut
 from support.server import free_port
 
 THREADS = 8

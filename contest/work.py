@@ -2,7 +2,7 @@
 
 import os
 
-from slicer.settings import Settings
-from slicer.web.app import create_app
+from mp3_slicer.settings import Settings
+from mp3_slicer.web.app import create_app
 
 application = create_app(Settings.from_environ(os.environ))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from slicer.signing import Key, signed_url
+from mp3_slicer.signing import Key, signed_url
 from support import streams
 from support.edge import Edge, edge_of, site
 from support.fixtures import key_file

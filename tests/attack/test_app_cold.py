@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from slicer.media import aside as aside_module
-from slicer.media import store as store_module
-from slicer.media.aside import LOCAL, MOST_IN_FOLDER, Aside, StandstillError, mounts_of
-from slicer.media.source import open_file
-from slicer.media.store import IndexPendingError, IndexStore
-from slicer.mp3 import Index
+from mp3_slicer.media import aside as aside_module
+from mp3_slicer.media import store as store_module
+from mp3_slicer.media.aside import LOCAL, MOST_IN_FOLDER, Aside, StandstillError, mounts_of
+from mp3_slicer.media.source import open_file
+from mp3_slicer.media.store import IndexPendingError, IndexStore
+from mp3_slicer.mp3 import Index
 from support.server import Server, folder, serving, until
 
 #: Within which a request is answered that has nothing to wait for, on a loaded machine.

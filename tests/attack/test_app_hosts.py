@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from slicer.settings import Settings, SettingsError
-from slicer.web.app import Slicer, create_app
+from mp3_slicer.settings import Settings, SettingsError
+from mp3_slicer.web.app import Slicer, create_app
 from support import streams
 from support.server import folder
 

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from slicer.media import indexfile
-from slicer.media.indexfile import StoredAnchors
-from slicer.media.library import Library
-from slicer.media.protected import UNSIGNED, Protected
-from slicer.media.shelf import Shelf
-from slicer.media.source import open_file
-from slicer.media.store import IndexStore
-from slicer.mp3 import SECOND, build_whole_index, cut
+from mp3_slicer.media import indexfile
+from mp3_slicer.media.indexfile import StoredAnchors
+from mp3_slicer.media.library import Library
+from mp3_slicer.media.protected import UNSIGNED, Protected
+from mp3_slicer.media.shelf import Shelf
+from mp3_slicer.media.source import open_file
+from mp3_slicer.media.store import IndexStore
+from mp3_slicer.mp3 import SECOND, build_whole_index, cut
 
 
 @pytest.mark.parametrize("kind", ["mpeg1-44-stereo-cbr128", "mpeg1-44-joint-vbr2", "mpeg25-8-mono-vbr5"])

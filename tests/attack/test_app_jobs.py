@@ -9,14 +9,14 @@ from contextlib import contextmanager
 import pytest
 from redis import Redis
 
-from slicer.failures import Failure
-from slicer.jobs import JobsBusyError, JobsShareError, JobsTokenError, Order, State
-from slicer.jobs.jobqueue import open_store
-from slicer.jobs.order import LONG, SHORT
-from slicer.jobs.store import Asker, JobStore
-from slicer.settings import Settings
-from slicer.web.app import Slicer, create_app
-from slicer.web.request import Clients
+from mp3_slicer.failures import Failure
+from mp3_slicer.jobs import JobsBusyError, JobsShareError, JobsTokenError, Order, State
+from mp3_slicer.jobs.jobqueue import open_store
+from mp3_slicer.jobs.order import LONG, SHORT
+from mp3_slicer.jobs.store import Asker, JobStore
+from mp3_slicer.settings import Settings
+from mp3_slicer.web.app import Slicer, create_app
+from mp3_slicer.web.request import Clients
 from support import streams
 from support.jobs import Broker
 from support.server import folder

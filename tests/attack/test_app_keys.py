@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from slicer.mp3 import FileReader, Index, build_whole_index
-from slicer.settings import Settings
-from slicer.web.app import Slicer, create_app
+from mp3_slicer.mp3 import FileReader, Index, build_whole_index
+from mp3_slicer.settings import Settings
+from mp3_slicer.web.app import Slicer, create_app
 from support import streams
 from support.server import folder
 

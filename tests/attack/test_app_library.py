@@ -13,11 +13,11 @@ from urllib.parse import quote
 import pytest
 from werkzeug.test import Client, TestResponse
 
-from slicer.media import names as names_module
-from slicer.media.library import Library
-from slicer.media.names import FEW, NamesPendingError, StoredNames
-from slicer.settings import Settings
-from slicer.web.app import Slicer, create_app
+from mp3_slicer.media import names as names_module
+from mp3_slicer.media.library import Library
+from mp3_slicer.media.names import FEW, NamesPendingError, StoredNames
+from mp3_slicer.settings import Settings
+from mp3_slicer.web.app import Slicer, create_app
 from support.server import until
 
 MANY = 100_000

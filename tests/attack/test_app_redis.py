@@ -12,12 +12,12 @@ import pytest
 from redis import Redis, RedisError
 from redis.exceptions import NoPermissionError
 
-from slicer.jobs import Order, State
-from slicer.jobs.celery_app import make_app
-from slicer.jobs.order import SHORT, url_of
-from slicer.jobs.store import Asker
-from slicer.jobs.transport import is_message
-from slicer.web.app import create_app
+from mp3_slicer.jobs import Order, State
+from mp3_slicer.jobs.celery_app import make_app
+from mp3_slicer.jobs.order import SHORT, url_of
+from mp3_slicer.jobs.store import Asker
+from mp3_slicer.jobs.transport import is_message
+from mp3_slicer.web.app import create_app
 from support import streams, templates
 from support.edge import ROOT
 from support.jobs import PASSWORD, Broker, Place, place_of

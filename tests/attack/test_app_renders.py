@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from slicer.web.connection import has_gone
-from slicer.web.problems import Problem
-from slicer.web.quota import Shares
+from mp3_slicer.web.connection import has_gone
+from mp3_slicer.web.problems import Problem
+from mp3_slicer.web.quota import Shares
 from support import streams
 from support.exposition import parse, value
 from support.server import Server, folder, serving, until
@@ -96,7 +96,7 @@ def test_what_nobody_can_tell_is_no_reason() -> None:
 
 HOLDER = """
 import sys, time
-from slicer.web.quota import Shares
+from mp3_slicer.web.quota import Shares
 with Shares(sys.argv[1], 2).taken("192.0.2.1"):
     print("taken", flush=True)
     time.sleep(60)

@@ -10,15 +10,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from slicer.server import preflight
-from slicer.server.express import RUN_USER
-from slicer.server.preflight import PreflightError
+from mp3_slicer.server import preflight
+from mp3_slicer.server.express import RUN_USER
+from mp3_slicer.server.preflight import PreflightError
 from support import streams
 from support.jobs import Broker
 from support.server import children_of, descendants, folder, serving, status, until
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root has what these links would give away")
-SLICER = [sys.executable, "-m", "slicer"]
+SLICER = [sys.executable, "-m", "mp3_slicer"]
 
 
 class Ground:

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from slicer.media.protected import Permit, Protected
-from slicer.settings import Settings
-from slicer.signing import add_key, read_keys, signed_url
-from slicer.web.app import Slicer, create_app
+from mp3_slicer.media.protected import Permit, Protected
+from mp3_slicer.settings import Settings
+from mp3_slicer.signing import add_key, read_keys, signed_url
+from mp3_slicer.web.app import Slicer, create_app
 from support import streams
 from support.server import folder, until
 

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from slicer.settings import Settings
-from slicer.web.app import Slicer
+from mp3_slicer.settings import Settings
+from mp3_slicer.web.app import Slicer
 from support.edge import Edge, Tap, site
 from support.server import Server, raw
 

@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 import yaml
 
-from slicer.render.audio import ffmpeg
-from slicer.signing import redacted
-from slicer.web.process import make_room
+from mp3_slicer.render.audio import ffmpeg
+from mp3_slicer.signing import redacted
+from mp3_slicer.web.process import make_room
 from support.edge import ROOT, Edge, Tap, site
 from support.jobs import PASSWORD, Broker
 from support.server import Server, folder, free_port, serving, until
@@ -142,7 +142,7 @@ def run_slicer(*words: str, **environ: str) -> str:
     """All that the command says."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("SLICER_")}
     done = subprocess.run(
-        [sys.executable, "-m", "slicer", *words],
+        [sys.executable, "-m", "mp3_slicer", *words],
         env={**clean, **environ},
         capture_output=True,
         text=True,
@@ -183,7 +183,7 @@ def test_a_worker_without_its_queue_says_no_password(media: str, tmp_path: pathl
     with (
         log.open("wb") as file,
         subprocess.Popen(
-            [sys.executable, "-m", "slicer", "worker"], env={**os.environ, **environ}, stdout=file, stderr=file
+            [sys.executable, "-m", "mp3_slicer", "worker"], env={**os.environ, **environ}, stdout=file, stderr=file
         ) as worker,
     ):
         try:

@@ -7,11 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from slicer.signing import Key, Signature
-from slicer.web.problems import MAX_AGE
-from slicer.web.proxy import cache_control
-from slicer.web.request import Passed
-from slicer.web.response import NO_STORE, Caching, Response
+from mp3_slicer.signing import Key, Signature
+from mp3_slicer.web.problems import MAX_AGE
+from mp3_slicer.web.proxy import cache_control
+from mp3_slicer.web.request import Passed
+from mp3_slicer.web.response import NO_STORE, Caching, Response
 from support.edge import Answer as Answered
 from support.edge import Edge, Tap, edge_of, site
 from support.requests import request_of

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 from report import Report
 from werkzeug.test import create_environ
 
-from slicer.counts.folder import Folder
-from slicer.counts.log import LineLog
-from slicer.settings import Settings
-from slicer.web.app import create_app
-from slicer.web.ledger import Ledger
+from mp3_slicer.counts.folder import Folder
+from mp3_slicer.counts.log import LineLog
+from mp3_slicer.settings import Settings
+from mp3_slicer.web.app import create_app
+from mp3_slicer.web.ledger import Ledger
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment

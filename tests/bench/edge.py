@@ -101,7 +101,7 @@ def granian(media: str, work: str) -> Iterator[int]:
     """The same application under granian: a worker for each CPU, as Slicer has clips processes. Yields the port."""
     with open(os.path.join(work, "entry.py"), "w", encoding="ascii") as file:
         file.write(
-            "import os\nfrom slicer.settings import Settings\nfrom slicer.web.app import create_app\n"
+            "import os\nfrom mp3_slicer.settings import Settings\nfrom mp3_slicer.web.app import create_app\n"
             "application = create_app(Settings.from_environ(os.environ))\n"
         )
     port = free_port()

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from material import long_file
 from report import Report
 
-from slicer.mp3 import SECOND, FileReader, build_whole_index, cut
+from mp3_slicer.mp3 import SECOND, FileReader, build_whole_index, cut
 
 ROUNDS = 3
 CUTS = 2000
@@ -99,7 +99,7 @@ def read_only(path: str) -> float:
 def peak_memory(path: str) -> float:
     """Mebibytes that a process of its own needs to index the file, Python included."""
     code = (
-        "import os,sys; from slicer.mp3 import FileReader, build_whole_index; "
+        "import os,sys; from mp3_slicer.mp3 import FileReader, build_whole_index; "
         "index = build_whole_index(FileReader(os.open(sys.argv[1], os.O_RDONLY))); "
         "print(next(line for line in open('/proc/self/status') if line.startswith('VmHWM')).split()[1])"
     )

@@ -1,8 +1,8 @@
 """Slicer with one more answer: a constant body with the headers of a clip, to measure the server's own cost by."""
 import os
 
-from slicer.settings import Settings
-from slicer.web.app import create_app
+from mp3_slicer.settings import Settings
+from mp3_slicer.web.app import create_app
 
 slicer = create_app(Settings.from_environ(os.environ))
 length = int(os.environ["SLICER_BENCH_LENGTH"])

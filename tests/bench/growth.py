@@ -250,7 +250,7 @@ def library(growth: Growth, report: Report, scale: Scale, work: str, media: str)
     for number in range(most):
         os.link(copies[number % COPIES], os.path.join(media, f"{number:06d}.mp3"))
     with serving(media) as server:
-        command = [sys.executable, "-m", "slicer", "index", media]
+        command = [sys.executable, "-m", "mp3_slicer", "index", media]
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         began = time.perf_counter()
         subprocess.run(

@@ -14,8 +14,8 @@ from multiprocessing import get_context
 from material import long_file
 from report import Report
 
-from slicer.server.machine import cpus, memory_bytes
-from slicer.server.sizes import Sizes, compute
+from mp3_slicer.server.machine import cpus, memory_bytes
+from mp3_slicer.server.sizes import Sizes, compute
 from support.server import Server, folder, serving, status
 
 MINUTES = 60

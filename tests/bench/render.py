@@ -15,11 +15,11 @@ import overload
 from material import long_file
 from report import Report
 
-from slicer.mp3 import FileReader, Index, build_whole_index
-from slicer.render import FORMATS, Limits, PeaksRequest, RenderRequest
-from slicer.render.audio.encode import QUALITY
-from slicer.render.audio.render import render
-from slicer.render.peaks import peaks
+from mp3_slicer.mp3 import FileReader, Index, build_whole_index
+from mp3_slicer.render import FORMATS, Limits, PeaksRequest, RenderRequest
+from mp3_slicer.render.audio.encode import QUALITY
+from mp3_slicer.render.audio.render import render
+from mp3_slicer.render.peaks import peaks
 
 ROUNDS = 5
 START, LENGTH = 3000, 10
@@ -84,8 +84,8 @@ def waveform(path: str) -> tuple[float, float]:
     """Seconds of CPU and mebibytes that a process of its own needs for the peaks of a file, Python and index included."""
     code = (
         "import os, resource, sys\n"
-        "from slicer.mp3 import FileReader, build_whole_index\n"
-        "from slicer.render import Limits, PeaksRequest\nfrom slicer.render.peaks import peaks\n"
+        "from mp3_slicer.mp3 import FileReader, build_whole_index\n"
+        "from mp3_slicer.render import Limits, PeaksRequest\nfrom mp3_slicer.render.peaks import peaks\n"
         "fd = os.open(sys.argv[1], os.O_RDONLY)\n"
         "request = PeaksRequest.parse('json', [('zoom', '256')])\n"
         "peaks(request, FileReader(fd), build_whole_index(FileReader(fd)), Limits(work_seconds=300)).encode('json', 8)\n"

@@ -24,12 +24,12 @@ from material import long_file
 from report import Report
 from serving import Load
 
-from slicer.catalogue import build, generations
-from slicer.catalogue.build import Seen
-from slicer.catalogue.documents import Document, Part
-from slicer.catalogue.parts import pack, split, words
-from slicer.tags import Names
-from slicer.transcripts import Cue
+from mp3_slicer.catalogue import build, generations
+from mp3_slicer.catalogue.build import Seen
+from mp3_slicer.catalogue.documents import Document, Part
+from mp3_slicer.catalogue.parts import pack, split, words
+from mp3_slicer.tags import Names
+from mp3_slicer.transcripts import Cue
 from support.server import Server, folder, serving
 
 FILES, QUICK_FILES = 100_000, 2_000

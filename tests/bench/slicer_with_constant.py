@@ -4,8 +4,8 @@ import os
 import sys
 from dataclasses import replace
 
-from slicer.cli.main import main
-from slicer.server import files
+from mp3_slicer.cli.main import main
+from mp3_slicer.server import files
 
 find = files.find
 files.find = lambda *package: replace(find(*package), entry_point=os.path.join(os.path.dirname(__file__), "entry.wsgi"))

@@ -37,7 +37,7 @@ def archive(stream):
     Path(media, "talk.mp3").write_bytes(named + data)
     Path(media, "show.vtt").write_text(VTT, encoding="utf-8")
     environ = {"SLICER_INDEX_DIR": index}
-    command = [sys.executable, "-m", "slicer", "index", media, "--jobs", "1"]
+    command = [sys.executable, "-m", "mp3_slicer", "index", media, "--jobs", "1"]
     subprocess.run(command, env=os.environ | environ, check=True, capture_output=True, timeout=300)
     with serving(media, "--cpus", "1", environ=environ) as running:
         yield running

@@ -3,8 +3,8 @@
 import random
 from fractions import Fraction
 
-from slicer.mp3 import SECOND
-from slicer.timespan import TimeSpan, TimeSpanError
+from mp3_slicer.mp3 import SECOND
+from mp3_slicer.timespan import TimeSpan, TimeSpanError
 
 RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 

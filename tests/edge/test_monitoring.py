@@ -82,7 +82,7 @@ def test_every_metric_of_the_dashboard_is_one_that_is_told(names: set[str]) -> N
 
 
 def test_every_label_that_is_asked_for_is_one_of_its_metric() -> None:
-    from slicer.counts.metrics import ALL
+    from mp3_slicer.counts.metrics import ALL
 
     labels = {metric.name: {*metric.labels, "instance", "job", "site"} for metric in ALL}
     for expression in [*QUERIES, *(rule["expr"] for rule in RULES)]:

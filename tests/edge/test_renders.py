@@ -5,7 +5,7 @@ import re
 import jinja2
 import pytest
 
-from slicer.render import PeaksRequest, RenderRequest
+from mp3_slicer.render import PeaksRequest, RenderRequest
 from support.edge import ROLE, site
 
 FORMS = [

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from slicer.signing import Key, signed_url
+from mp3_slicer.signing import Key, signed_url
 from support.edge import edge_of, site, tapped
 from support.fixtures import key_file
 from support.server import raw, serving, until

@@ -11,7 +11,7 @@ from types import ModuleType
 
 import pytest
 
-from slicer.signing import Key
+from mp3_slicer.signing import Key
 from support.edge import ROOT, Edge
 from support.fixtures import key_file
 from support.server import Server

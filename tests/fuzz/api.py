@@ -105,7 +105,7 @@ def stack() -> Iterator[Stack]:
         pathlib.Path(media, "show.chapters.json").write_text(chapters, encoding="ascii")
         with broker_of() as broker, place_of(media, broker) as place, serving(media, environ=place.environ) as server:
             # Its exit status tells of the file that is none.
-            command = [sys.executable, "-m", "slicer", "index", media, "--jobs", "1"]
+            command = [sys.executable, "-m", "mp3_slicer", "index", media, "--jobs", "1"]
             subprocess.run(command, env={**os.environ, **place.environ}, capture_output=True, check=False, timeout=300)
             place.worker("--short", "1", "--long", "1")
             with edge_of([site(server.port)]) as edge:

@@ -21,7 +21,7 @@ from threading import Event
 from typing import Self
 
 from fuzz.structure import side_length, stream
-from slicer.mp3 import FileReader, Index, Mp3Error, Segment, Span, cut
+from mp3_slicer.mp3 import FileReader, Index, Mp3Error, Segment, Span, cut
 from support import decoders, streams
 from support.cutting import index_of, opened
 

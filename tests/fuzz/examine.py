@@ -5,10 +5,10 @@ import random
 import time
 
 from fuzz.memory import file_of
-from slicer.media import indexfile
-from slicer.media.describe import describe
-from slicer.media.source import Identity
-from slicer.mp3 import SECOND, FileReader, Index, Mp3Error, build_index, build_whole_index, cut
+from mp3_slicer.media import indexfile
+from mp3_slicer.media.describe import describe
+from mp3_slicer.media.source import Identity
+from mp3_slicer.mp3 import SECOND, FileReader, Index, Mp3Error, build_index, build_whole_index, cut
 from support import streams
 
 #: Rounds in which an index that is out of time each time must be ready: each goes on by a few hundred frames.

@@ -120,7 +120,7 @@ def _main() -> None:
     """What `guided` starts: the target's name, and libFuzzer's own options."""
     import atheris  # type: ignore[import-not-found, import-untyped, unused-ignore]
 
-    with atheris.instrument_imports(include=["slicer"]):
+    with atheris.instrument_imports(include=["mp3_slicer"]):
         from fuzz.targets import TARGETS
     chosen = _broken if sys.argv[1] == BROKEN else TARGETS[sys.argv[1]]
     atheris.Setup([sys.argv[0], *sys.argv[2:]], atheris.instrument_func(chosen))

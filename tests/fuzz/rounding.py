@@ -14,7 +14,7 @@ from operator import sub
 from pathlib import Path
 
 from fuzz import cuts
-from slicer.mp3 import Mp3Error, Span
+from mp3_slicer.mp3 import Mp3Error, Span
 from support import decoders, streams
 
 #: Clips of each file, and seconds of a stream that is made.

@@ -12,26 +12,26 @@ from contextlib import suppress
 from functools import partial
 
 from fuzz.memory import file_of
-from slicer.catalogue import Query, QueryError
-from slicer.catalogue.fold import placed, tokens
-from slicer.catalogue.parts import pack, unpack
-from slicer.catalogue.places import find as find_places
-from slicer.catalogue.places import marked
-from slicer.media import indexfile
-from slicer.mp3 import FileReader, Mp3Error, build_whole_index, infotag
-from slicer.mp3.header import MAX_FRAME_LENGTH, FrameHeader
-from slicer.mp3.tags import audio_bounds
-from slicer.render import RENDER_OPTIONS, OptionError, PeaksRequest, RenderRequest
-from slicer.render.formats import FORMATS
-from slicer.tags import read_chapters_json, read_tags, write_chapters
-from slicer.timespan import TimeSpan, TimeSpanError
-from slicer.transcripts import FORMS, MOST_CUES, Cue, read, snapped, within, write
-from slicer.transcripts.cues import clean
-from slicer.web.conditional import evaluate
-from slicer.web.disposition import attachment
-from slicer.web.options import parse_pairs
-from slicer.web.prefer import preferred
-from slicer.web.problems import Problem
+from mp3_slicer.catalogue import Query, QueryError
+from mp3_slicer.catalogue.fold import placed, tokens
+from mp3_slicer.catalogue.parts import pack, unpack
+from mp3_slicer.catalogue.places import find as find_places
+from mp3_slicer.catalogue.places import marked
+from mp3_slicer.media import indexfile
+from mp3_slicer.mp3 import FileReader, Mp3Error, build_whole_index, infotag
+from mp3_slicer.mp3.header import MAX_FRAME_LENGTH, FrameHeader
+from mp3_slicer.mp3.tags import audio_bounds
+from mp3_slicer.render import RENDER_OPTIONS, OptionError, PeaksRequest, RenderRequest
+from mp3_slicer.render.formats import FORMATS
+from mp3_slicer.tags import read_chapters_json, read_tags, write_chapters
+from mp3_slicer.timespan import TimeSpan, TimeSpanError
+from mp3_slicer.transcripts import FORMS, MOST_CUES, Cue, read, snapped, within, write
+from mp3_slicer.transcripts.cues import clean
+from mp3_slicer.web.conditional import evaluate
+from mp3_slicer.web.disposition import attachment
+from mp3_slicer.web.options import parse_pairs
+from mp3_slicer.web.prefer import preferred
+from mp3_slicer.web.problems import Problem
 
 Target = Callable[[bytes], None]
 TARGETS: dict[str, Target] = {}

@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 import pytest
 
-from slicer.timespan import TimeSpan
+from mp3_slicer.timespan import TimeSpan
 from support import streams
 from support.cutting import cut_bytes, decoded, index_of, samples
 from support.server import folder, publish, serving

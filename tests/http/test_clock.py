@@ -12,8 +12,8 @@ import time
 
 import pytest
 
-from slicer.server.machine import cpus
-from slicer.signing import add_key, read_keys, signed_url
+from mp3_slicer.server.machine import cpus
+from mp3_slicer.signing import add_key, read_keys, signed_url
 from support.asking import Asking
 from support.cutting import cut_bytes, index_of, span_of
 from support.exposition import parse, value

@@ -13,8 +13,8 @@ import pytest
 from jsonschema import Draft202012Validator, ValidationError
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-import slicer
-from slicer.web.cors import EXPOSED
+import mp3_slicer
+from mp3_slicer.web.cors import EXPOSED
 from support import streams
 from support.cutting import index_of
 from support.server import folder, serving
@@ -62,7 +62,7 @@ LISTED = ["a.mp3", "b-.mp3", "b/1.mp3", "b/2.mp3", "b0.mp3", "z.MP3", "ü.mp3"]
 
 def test_the_description_is_valid_and_names_the_version(document):
     OpenAPIV31SpecValidator(document).validate()
-    assert document["info"]["version"] == slicer.__version__
+    assert document["info"]["version"] == mp3_slicer.__version__
 
 
 def resolved(document, value):
@@ -395,7 +395,7 @@ def test_health(name, server):
     status, headers, body = server.get(f"/{name}")
     assert (status, headers["cache-control"]) == (200, "no-store")
     if name == "healthz":
-        assert json.loads(body) == {"status": "alive", "version": slicer.__version__}
+        assert json.loads(body) == {"status": "alive", "version": mp3_slicer.__version__}
     else:
         assert json.loads(body) == {"status": "ready", "checks": {"media": True, "index": True}}
 

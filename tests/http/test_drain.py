@@ -13,16 +13,16 @@ import time
 
 import pytest
 
-import slicer
-from slicer.server import files
+import mp3_slicer
+from mp3_slicer.server import files
 from support.asking import Asking
 from support.server import arguments, children_of, folder, status, until
 
-PACKAGES = ("mod_wsgi", "mod_wsgi_packages", "werkzeug", "markupsafe", "tqdm", "slicer")
+PACKAGES = ("mod_wsgi", "mod_wsgi_packages", "werkzeug", "markupsafe", "tqdm", "mp3_slicer")
 
 
 def drain(pid, python=sys.executable, **options):
-    words = [python, "-m", "slicer", "drain", str(pid)]
+    words = [python, "-m", "mp3_slicer", "drain", str(pid)]
     environ = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     return subprocess.run(words, capture_output=True, text=True, timeout=120, env=environ, check=False, **options)
 
@@ -114,14 +114,14 @@ def make_release(path, version):
             (place,) = spec.submodule_search_locations
             shutil.copytree(place, site / name, ignore=shutil.ignore_patterns("__pycache__"))
     found = files.find()
-    shutil.copytree(found.apache, site / "slicer" / "apache", dirs_exist_ok=True)
-    shutil.copy(found.entry_point, site / "slicer" / "apache" / "slicer.wsgi")
-    (site / "slicer" / "__init__.py").write_text(f'"""Another."""\n\n__version__ = "{version}"\n')
+    shutil.copytree(found.apache, site / "mp3_slicer" / "apache", dirs_exist_ok=True)
+    shutil.copy(found.entry_point, site / "mp3_slicer" / "apache" / "slicer.wsgi")
+    (site / "mp3_slicer" / "__init__.py").write_text(f'"""Another."""\n\n__version__ = "{version}"\n')
     program = pathlib.Path(path, "bin", "mod_wsgi-express")
     lines = pathlib.Path(os.path.dirname(sys.executable), "mod_wsgi-express").read_text().splitlines(keepends=True)
     program.write_text("".join([f"#!{path}/bin/python3\n", *lines[1:]]))
     program.chmod(0o755)
-    return site / "slicer"
+    return site / "mp3_slicer"
 
 
 @pytest.fixture
@@ -171,14 +171,14 @@ def test_a_server_started_through_a_link_follows_it(start, releases):
     assert versions(server) == {"2.0"}
     for pid in server.daemons("clips") + server.daemons("renders"):
         assert status(pid)
-        assert os.path.dirname(slicer.__file__) not in pathlib.Path(f"/proc/{pid}/maps").read_text()
+        assert os.path.dirname(mp3_slicer.__file__) not in pathlib.Path(f"/proc/{pid}/maps").read_text()
 
 
 def test_code_that_cannot_be_loaded_replaces_nothing(start, releases):
     python = os.path.join(releases, "current", "bin", "python")
     server = start("--cpus", "1", python=python, environ={"PYTHONPATH": ""})
     (site,) = pathlib.Path(releases, "2.0").glob("lib/python*/site-packages")
-    (site / "slicer" / "web" / "app.py").write_text("raise RuntimeError('no such luck')\n")
+    (site / "mp3_slicer" / "web" / "app.py").write_text("raise RuntimeError('no such luck')\n")
     switch(releases, "2.0")
     before = server.daemons("clips") + server.daemons("renders")
     done = drain(server.pid, python)

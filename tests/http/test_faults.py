@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from slicer.server.machine import cpus
+from mp3_slicer.server.machine import cpus
 from support.cutting import cut_bytes, index_of, span_of
 from support.server import folder
 
@@ -36,7 +36,7 @@ def assert_refused(answer):
 def limited(files):
     """A slicer of which no process may have more than so many files open."""
     code = f"import resource, runpy; resource.setrlimit(resource.RLIMIT_NOFILE, ({files}, {files}))"
-    return ("-c", f"{code}; runpy.run_module('slicer', run_name='__main__')")
+    return ("-c", f"{code}; runpy.run_module('mp3_slicer', run_name='__main__')")
 
 
 def test_sources_at_hand_make_place_where_few_files_may_be_open(library, serve, cbr):

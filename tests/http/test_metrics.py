@@ -12,9 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from slicer.counts.metrics import ALL, SECONDS
-from slicer.server.machine import cpus, memory_bytes
-from slicer.server.sizes import compute
+from mp3_slicer.counts.metrics import ALL, SECONDS
+from mp3_slicer.server.machine import cpus, memory_bytes
+from mp3_slicer.server.sizes import compute
 from support import streams
 from support.exposition import families, parse, value
 from support.server import ALL_CPUS, Server, folder, raw, until

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from slicer.signing import add_key, read_keys, signed_url
+from mp3_slicer.signing import add_key, read_keys, signed_url
 from support.server import folder, publish, serving
 from unit.tags.test_tags import chapter, frame, tag
 
@@ -216,7 +216,7 @@ def test_a_link_out_of_a_signed_folder_gives_nothing_away(signed):
 def run_index(media, index, **environ):
     names = {"SLICER_INDEX_DIR": index, **environ}
     done = subprocess.run(
-        [sys.executable, "-m", "slicer", "index", media, "--jobs", "1"],
+        [sys.executable, "-m", "mp3_slicer", "index", media, "--jobs", "1"],
         env=os.environ | names,
         capture_output=True,
         text=True,

@@ -8,7 +8,7 @@ import shutil
 
 import pytest
 
-from slicer.timespan import TimeSpan
+from mp3_slicer.timespan import TimeSpan
 from support import streams
 from support.cutting import cut_bytes, index_of
 from support.server import folder, raw

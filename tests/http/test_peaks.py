@@ -7,9 +7,9 @@ import time
 
 import pytest
 
-from slicer.mp3 import FileReader
-from slicer.render import Limits, PeaksRequest
-from slicer.render.peaks import peaks
+from mp3_slicer.mp3 import FileReader
+from mp3_slicer.render import Limits, PeaksRequest
+from mp3_slicer.render.peaks import peaks
 from support import streams
 from support.cutting import index_of, opened
 

@@ -18,9 +18,9 @@ import time
 
 import pytest
 
-from slicer.server import run
-from slicer.server.machine import cpus, memory_bytes
-from slicer.server.sizes import compute
+from mp3_slicer.server import run
+from mp3_slicer.server.machine import cpus, memory_bytes
+from mp3_slicer.server.sizes import compute
 from support import streams
 from support.server import ALL_CPUS, arguments, children_of, raw, status, until
 
@@ -407,7 +407,7 @@ def test_two_servers_at_once(start, server):
 
 def test_a_taken_port_is_one_clear_line(server):
     done = subprocess.run(
-        [sys.executable, "-m", "slicer", "serve", server.media, "--port", str(server.port)],
+        [sys.executable, "-m", "mp3_slicer", "serve", server.media, "--port", str(server.port)],
         capture_output=True,
         text=True,
         timeout=30,

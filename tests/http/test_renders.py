@@ -17,11 +17,11 @@ import time
 
 import pytest
 
-from slicer import timeslice
-from slicer.mp3.header import FrameHeader
-from slicer.render import FORMATS, RenderRequest
-from slicer.server.machine import cpus
-from slicer.server.sizes import compute
+from mp3_slicer import timeslice
+from mp3_slicer.mp3.header import FrameHeader
+from mp3_slicer.render import FORMATS, RenderRequest
+from mp3_slicer.server.machine import cpus
+from mp3_slicer.server.sizes import compute
 from support import streams
 from support.cutting import index_of
 from support.server import ALL_CPUS, Server, publish, raw, status, until

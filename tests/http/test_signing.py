@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from slicer.signing import read_keys
+from mp3_slicer.signing import read_keys
 from support.server import folder, free_port, serving
 
 TEXT = (Path(__file__).parents[2] / "docs" / "signing.md").read_text(encoding="utf-8")
@@ -28,7 +28,7 @@ TARGETS = [
 def keys():
     place = folder()
     path = os.path.join(place, "keys")
-    run = [sys.executable, "-m", "slicer", "sign", "--key-file", path]
+    run = [sys.executable, "-m", "mp3_slicer", "sign", "--key-file", path]
     for name in ("old", "2026-11"):
         subprocess.run([*run, "--new-key", name], check=True, timeout=60)
     if os.geteuid() == 0:
@@ -179,7 +179,7 @@ def test_a_server_does_not_start_with_keys_that_others_can_read(keys, server):
     loose = shutil.copy(keys, os.path.join(place, "keys"))
     os.chmod(loose, 0o644)
     done = subprocess.run(
-        [sys.executable, "-m", "slicer", "serve", place, "--port", str(free_port())],
+        [sys.executable, "-m", "mp3_slicer", "serve", place, "--port", str(free_port())],
         env={**os.environ, "SLICER_SIGNING_KEYS": loose},
         capture_output=True,
         text=True,

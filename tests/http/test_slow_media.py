@@ -12,9 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from slicer.media.aside import MOST_IN_FOLDER
-from slicer.server.machine import cpus
-from slicer.server.sizes import stuck_seconds
+from mp3_slicer.media.aside import MOST_IN_FOLDER
+from mp3_slicer.server.machine import cpus
+from mp3_slicer.server.sizes import stuck_seconds
 from support.cutting import cut_bytes, index_of, span_of
 from support.server import folder, status, until
 

@@ -15,8 +15,8 @@ import mod_wsgi
 import pytest
 import werkzeug
 
-import slicer
-from slicer.doctor import install
+import mp3_slicer
+from mp3_slicer.doctor import install
 from support.server import Server, folder, free_port
 
 #: Apache's number of the form of its modules, and the number of what was added since; the index of a module that is not loaded.
@@ -32,7 +32,7 @@ def environment(change) -> str:
     (place,) = mod_wsgi.__path__
     shutil.copytree(place, site / "mod_wsgi", ignore=shutil.ignore_patterns("__pycache__"))
     # Behind its own: all else is found where the tests find it.
-    rest = (os.path.dirname(os.path.dirname(file)) for file in (slicer.__file__, werkzeug.__file__))
+    rest = (os.path.dirname(os.path.dirname(file)) for file in (mp3_slicer.__file__, werkzeug.__file__))
     (site / "rest.pth").write_text("\n".join(rest) + "\n")
     original = install.mod_wsgi_library()
     assert original
@@ -78,7 +78,7 @@ def test_a_newer_apache_of_the_same_series_goes_on_serving(media: str) -> None:
     ids=["another Apache", "another Python"],
 )
 def test_what_does_not_fit_any_more_says_what_to_do(media: str, change, said: str) -> None:
-    command = [environment(change), "-m", "slicer", "serve", media, "--port", str(free_port()), "--cpus", "1"]
+    command = [environment(change), "-m", "mp3_slicer", "serve", media, "--port", str(free_port()), "--cpus", "1"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 2
     last = done.stderr.splitlines()[-1]

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from image.engine import START_SECONDS, docker
-from slicer import __version__
+from mp3_slicer import __version__
 from support import streams
 from support.server import free_port, status, until
 
@@ -88,7 +88,9 @@ def test_a_clip_is_the_one_that_the_command_cuts(running: Container, media: Path
     assert code == 200
     (tmp_path / "clip.mp3").write_bytes(clip)
     cut = tmp_path / "cut.mp3"
-    subprocess.run([sys.executable, "-m", "slicer", "cut", media / "show.mp3", "--t", "20,30", "-o", cut], check=True)
+    subprocess.run(
+        [sys.executable, "-m", "mp3_slicer", "cut", media / "show.mp3", "--t", "20,30", "-o", cut], check=True
+    )
     assert clip == cut.read_bytes()
     assert len(streams.decode_ffmpeg(str(tmp_path / "clip.mp3"))) == 10 * 44100 * 2
     # ffmpeg and what else renders take is inside.

@@ -19,7 +19,7 @@ import yaml
 
 from infra import farm
 from infra.load import Edge, Source
-from slicer.server.sizes import Sizes, compute
+from mp3_slicer.server.sizes import Sizes, compute
 from support.server import until
 
 MIB = 1 << 20

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from slicer.mp3 import SECOND, build_whole_index, cut
+from mp3_slicer.mp3 import SECOND, build_whole_index, cut
 from support.server import until
 
 #: Longer than any answer may take, the worst request of a default site (30 s, and its grace) included.

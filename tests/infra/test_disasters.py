@@ -12,9 +12,9 @@ import pytest
 from infra.load import Load
 from infra.test_faults import fresh
 from infra.test_jobs import ASK_AGAIN, DONE, UNFINISHED
-from slicer.mp3 import FileReader, build_whole_index
-from slicer.render import Limits, RenderRequest
-from slicer.render.audio.render import render
+from mp3_slicer.mp3 import FileReader, build_whole_index
+from mp3_slicer.render import Limits, RenderRequest
+from mp3_slicer.render.audio.render import render
 from support.cutting import opened
 from support.server import until
 

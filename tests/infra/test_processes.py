@@ -38,7 +38,7 @@ def test_clips_need_not_wait_for_a_turn_of_renders(fleet, site):
         tree = host.tree(site)
         pids = [each.pid for each in (tree.apache, *tree.children, *tree.daemons("clips"), *tree.daemons("renders"))]
         program = (
-            "import os; from slicer import timeslice; "
+            "import os; from mp3_slicer import timeslice; "
             f"print(timeslice.of(), *(f'{{timeslice.of(pid)}}:{{os.getpriority(0, pid)}}' for pid in {pids}))"
         )
         own, *found = host.test.check_output("/opt/slicer/current/bin/python -c %s", program).split()
@@ -292,7 +292,7 @@ def ill(host):
 
     What tests did to units before may still be in their logs, and nothing sets the clock of a machine without a network.
     """
-    said = host.test.run("/opt/slicer/current/bin/python -m slicer doctor --host")
+    said = host.test.run("/opt/slicer/current/bin/python -m mp3_slicer doctor --host")
     lines = said.stdout.splitlines()
     # Names are padded to the longest, and two spaces end them.
     found = {

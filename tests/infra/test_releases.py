@@ -38,7 +38,7 @@ def wheel(tmp_path_factory):
         shutil.copy2(farm.ROOT / name, copy)
     for name in ("wsgi", "apache"):
         shutil.copytree(farm.ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
-    (copy / "wsgi/slicer/__init__.py").write_text(f'"""Another version."""\n\n__version__ = "{VERSION}"\n')
+    (copy / "wsgi/mp3_slicer/__init__.py").write_text(f'"""Another version."""\n\n__version__ = "{VERSION}"\n')
     options = ["--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", str(copy / "dist")]
     farm.run([sys.executable, "-m", "pip", "wheel", *options, str(copy)])
     (made,) = (copy / "dist").glob("*.whl")

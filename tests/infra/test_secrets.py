@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from slicer.signing import Key, signed_url
+from mp3_slicer.signing import Key, signed_url
 from support.server import until
 
 #: Where a machine keeps what is secret, and nothing else may have it: as lines of grep.

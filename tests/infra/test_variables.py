@@ -8,7 +8,7 @@ import time
 import pytest
 
 from infra.load import Load
-from slicer.server.sizes import stuck_seconds
+from mp3_slicer.server.sizes import stuck_seconds
 from support.server import until
 
 pytestmark = pytest.mark.fleets("one")

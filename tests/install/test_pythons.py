@@ -72,7 +72,7 @@ def test_the_wheel_cuts_and_serves(version: str, wheel: str, tmp_path: Path):
     assert re.match(r"slicer \d+\.\d+\.\d+( \(commit .*\))?$", said), said
     subprocess.run([*slicer, "cut", show, "--t", "20,30", "-o", clip], env=environ, check=True, timeout=120)
     # -I: nothing of the checkout, nor of the test's own environment.
-    server = Server(media, "--cpus", "1", environ=environ, slicer=("-I", "-m", "slicer"), python=inside)
+    server = Server(media, "--cpus", "1", environ=environ, slicer=("-I", "-m", "mp3_slicer"), python=inside)
     try:
         code, headers, body = server.get("/clips/show.mp3?t=20,30")
         assert (code, headers["content-type"]) == (200, "audio/mpeg")

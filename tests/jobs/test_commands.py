@@ -14,7 +14,7 @@ def slicer(place: Place, *words: str, without: str = "", **environ: str) -> tupl
     """Run the command, where `without` is a package that cannot be imported; exit status, output, errors."""
     script = (
         "import sys; sys.modules.update(dict.fromkeys(sys.argv.pop(1).split(), None)); "
-        "from slicer.cli.main import main; sys.exit(main())"
+        "from mp3_slicer.cli.main import main; sys.exit(main())"
     )
     done = subprocess.run(
         [sys.executable, "-c", script, without, *words],
@@ -101,7 +101,18 @@ def test_celery_s_own_commands_look_into_the_workers(place: Place) -> None:
     done = place.queue.submit(place.order("wav", ("t", "1,3")))
     place.ended(done.id)
     looked = subprocess.run(
-        [sys.executable, "-m", "celery", "-A", "slicer.jobs.console", "inspect", "stats", "--json", "--timeout", "20"],
+        [
+            sys.executable,
+            "-m",
+            "celery",
+            "-A",
+            "mp3_slicer.jobs.console",
+            "inspect",
+            "stats",
+            "--json",
+            "--timeout",
+            "20",
+        ],
         env={**os.environ, **place.environ},
         capture_output=True,
         text=True,

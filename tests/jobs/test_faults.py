@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import pytest
 
-from slicer.jobs import JobsDownError, State
-from slicer.jobs.jobqueue import open_store
-from slicer.jobs.order import LONG, SHORT
-from slicer.jobs.store import JobStore, Patience
+from mp3_slicer.jobs import JobsDownError, State
+from mp3_slicer.jobs.jobqueue import open_store
+from mp3_slicer.jobs.order import LONG, SHORT
+from mp3_slicer.jobs.store import JobStore, Patience
 from support.jobs import Place, Worker, broker_of
 from support.server import status, until
 from unit.render.sounds import wav
@@ -156,7 +156,7 @@ def test_a_job_whose_message_was_never_sent_is_done(place: Place) -> None:
 
 
 def test_messages_that_come_twice_do_no_harm(place: Place) -> None:
-    from slicer.jobs.jobqueue import send
+    from mp3_slicer.jobs.jobqueue import send
 
     job = place.queue.submit(place.order("wav", ("t", "1,2")))
     for _ in range(5):

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from slicer.jobs import JobsBusyError, State
-from slicer.jobs.order import LONG, SHORT, url_of
-from slicer.render import Results
+from mp3_slicer.jobs import JobsBusyError, State
+from mp3_slicer.jobs.order import LONG, SHORT, url_of
+from mp3_slicer.render import Results
 from support.jobs import Broker, Place
 from support.server import status, until
 from unit.render.sounds import decode

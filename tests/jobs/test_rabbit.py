@@ -11,10 +11,10 @@ from dataclasses import replace
 import pytest
 from kombu.exceptions import OperationalError
 
-from slicer.jobs import Job, JobsDownError, State
-from slicer.jobs.celery_app import make_app, queue_name
-from slicer.jobs.order import LANES, LONG
-from slicer.settings import Settings, SettingsError
+from mp3_slicer.jobs import Job, JobsDownError, State
+from mp3_slicer.jobs.celery_app import make_app, queue_name
+from mp3_slicer.jobs.order import LANES, LONG
+from mp3_slicer.settings import Settings, SettingsError
 from support.jobs import Authority, Broker, Place
 from support.rabbit import SERVER, Rabbit, rabbit_of
 from support.server import folder, until

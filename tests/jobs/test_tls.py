@@ -15,10 +15,10 @@ import pytest
 from kombu.exceptions import OperationalError
 from redis import Redis, RedisError
 
-from slicer.jobs import JobsDownError
-from slicer.jobs.celery_app import make_app
-from slicer.jobs.jobqueue import JobQueue
-from slicer.settings import Settings, SettingsError
+from mp3_slicer.jobs import JobsDownError
+from mp3_slicer.jobs.celery_app import make_app
+from mp3_slicer.jobs.jobqueue import JobQueue
+from mp3_slicer.settings import Settings, SettingsError
 from support import templates
 from support.jobs import PASSWORD, Authority, Broker, Place, broker_of, place_of
 from support.server import folder, free_port, serving, until

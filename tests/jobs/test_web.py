@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from slicer.server.express import RUN_USER
-from slicer.signing import Key, add_key, read_keys, signed_url
+from mp3_slicer.server.express import RUN_USER
+from mp3_slicer.signing import Key, add_key, read_keys, signed_url
 from support.exposition import Samples, parse, value
 from support.jobs import Broker, Place, Worker, broker_of, place_of
 from support.server import Server, folder, serving, until

@@ -179,7 +179,7 @@ def test_an_object_replaced_under_load_is_never_mixed(
     ],
 )
 def test_the_doctor_asks_the_store(store: Store, show: str, media: str, more: dict[str, str], lines: list[str]) -> None:
-    run = [sys.executable, "-m", "slicer", "doctor", media or store.media]
+    run = [sys.executable, "-m", "mp3_slicer", "doctor", media or store.media]
     done = subprocess.run(
         run, env={**environ, **store.environ, **more}, capture_output=True, text=True, timeout=60, check=False
     )
@@ -192,7 +192,7 @@ def test_the_doctor_asks_the_store(store: Store, show: str, media: str, more: di
 def test_signed_folders_are_prefixes_of_keys(store: Store, show: str) -> None:
     store.put("members/a.mp3", Path(show).read_bytes())
     keys = f"{folder()}/keys"
-    run = [sys.executable, "-m", "slicer", "sign", "--key-file", keys]
+    run = [sys.executable, "-m", "mp3_slicer", "sign", "--key-file", keys]
     subprocess.run([*run, "--new-key", "one"], check=True, timeout=60)
     url = "/clips/members/a.mp3?t=3,13"
     signed = subprocess.run([*run, url], check=True, capture_output=True, text=True, timeout=60).stdout.strip()
@@ -211,7 +211,7 @@ def test_signed_folders_are_prefixes_of_keys(store: Store, show: str) -> None:
 def test_a_bucket_is_indexed_beforehand(store: Store, show: str) -> None:
     with stored({"a.mp3": Path(show).read_bytes(), "b/c.mp3": b"no audio", "d.txt": b""}) as other:
         place = {"SLICER_INDEX_DIR": f"{folder()}/index"}
-        run = [sys.executable, "-m", "slicer", "index", other.media, "--jobs", "1"]
+        run = [sys.executable, "-m", "mp3_slicer", "index", other.media, "--jobs", "1"]
         done = subprocess.run(run, env={**environ, **other.environ, **place}, capture_output=True, text=True)
         assert done.returncode == 1
         assert done.stdout.startswith("1 indexed, 0 already indexed, 1 refused")

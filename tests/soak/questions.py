@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from slicer.mp3 import SECOND, FileReader, Mp3Error, cut
-from slicer.render import Limits, PeaksRequest, RenderRequest
-from slicer.render.audio.render import render
-from slicer.render.peaks import peaks
+from mp3_slicer.mp3 import SECOND, FileReader, Mp3Error, cut
+from mp3_slicer.render import Limits, PeaksRequest, RenderRequest
+from mp3_slicer.render.audio.render import render
+from mp3_slicer.render.peaks import peaks
 from soak.stack import GROWING, HALF, REPLACED, SECONDS, TRUNCATED, Media
 from support.cutting import index_of, opened
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from slicer.mp3 import SECOND, Clip, FileReader, Index, Span, build_whole_index, cut
+from mp3_slicer.mp3 import SECOND, Clip, FileReader, Index, Span, build_whole_index, cut
 from support import streams
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from slicer.signing import Key
+from mp3_slicer.signing import Key
 from support.edge import Edge, Tap, edge_of, tapped
 from support.jobs import Broker, broker_of
 from support.server import Server, folder, serving

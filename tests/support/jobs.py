@@ -15,15 +15,15 @@ from typing import Any
 
 from redis import Redis, RedisError
 
-from slicer.jobs import FINAL, Job, Order
-from slicer.jobs.jobqueue import JobQueue
-from slicer.jobs.order import peaks_order, render_order, url_of
-from slicer.jobs.work import job_limits
-from slicer.media.library import Library
-from slicer.media.store import IndexStore
-from slicer.render import PeaksRequest, RenderRequest, Results
-from slicer.server.express import RUN_USER
-from slicer.settings import Settings
+from mp3_slicer.jobs import FINAL, Job, Order
+from mp3_slicer.jobs.jobqueue import JobQueue
+from mp3_slicer.jobs.order import peaks_order, render_order, url_of
+from mp3_slicer.jobs.work import job_limits
+from mp3_slicer.media.library import Library
+from mp3_slicer.media.store import IndexStore
+from mp3_slicer.render import PeaksRequest, RenderRequest, Results
+from mp3_slicer.server.express import RUN_USER
+from mp3_slicer.settings import Settings
 from support.server import arguments, children_of, descendants, free_port, status, until
 
 START_SECONDS = 40
@@ -112,7 +112,7 @@ class Worker:
         self.log_path = pathlib.Path(environ["SLICER_INDEX_DIR"]).parent / f"worker-{time.monotonic_ns()}.log"
         with open(self.log_path, "wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "slicer", "worker", *options],
+                [sys.executable, "-m", "mp3_slicer", "worker", *options],
                 env={**os.environ, **environ},
                 stdin=subprocess.DEVNULL,
                 stdout=log,

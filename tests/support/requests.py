@@ -1,8 +1,8 @@
 """Requests as the views of the application get them, without a server."""
 
-from slicer.settings import Settings
-from slicer.web.ledger import Record
-from slicer.web.request import Clients, Request
+from mp3_slicer.settings import Settings
+from mp3_slicer.web.ledger import Record
+from mp3_slicer.web.request import Clients, Request
 
 
 def request_of(path: str = "/", **fields: str) -> Request:

@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from slicer.server.machine import cpus
+from mp3_slicer.server.machine import cpus
 
 START_SECONDS = 90
 STOP_SECONDS = 60
@@ -111,7 +111,7 @@ class Server:
         media: str,
         *options: str,
         environ: Mapping[str, str] | None = None,
-        slicer: Sequence[str] = ("-m", "slicer"),
+        slicer: Sequence[str] = ("-m", "mp3_slicer"),
         python: str = sys.executable,
     ) -> None:
         self.port = free_port()
@@ -229,7 +229,7 @@ def serving(
     media: str,
     *options: str,
     environ: Mapping[str, str] | None = None,
-    slicer: Sequence[str] = ("-m", "slicer"),
+    slicer: Sequence[str] = ("-m", "mp3_slicer"),
     python: str = sys.executable,
 ) -> Iterator[Server]:
     """A server that is stopped at the end, whatever happens."""

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from slicer.capacity.costs import Costs
-from slicer.cli.main import COMMANDS
-from slicer.doctor import host
+from mp3_slicer.capacity.costs import Costs
+from mp3_slicer.cli.main import COMMANDS
+from mp3_slicer.doctor import host
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "at-a-glance.md").read_text(encoding="utf-8")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from slicer import atomic
+from mp3_slicer import atomic
 
 
 def test_a_file_takes_its_place_when_it_is_whole(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from slicer.capacity.demand import Demand
+from mp3_slicer.capacity.demand import Demand
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "scripts" / "capacity-examples"

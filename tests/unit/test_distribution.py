@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from slicer import __version__, distribution
+from mp3_slicer import __version__, distribution
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))

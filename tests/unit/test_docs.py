@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from slicer.cli import main as cli
-from slicer.mp3 import SECOND
-from slicer.server.sizes import GIB, compute
-from slicer.settings import PREFIX, Settings
-from slicer.timespan import TimeSpan
+from mp3_slicer.cli import main as cli
+from mp3_slicer.mp3 import SECOND
+from mp3_slicer.server.sizes import GIB, compute
+from mp3_slicer.settings import PREFIX, Settings
+from mp3_slicer.timespan import TimeSpan
 from support.cutting import cut_bytes, index_of, span_of
 
 ROOT = Path(__file__).parents[2]
@@ -215,7 +215,7 @@ def test_the_example_runs(cbr: str, tmp_path: Path) -> None:
 PROSE = {
     **{name: path for name, path in DOCS.items() if path.name != "licences.md"},
     **{str(path.relative_to(ROOT)): path for path in (ROOT / "ansible" / "roles").glob("*/README.md")},
-    "openapi.json": ROOT / "wsgi" / "slicer" / "web" / "openapi.json",
+    "openapi.json": ROOT / "wsgi" / "mp3_slicer" / "web" / "openapi.json",
 }
 #: Where a noun or a common word is clearer.
 UNCLEAR = re.compile(

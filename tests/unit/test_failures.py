@@ -5,10 +5,10 @@ import itertools
 
 import pytest
 
-from slicer import failures, mp3, render
-from slicer.media.source import SourceMissingError
-from slicer.mp3 import Mp3Error, SourceChangedError
-from slicer.render import OptionError, PeaksTimeoutError, RenderError, ToolError, WorkTimeoutError
+from mp3_slicer import failures, mp3, render
+from mp3_slicer.media.source import SourceMissingError
+from mp3_slicer.mp3 import Mp3Error, SourceChangedError
+from mp3_slicer.render import OptionError, PeaksTimeoutError, RenderError, ToolError, WorkTimeoutError
 
 
 def errors():

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from slicer.cli.main import COMMANDS
+from mp3_slicer.cli.main import COMMANDS
 
-PACKAGE = Path(__file__).parents[2] / "wsgi" / "slicer"
+PACKAGE = Path(__file__).parents[2] / "wsgi" / "mp3_slicer"
 ENTRY = PACKAGE.parent / "slicer.wsgi"
-#: By room: the rooms whose modules it may import, itself among them. `slicer` alone is the package: its version.
+#: By room: the rooms whose modules it may import, itself among them. `mp3_slicer` alone is the package: its version.
 ALLOWED = {
     "errors": set(),
     "timespan": {"errors"},
@@ -19,7 +19,7 @@ ALLOWED = {
     "lock": set(),
     "timeslice": set(),
     "settings": {"errors"},
-    "distribution": {"slicer"},
+    "distribution": {"mp3_slicer"},
     "mp3": {"mp3", "errors"},
     "transcripts": {"transcripts"},
     "tags": {"tags"},
@@ -46,9 +46,9 @@ ALLOWED = {
             "counts",
             "signing",
         },
-        *{"distribution", "errors", "settings", "timespan", "timeslice", "slicer"},
+        *{"distribution", "errors", "settings", "timespan", "timeslice", "mp3_slicer"},
     },
-    "server": {"server", "signing", "distribution", "errors", "parent", "settings", "timeslice", "slicer"},
+    "server": {"server", "signing", "distribution", "errors", "parent", "settings", "timeslice", "mp3_slicer"},
     "doctor": {"doctor", "server", "distribution", "errors", "settings"},
     "capacity": {"capacity", "server", "errors", "settings"},
     "cli": {
@@ -66,9 +66,9 @@ ALLOWED = {
             "capacity",
             "signing",
         },
-        *{"atomic", "distribution", "errors", "settings", "timespan", "slicer"},
+        *{"atomic", "distribution", "errors", "settings", "timespan", "mp3_slicer"},
     },
-    "slicer": set(),
+    "mp3_slicer": set(),
     "__main__": {"cli"},
 }
 #: What the engine and what starts the server are made with: neither needs a package to be installed.
@@ -80,13 +80,13 @@ STANDARD_LIBRARY_ONLY = {
 EVERYWHERE = sys.stdlib_module_names | {"mod_wsgi"}
 MODULES = sorted(PACKAGE.rglob("*.py"))
 #: What decodes and encodes, and what imports that.
-HEAVY = ("slicer.render.audio", "slicer.render.peaks", "slicer.render.produce")
+HEAVY = ("mp3_slicer.render.audio", "mp3_slicer.render.peaks", "mp3_slicer.render.produce")
 
 
 def room_of(name: str) -> str:
-    """The room of a module by its dotted name: slicer.web.app is in web, slicer itself in slicer."""
+    """The room of a module by its dotted name: mp3_slicer.web.app is in web, mp3_slicer itself in mp3_slicer."""
     parts = name.split(".")
-    return parts[1] if len(parts) > 1 else "slicer"
+    return parts[1] if len(parts) > 1 else "mp3_slicer"
 
 
 def imported(source: str, rooms: set[str]) -> set[str]:
@@ -98,8 +98,8 @@ def imported(source: str, rooms: set[str]) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "imports are absolute"
             assert node.module
-            if node.module == "slicer":  # from slicer import cli
-                names |= {f"slicer.{alias.name}" if alias.name in rooms else "slicer" for alias in node.names}
+            if node.module == "mp3_slicer":  # from mp3_slicer import cli
+                names |= {f"mp3_slicer.{alias.name}" if alias.name in rooms else "mp3_slicer" for alias in node.names}
             else:
                 names.add(node.module)
     return names
@@ -109,7 +109,7 @@ def offences(room: str, source: str) -> set[str]:
     """What a module of a room imports and must not."""
     found = set()
     for name in imported(source, set(ALLOWED)):
-        if name.split(".")[0] == "slicer":
+        if name.split(".")[0] == "mp3_slicer":
             if room_of(name) not in ALLOWED[room]:
                 found.add(name)
         elif room in STANDARD_LIBRARY_ONLY and name.split(".")[0] not in EVERYWHERE:
@@ -132,38 +132,38 @@ def test_imports_go_one_way(path: Path) -> None:
     assert offences(room_of(dotted(path)), path.read_text()) == set()
 
 
-@pytest.mark.parametrize("path", [path for path in MODULES if dotted(path).startswith("slicer.render")], ids=dotted)
+@pytest.mark.parametrize("path", [path for path in MODULES if dotted(path).startswith("mp3_slicer.render")], ids=dotted)
 def test_what_a_render_can_be_needs_no_package(path: Path) -> None:
-    """`web` takes the options of renders from `slicer.render`, in processes that never make one."""
+    """`web` takes the options of renders from `mp3_slicer.render`, in processes that never make one."""
     if dotted(path).startswith(HEAVY):
         return
     names = imported(path.read_text(), set(ALLOWED))
     assert {
-        name for name in names if name.split(".")[0] not in EVERYWHERE | {"slicer"} or name.startswith(HEAVY)
+        name for name in names if name.split(".")[0] not in EVERYWHERE | {"mp3_slicer"} or name.startswith(HEAVY)
     } == set()
 
 
 def test_the_entry_point_knows_the_application_and_its_settings() -> None:
-    assert imported(ENTRY.read_text(), set(ALLOWED)) == {"os", "slicer.settings", "slicer.web.app"}
+    assert imported(ENTRY.read_text(), set(ALLOWED)) == {"os", "mp3_slicer.settings", "mp3_slicer.web.app"}
 
 
 @pytest.mark.parametrize(
     ("room", "line"),
     [
-        ("mp3", "import slicer.media.store"),
-        ("mp3", "from slicer.media import store"),
-        ("mp3", "from slicer import settings"),
-        ("mp3", "import slicer"),
-        ("mp3", "def f():\n    from slicer.web.app import create_app"),
+        ("mp3", "import mp3_slicer.media.store"),
+        ("mp3", "from mp3_slicer.media import store"),
+        ("mp3", "from mp3_slicer import settings"),
+        ("mp3", "import mp3_slicer"),
+        ("mp3", "def f():\n    from mp3_slicer.web.app import create_app"),
         ("mp3", "import werkzeug.http"),
-        ("media", "from slicer.settings import Settings"),
-        ("web", "from slicer.server import sizes"),
-        ("web", "from slicer import cli"),
-        ("server", "from slicer.mp3 import cut"),
-        ("server", "from slicer.doctor import install"),
+        ("media", "from mp3_slicer.settings import Settings"),
+        ("web", "from mp3_slicer.server import sizes"),
+        ("web", "from mp3_slicer import cli"),
+        ("server", "from mp3_slicer.mp3 import cut"),
+        ("server", "from mp3_slicer.doctor import install"),
         ("doctor", "import tqdm"),
-        ("failures", "from slicer.web.problems import Problem"),
-        ("settings", "import slicer"),
+        ("failures", "from mp3_slicer.web.problems import Problem"),
+        ("settings", "import mp3_slicer"),
     ],
 )
 def test_an_import_the_other_way_is_seen(room: str, line: str) -> None:

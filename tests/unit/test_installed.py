@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from slicer.distribution import COMMIT, commit, release
+from mp3_slicer.distribution import COMMIT, commit, release
 
 
 def test_a_release_of_the_roles_has_a_name(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ WSGI = Path(__file__).parents[2] / "wsgi"
 #: A child, which says that it runs and then waits for ever, with a parent that is killed.
 CHILD = """
 import os, signal, sys
-from slicer.parent import end_with
+from mp3_slicer.parent import end_with
 end_with(int(sys.argv[1]), signal.SIGKILL)
 print(os.getpid(), flush=True)
 signal.pause()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from slicer import __version__
+from mp3_slicer import __version__
 
 ROOT = Path(__file__).parents[2]
 TODAY = datetime.date(2026, 3, 2)
@@ -144,7 +144,7 @@ def test_what_a_release_is_made_of(tmp_path: Path):
     assert {path.name for path in made.iterdir()} == names
     subprocess.run(["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=made, check=True, timeout=60)
     with zipfile.ZipFile(made / wheel) as found:
-        said = found.read("slicer/commit.json").decode()
+        said = found.read("mp3_slicer/commit.json").decode()
     assert '"changed": false' in said
     assert git(clone, "cat-file", "-t", f"v{__version__}") == "tag"
     # A second one of the same version is refused.

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from slicer.settings import CACHES, PREFIX, Settings, SettingsError, default_dir
+from mp3_slicer.settings import CACHES, PREFIX, Settings, SettingsError, default_dir
 
 NUMBERS = [item for item in fields(Settings) if not isinstance(item.default, str)]
 TEXTS = [item for item in fields(Settings) if isinstance(item.default, str)]

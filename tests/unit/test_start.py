@@ -13,14 +13,25 @@ WSGI = Path(__file__).parents[2] / "wsgi"
 COMMAND = """
 import json, sys
 before = set(sys.modules)
-from slicer.cli.main import main
+from mp3_slicer.cli.main import main
 try:
     main(sys.argv[1:])
 finally:
     print(json.dumps(sorted(set(sys.modules) - before)))
 """
 #: What no start of a server uses, and takes longest to load.
-UNUSED = {"asyncio", "concurrent", "email", "http", "json", "logging", "multiprocessing", "ssl", "urllib", "slicer.mp3"}
+UNUSED = {
+    "asyncio",
+    "concurrent",
+    "email",
+    "http",
+    "json",
+    "logging",
+    "multiprocessing",
+    "ssl",
+    "urllib",
+    "mp3_slicer.mp3",
+}
 
 
 def loaded(tmp_path: Path, script: str, *words: str) -> set[str]:
@@ -42,7 +53,7 @@ def loaded(tmp_path: Path, script: str, *words: str) -> set[str]:
 def test_the_standard_library_is_enough(tmp_path: Path, words: tuple[str, ...]) -> None:
     found = loaded(tmp_path, COMMAND, *words)
     # The doctor asks mod_wsgi where its Apache is.
-    assert {name.split(".")[0] for name in found} <= sys.stdlib_module_names | {"slicer", "mod_wsgi"}
+    assert {name.split(".")[0] for name in found} <= sys.stdlib_module_names | {"mp3_slicer", "mod_wsgi"}
     # json is this test's own.
     assert not found & (UNUSED - {"json"})
 
@@ -55,14 +66,20 @@ def test_a_command_loads_no_other(tmp_path: Path, command: str) -> None:
         command,
         "--help",
     )
-    named = {name.removeprefix("slicer.cli.") for name in found if name.startswith("slicer.cli.")}
+    named = {name.removeprefix("mp3_slicer.cli.") for name in found if name.startswith("mp3_slicer.cli.")}
     assert command in named
     assert named <= {command, "main", "errors", "values", "options"}
 
 
 def test_a_daemon_for_clips_loads_nothing_of_renders_and_jobs(tmp_path: Path) -> None:
-    script = "import json, sys, slicer.web.app; print(json.dumps(sorted(sys.modules)))"
+    script = "import json, sys, mp3_slicer.web.app; print(json.dumps(sorted(sys.modules)))"
     found = loaded(tmp_path, script)
-    assert {"slicer.web.app", "slicer.mp3.cut"} <= found
-    assert not found & {"slicer.render.audio", "slicer.render.peaks", "slicer.jobs", "slicer.server", "slicer.cli"}
+    assert {"mp3_slicer.web.app", "mp3_slicer.mp3.cut"} <= found
+    assert not found & {
+        "mp3_slicer.render.audio",
+        "mp3_slicer.render.peaks",
+        "mp3_slicer.jobs",
+        "mp3_slicer.server",
+        "mp3_slicer.cli",
+    }
     assert not found & {"celery", "redis", "pydub", "miniaudio", "lameenc", "tqdm", "multiprocessing", "asyncio"}

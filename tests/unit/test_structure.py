@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-import slicer
+import mp3_slicer
 
-ROOT = Path(slicer.__file__).parent
+ROOT = Path(mp3_slicer.__file__).parent
 MOST_FUNCTION_LINES = 50
 #: Lines of a file, by folder.
 MOST_LINES = {"cli": 150, "render": 300, "web": 300}

@@ -116,7 +116,7 @@ def test_a_wheel_is_the_same_bytes_whoever_builds_it_and_when(tmp_path):
         ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True, text=True
     ).stdout.split("\0")
     # What npm gives is there already: it was fetched for the wheel that is installed.
-    vendor = [str(path.relative_to(ROOT)) for path in (ROOT / "wsgi/slicer/studio/vendor").iterdir()]
+    vendor = [str(path.relative_to(ROOT)) for path in (ROOT / "wsgi/mp3_slicer/studio/vendor").iterdir()]
     assert vendor
     for number, (mask, when) in enumerate(((0o022, 1_000_000_000), (0o077, 1_700_000_000))):
         copy = tmp_path / f"copy{number}"
@@ -153,5 +153,7 @@ def test_a_wheel_is_the_same_bytes_whoever_builds_it_and_when(tmp_path):
         wheel = copy / done.stdout.strip()
         sums.append(hashlib.sha256(wheel.read_bytes()).hexdigest())
         with zipfile.ZipFile(wheel) as archive:
-            assert {"slicer/studio/vendor/wavesurfer.js", "slicer/apache/slicer.conf"} <= set(archive.namelist())
+            assert {"mp3_slicer/studio/vendor/wavesurfer.js", "mp3_slicer/apache/slicer.conf"} <= set(
+                archive.namelist()
+            )
     assert sums[0] == sums[1]

@@ -6,7 +6,7 @@ from multiprocessing import get_context
 
 import pytest
 
-from slicer import timeslice
+from mp3_slicer import timeslice
 
 
 def alone(function, *arguments):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slicer.timespan import TimeSpan, TimeSpanError
+from mp3_slicer.timespan import TimeSpan, TimeSpanError
 
 SECOND = 10**9
 

@@ -73,10 +73,10 @@ _DAEMON_THREADS = 4
 def _load(name: str) -> ModuleType:
     """A module of Slicer, which need not be installed where Ansible is; it imports the standard library only."""
     # In front: an environment may have another version of Slicer, or another package of that name.
-    if "slicer" not in sys.modules:
+    if "mp3_slicer" not in sys.modules:
         sys.path.insert(0, _SLICER)
     try:
-        module = importlib.import_module(f"slicer.{name}")
+        module = importlib.import_module(f"mp3_slicer.{name}")
     except ModuleNotFoundError as error:
         raise AnsibleFilterError(f"{error}: run the playbook from a checkout or the collection of Slicer") from None
     return module

@@ -30,7 +30,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     # The modules alone: making the real wheel takes longer than all of this.
     wheel = place / "mp3_slicer-1.2.3.dev4-py3-none-any.whl"
     with zipfile.ZipFile(wheel, "w") as archive:
-        for path in sorted((ROOT / "wsgi" / "slicer").rglob("*.py")):
+        for path in sorted((ROOT / "wsgi" / "mp3_slicer").rglob("*.py")):
             archive.write(path, path.relative_to(ROOT / "wsgi"))
     build = [sys.executable, ROOT / "scripts" / "collection", BIN.parent, wheel, place]
     built = subprocess.run(build, check=True, capture_output=True, text=True, timeout=120).stdout.strip()

@@ -58,18 +58,18 @@ def said(command: Path, *arguments: str) -> tuple[int, list[str], str]:
 def test_a_site_brings_its_settings(command: Path) -> None:
     status, lines, errors = said(command, "--site", "main", "jobs", "list")
     assert (status, errors) == (0, "")
-    assert lines[0] == "-P -m slicer jobs list"
+    assert lines[0] == "-P -m mp3_slicer jobs list"
     assert 'SLICER_MEDIA=/srv/a "$x" `y` \\z' in lines
     assert {"SLICER_CLIP_MAX_AGE=5", "SLICER_INDEX_DIR=/var/cache/slicer/main"} <= set(lines)
 
 
 def test_the_index_of_a_site_is_that_of_its_media(command: Path) -> None:
-    assert said(command, "--site", "main", "index")[1][0] == '-P -m slicer index /srv/a "$x" `y` \\z'
-    assert said(command, "--site", "main", "index", "/srv")[1][0] == "-P -m slicer index /srv"
+    assert said(command, "--site", "main", "index")[1][0] == '-P -m mp3_slicer index /srv/a "$x" `y` \\z'
+    assert said(command, "--site", "main", "index", "/srv")[1][0] == "-P -m mp3_slicer index /srv"
 
 
 def test_without_a_site_nothing_is_set(command: Path) -> None:
-    assert said(command, "doctor", "--host") == (0, ["-P -m slicer doctor --host"], "")
+    assert said(command, "doctor", "--host") == (0, ["-P -m mp3_slicer doctor --host"], "")
 
 
 def test_what_cannot_be_is_said(command: Path) -> None:

@@ -11,8 +11,8 @@ import pytest
 import yaml
 from ansible.errors import AnsibleFilterError
 
-from slicer.server.sizes import GIB, MIB, compute
-from slicer.settings import Settings
+from mp3_slicer.server.sizes import GIB, MIB, compute
+from mp3_slicer.settings import Settings
 
 ANSIBLE = Path(__file__).parents[3] / "ansible"
 
@@ -269,7 +269,7 @@ def test_signing_is_set_by_its_own_variables(name: str) -> None:
 
 
 def test_slicer_need_not_be_installed_where_ansible_is(tmp_path):
-    """Sizes and settings come from the checkout, also where another package has the name `slicer`."""
+    """Sizes and settings come from the checkout, also where another package has the name `mp3_slicer`."""
     (tmp_path / "slicer.py").write_text("raise ImportError('somebody else')")
     program = (
         "import sys, importlib.util\n"
@@ -286,7 +286,7 @@ def test_slicer_need_not_be_installed_where_ansible_is(tmp_path):
         check=True,
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
     )
-    assert done.stdout.split() == ["2", str(ANSIBLE.parent / "wsgi/slicer/settings.py")]
+    assert done.stdout.split() == ["2", str(ANSIBLE.parent / "wsgi/mp3_slicer/settings.py")]
 
 
 def users(*instances):

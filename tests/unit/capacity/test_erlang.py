@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from slicer.capacity import erlang
+from mp3_slicer.capacity import erlang
 
 
 def erlang_b(load: float, servers: int) -> float:

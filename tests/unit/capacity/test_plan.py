@@ -13,16 +13,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from slicer.capacity import report
-from slicer.capacity.costs import Costs, option, with_assumed
-from slicer.capacity.demand import Demand
-from slicer.capacity.errors import CostsError, FleetError
-from slicer.capacity.plan import REFUSED_SHARE, Plan, plan
-from slicer.capacity.workload import KEY_BYTES
-from slicer.cli.main import main
-from slicer.server import preflight
-from slicer.server.sizes import GIB, MIB, compute
-from slicer.settings import Settings
+from mp3_slicer.capacity import report
+from mp3_slicer.capacity.costs import Costs, option, with_assumed
+from mp3_slicer.capacity.demand import Demand
+from mp3_slicer.capacity.errors import CostsError, FleetError
+from mp3_slicer.capacity.plan import REFUSED_SHARE, Plan, plan
+from mp3_slicer.capacity.workload import KEY_BYTES
+from mp3_slicer.cli.main import main
+from mp3_slicer.server import preflight
+from mp3_slicer.server.sizes import GIB, MIB, compute
+from mp3_slicer.settings import Settings
 
 ROOT = Path(__file__).parents[3]
 #: Round numbers, so that sums can be done by hand.
@@ -293,7 +293,7 @@ def test_what_is_assumed_counts():
 
 def slicer(*words: str, timeout: float = 60) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [sys.executable, "-W", "error", "-m", "slicer", *words],
+        [sys.executable, "-W", "error", "-m", "mp3_slicer", *words],
         env={name: value for name, value in os.environ.items() if not name.startswith("SLICER_")},
         stdin=subprocess.DEVNULL,
         capture_output=True,

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from slicer.catalogue import Catalogue, CatalogueError, Query, QueryError, build, generations
-from slicer.catalogue.build import Outcome, Seen, update
-from slicer.catalogue.documents import Document, Part
-from slicer.catalogue.parts import PART, pack, split, unpack, words
-from slicer.catalogue.places import TOGETHER
-from slicer.tags import Names
-from slicer.transcripts import Cue
+from mp3_slicer.catalogue import Catalogue, CatalogueError, Query, QueryError, build, generations
+from mp3_slicer.catalogue.build import Outcome, Seen, update
+from mp3_slicer.catalogue.documents import Document, Part
+from mp3_slicer.catalogue.parts import PART, pack, split, unpack, words
+from mp3_slicer.catalogue.places import TOGETHER
+from mp3_slicer.tags import Names
+from mp3_slicer.transcripts import Cue
 
 Said = dict[str, list[Cue]]
 
@@ -164,7 +164,7 @@ def test_what_is_hidden_is_neither_found_nor_counted(archive: Archive) -> None:
 
 
 def test_more_than_are_ranked_are_said_to_be_more(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("slicer.catalogue.reader.MOST_RANKED", 2)
+    monkeypatch.setattr("mp3_slicer.catalogue.reader.MOST_RANKED", 2)
     for number in range(5):
         archive.put(f"many{number}.mp3", cue(0, "seagulls"))
     archive.update()
@@ -227,8 +227,8 @@ def test_a_full_disk_leaves_the_old_one(archive: Archive, monkeypatch: pytest.Mo
 
 
 def test_a_search_that_takes_too_long_ends(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("slicer.catalogue.reader._SECONDS", -1.0)
-    monkeypatch.setattr("slicer.catalogue.reader._STEPS", 1)
+    monkeypatch.setattr("mp3_slicer.catalogue.reader._SECONDS", -1.0)
+    monkeypatch.setattr("mp3_slicer.catalogue.reader._STEPS", 1)
     with pytest.raises(CatalogueError, match="too long"):
         archive.search("harbour")
 

@@ -2,12 +2,12 @@
 
 import pytest
 
-from slicer.catalogue import Catalogue, Query
-from slicer.catalogue.build import Seen, update
-from slicer.catalogue.documents import Document, Part
-from slicer.catalogue.parts import pack, words
-from slicer.tags import Names
-from slicer.transcripts import Cue
+from mp3_slicer.catalogue import Catalogue, Query
+from mp3_slicer.catalogue.build import Seen, update
+from mp3_slicer.catalogue.documents import Document, Part
+from mp3_slicer.catalogue.parts import pack, words
+from mp3_slicer.tags import Names
+from mp3_slicer.transcripts import Cue
 
 #: By name: what is said.
 SAID = {

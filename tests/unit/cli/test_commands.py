@@ -12,21 +12,21 @@ from pathlib import Path
 
 import pytest
 
-from slicer.media import indexing
-from slicer.media.store import IndexPendingError
-from slicer.server.express import RUN_USER
+from mp3_slicer.media import indexing
+from mp3_slicer.media.store import IndexPendingError
+from mp3_slicer.server.express import RUN_USER
 from support import streams
 from support.cutting import cut_bytes, decoded, index_of, samples, span_of
 from support.server import children_of, folder
 
-SLICER = [sys.executable, "-m", "slicer"]
+SLICER = [sys.executable, "-m", "mp3_slicer"]
 #: The same, reading so slowly that a signal comes midway.
 SLOWLY = [
     sys.executable,
     "-c",
     "import os, sys, time\n"
-    "from slicer.cli import cut\n"
-    "from slicer.cli.main import main\n"
+    "from mp3_slicer.cli import cut\n"
+    "from mp3_slicer.cli.main import main\n"
     "cut._PIECE, pread = 1000, os.pread\n"
     "os.pread = lambda *given: (time.sleep(0.02), pread(*given))[1]\n"
     "sys.exit(main())",
@@ -443,7 +443,7 @@ def test_a_reader_that_takes_one_byte(cbr: str, tmp_path: Path, environ: dict[st
     source = tmp_path / "long.mp3"
     data = Path(cbr).read_bytes()
     source.write_bytes(data[streams.frames(data)[1] :] * 20)
-    line = '"$0" -m slicer cut "$1" --t 0,400 -o - | head -c 1 | wc -c; echo ${PIPESTATUS[0]}'
+    line = '"$0" -m mp3_slicer cut "$1" --t 0,400 -o - | head -c 1 | wc -c; echo ${PIPESTATUS[0]}'
     words = ["bash", "-c", line, sys.executable, source]
     done = subprocess.run(words, env=environ, capture_output=True, text=True, check=False)
     assert (done.stdout.split(), done.stderr) == (["1", "1"], "")
@@ -458,7 +458,7 @@ def test_output_that_cannot_be_written_is_one_line(slicer, cbr: str, words: list
 
 
 def test_no_standard_output_at_all(cbr: str) -> None:
-    line = '"$0" -m slicer cut "$1" --t 0,2 -o - >&-'
+    line = '"$0" -m mp3_slicer cut "$1" --t 0,2 -o - >&-'
     done = subprocess.run(["bash", "-c", line, sys.executable, cbr], capture_output=True, text=True, check=False)
     assert "standard output is closed" in complaint(done)
 

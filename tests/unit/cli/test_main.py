@@ -4,8 +4,8 @@ import argparse
 
 import pytest
 
-from slicer.cli import info, main
-from slicer.errors import SlicerError
+from mp3_slicer.cli import info, main
+from mp3_slicer.errors import SlicerError
 
 
 @pytest.fixture(autouse=True)

@@ -10,17 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from slicer.counts import cells, folder
-from slicer.counts.cells import Cells
-from slicer.counts.folder import Folder, FolderBusyError, in_memory
-from slicer.counts.metrics import ALL, BUSY, COUNTED, INDEX, QUEUE_SECONDS, REQUESTS, Metric
-from slicer.counts.text import text_of
+from mp3_slicer.counts import cells, folder
+from mp3_slicer.counts.cells import Cells
+from mp3_slicer.counts.folder import Folder, FolderBusyError, in_memory
+from mp3_slicer.counts.metrics import ALL, BUSY, COUNTED, INDEX, QUEUE_SECONDS, REQUESTS, Metric
+from mp3_slicer.counts.text import text_of
 
 #: Counts, says so, and lives until its input ends or it is killed.
 CHILD = """
 import sys
-from slicer.counts.folder import Folder
-from slicer.counts.metrics import BUSY, INDEX, QUEUE_SECONDS
+from mp3_slicer.counts.folder import Folder
+from mp3_slicer.counts.metrics import BUSY, INDEX, QUEUE_SECONDS
 cells = Folder(sys.argv[1]).begin()
 with cells.lock:
     cells.add(INDEX, ("clips", "memory"), 5)

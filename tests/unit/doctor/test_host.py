@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from slicer.cli.main import main
-from slicer.doctor import host
-from slicer.server.checks import Check
+from mp3_slicer.cli.main import main
+from mp3_slicer.doctor import host
+from mp3_slicer.server.checks import Check
 
 Usage = namedtuple("Usage", "total used free")
 

@@ -7,11 +7,11 @@ import tempfile
 
 import pytest
 
-from slicer.doctor import install
-from slicer.server import checks
-from slicer.server.checks import Check
-from slicer.settings import Settings, SettingsError
-from slicer.signing import add_key
+from mp3_slicer.doctor import install
+from mp3_slicer.server import checks
+from mp3_slicer.server.checks import Check
+from mp3_slicer.settings import Settings, SettingsError
+from mp3_slicer.signing import add_key
 
 USER = "www-data" if os.geteuid() == 0 else None
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from slicer.media.library import Library
-from slicer.media.source import SourceMissingError
+from mp3_slicer.media.library import Library
+from mp3_slicer.media.source import SourceMissingError
 
 
 @pytest.fixture

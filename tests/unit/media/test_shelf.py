@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from slicer.media import shelf as shelf_module
-from slicer.media.library import Library
-from slicer.media.protected import Permit, Protected
-from slicer.media.shelf import Shelf
-from slicer.media.source import SourceMissingError, SourceTooLargeError
-from slicer.media.store import IndexStore
-from slicer.mp3 import NotMp3Error, SourceChangedError
+from mp3_slicer.media import shelf as shelf_module
+from mp3_slicer.media.library import Library
+from mp3_slicer.media.protected import Permit, Protected
+from mp3_slicer.media.shelf import Shelf
+from mp3_slicer.media.source import SourceMissingError, SourceTooLargeError
+from mp3_slicer.media.store import IndexStore
+from mp3_slicer.mp3 import NotMp3Error, SourceChangedError
 
 ANYBODY = Permit(signed=False)
 

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from slicer.media import indexfile, store
-from slicer.media.source import open_file
-from slicer.media.store import IndexPendingError, IndexStore
-from slicer.mp3 import Index, NotMp3Error, build_whole_index
+from mp3_slicer.media import indexfile, store
+from mp3_slicer.media.source import open_file
+from mp3_slicer.media.store import IndexPendingError, IndexStore
+from mp3_slicer.mp3 import Index, NotMp3Error, build_whole_index
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from conftest import audio_files
 from fuzz import cuts
-from slicer.mp3 import Mp3Error
+from mp3_slicer.mp3 import Mp3Error
 from support.cutting import index_of
 
 SPANS = 12

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from slicer.mp3 import SECOND
+from mp3_slicer.mp3 import SECOND
 from support import streams
 from support.cutting import cut_bytes, cut_file, decoded, index_of, samples, span_of
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from fuzz import cuts, structure
-from slicer.media.describe import describe
-from slicer.mp3 import FileReader, NotMp3Error, Span, SpanTooShortError, UnsupportedMp3Error, cut
+from mp3_slicer.media.describe import describe
+from mp3_slicer.mp3 import FileReader, NotMp3Error, Span, SpanTooShortError, UnsupportedMp3Error, cut
 from support import decoders, streams
 from support.cutting import cut_bytes, index_of, opened
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from slicer.mp3 import (
+from mp3_slicer.mp3 import (
     FileReader,
     NotMp3Error,
     SourceChangedError,

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from slicer.mp3 import FileReader, Mp3Error, build_whole_index, cut
-from slicer.mp3.crc16 import crc16
-from slicer.mp3.cut import _LAYOUTS, _SUMS
-from slicer.mp3.header import FrameHeader
-from slicer.mp3.infotag import InfoTag, build, parse, plan
+from mp3_slicer.mp3 import FileReader, Mp3Error, build_whole_index, cut
+from mp3_slicer.mp3.crc16 import crc16
+from mp3_slicer.mp3.cut import _LAYOUTS, _SUMS
+from mp3_slicer.mp3.header import FrameHeader
+from mp3_slicer.mp3.infotag import InfoTag, build, parse, plan
 from support import streams
 from support.cutting import index_of
 

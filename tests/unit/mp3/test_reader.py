@@ -6,8 +6,8 @@ from itertools import product
 
 import pytest
 
-from slicer.mp3 import SECOND, FileReader, Index, Span, build_index, cut
-from slicer.mp3.cut import extents
+from mp3_slicer.mp3 import SECOND, FileReader, Index, Span, build_index, cut
+from mp3_slicer.mp3.cut import extents
 from support.cutting import index_of
 
 KINDS = ("mpeg1-44-stereo-cbr128", "mpeg1-44-joint-vbr2", "mpeg25-8-mono-vbr5")

@@ -8,7 +8,7 @@ from multiprocessing import get_context
 
 import pytest
 
-from slicer.mp3 import SECOND, FileReader, Index, build_whole_index, cut
+from mp3_slicer.mp3 import SECOND, FileReader, Index, build_whole_index, cut
 from support.cutting import index_of
 
 SPANS = [

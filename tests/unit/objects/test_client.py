@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from slicer.media.library import Catalog
-from slicer.media.source import SourceArchivedError, SourceMissingError
-from slicer.media.store import IndexPendingError, IndexStore
-from slicer.mp3 import SECOND, SourceChangedError, Span, cut
-from slicer.objects.address import Address
-from slicer.objects.breaker import FAILURES
-from slicer.objects.choose import library_of
-from slicer.objects.errors import StoreError
-from slicer.objects.source import ObjectSource
-from slicer.settings import Settings, SettingsError
+from mp3_slicer.media.library import Catalog
+from mp3_slicer.media.source import SourceArchivedError, SourceMissingError
+from mp3_slicer.media.store import IndexPendingError, IndexStore
+from mp3_slicer.mp3 import SECOND, SourceChangedError, Span, cut
+from mp3_slicer.objects.address import Address
+from mp3_slicer.objects.breaker import FAILURES
+from mp3_slicer.objects.choose import library_of
+from mp3_slicer.objects.errors import StoreError
+from mp3_slicer.objects.source import ObjectSource
+from mp3_slicer.settings import Settings, SettingsError
 from support.crooked import Crooked, crooked
 from support.cutting import cut_bytes, index_of
 

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from slicer.jobs.order import peaks_order, render_order
-from slicer.jobs.work import Maker, job_limits
-from slicer.mp3 import FileReader
-from slicer.render import Limits, PeaksRequest, RenderRequest
-from slicer.render.audio.render import render
-from slicer.render.peaks import peaks
-from slicer.settings import Settings
+from mp3_slicer.jobs.order import peaks_order, render_order
+from mp3_slicer.jobs.work import Maker, job_limits
+from mp3_slicer.mp3 import FileReader
+from mp3_slicer.render import Limits, PeaksRequest, RenderRequest
+from mp3_slicer.render.audio.render import render
+from mp3_slicer.render.peaks import peaks
+from mp3_slicer.settings import Settings
 from support.crooked import crooked
 from support.cutting import index_of
 

@@ -12,9 +12,9 @@ from fractions import Fraction
 
 import miniaudio
 
-from slicer.mp3 import FileReader
-from slicer.render import Limits, RenderRequest
-from slicer.render.audio.render import Rendered, render
+from mp3_slicer.mp3 import FileReader
+from mp3_slicer.render import Limits, RenderRequest
+from mp3_slicer.render.audio.render import Rendered, render
 from support.cutting import index_of, opened
 
 LIMITS = Limits(work_seconds=Fraction(120))

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from slicer.mp3 import FileReader
-from slicer.render import FORMATS, RenderRequest
-from slicer.render.audio.render import render
+from mp3_slicer.mp3 import FileReader
+from mp3_slicer.render import FORMATS, RenderRequest
+from mp3_slicer.render.audio.render import render
 from support import streams
 from support.cutting import index_of, opened, span_of
 from unit.render.sounds import LIMITS, bytes_of, decode, lag, make, mono, pcm_of, wav, whole

@@ -5,9 +5,9 @@ import os
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 
-from slicer.mp3 import FileReader, Index, build_whole_index
-from slicer.render import RenderRequest
-from slicer.render.audio.render import render
+from mp3_slicer.mp3 import FileReader, Index, build_whole_index
+from mp3_slicer.render import RenderRequest
+from mp3_slicer.render.audio.render import render
 from support.cutting import index_of
 from unit.render.sounds import LIMITS
 

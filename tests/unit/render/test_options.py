@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slicer.render import FORMATS, PEAKS_OPTIONS, RENDER_OPTIONS, OptionError, PeaksRequest, RenderRequest
-from slicer.render.options import MAX_TEXT
-from slicer.render.values import Normalize
-from slicer.timespan import TimeSpan
+from mp3_slicer.render import FORMATS, PEAKS_OPTIONS, RENDER_OPTIONS, OptionError, PeaksRequest, RenderRequest
+from mp3_slicer.render.options import MAX_TEXT
+from mp3_slicer.render.values import Normalize
+from mp3_slicer.timespan import TimeSpan
 from support.edge import ROLE
 
 ROOT = Path(__file__).parents[3]
@@ -107,7 +107,7 @@ def test_nginx_takes_every_canonical_query_of_a_waveform() -> None:
 
 def studio() -> dict[str, str]:
     """By option: the line of the studio's field for it."""
-    text = (ROOT / "wsgi" / "slicer" / "studio" / "renders.js").read_text(encoding="utf-8")
+    text = (ROOT / "wsgi" / "mp3_slicer" / "studio" / "renders.js").read_text(encoding="utf-8")
     fields = text.partition("const FIELDS = [\n")[2].partition("\n];\n")[0]
     return dict(re.findall(r"^  \['(\w+)', (.*?)\],$(?=\n  \['|\Z)", fields, re.MULTILINE | re.DOTALL))
 

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slicer.mp3 import FileReader, SpanOutsideError
-from slicer.render import Limits, OptionError, PeaksRequest, PeaksTimeoutError, TooLargeError
-from slicer.render.options import MAX_PIXELS
-from slicer.render.peaks import Peaks, peaks
+from mp3_slicer.mp3 import FileReader, SpanOutsideError
+from mp3_slicer.render import Limits, OptionError, PeaksRequest, PeaksTimeoutError, TooLargeError
+from mp3_slicer.render.options import MAX_PIXELS
+from mp3_slicer.render.peaks import Peaks, peaks
 from support.cutting import index_of, opened
 from unit.render.sounds import pcm_of
 

@@ -4,8 +4,8 @@ from fractions import Fraction
 
 import pytest
 
-from slicer.mp3 import SpanOutsideError, SpanTooShortError
-from slicer.render import FORMATS, Limits, OptionError, Plan, RenderRequest, TooLargeError, TooLongError, plan
+from mp3_slicer.mp3 import SpanOutsideError, SpanTooShortError
+from mp3_slicer.render import FORMATS, Limits, OptionError, Plan, RenderRequest, TooLargeError, TooLongError, plan
 from support.cutting import index_of
 from unit.render.sounds import make
 

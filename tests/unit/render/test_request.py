@@ -9,11 +9,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from slicer.media.source import open_file
-from slicer.render import FORMATS, OptionError, PeaksRequest, RenderRequest, Version
-from slicer.render.formats import RATES
-from slicer.render.options import MAX_SPANS, RENDER_OPTIONS
-from slicer.render.values import Normalize
+from mp3_slicer.media.source import open_file
+from mp3_slicer.render import FORMATS, OptionError, PeaksRequest, RenderRequest, Version
+from mp3_slicer.render.formats import RATES
+from mp3_slicer.render.options import MAX_SPANS, RENDER_OPTIONS
+from mp3_slicer.render.values import Normalize
 from support.cutting import index_of
 
 SOURCE = Version(b"a.mp3", 3, 4, 5)

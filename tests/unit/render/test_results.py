@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from slicer.render import Results
-from slicer.render import results as module
+from mp3_slicer.render import Results
+from mp3_slicer.render import results as module
 from unit.render.sounds import make
 
 FACTS = {"content_type": "audio/mpeg", "samples": 441_000}

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from slicer.server import drain
-from slicer.server.sizes import GIB, compute
+from mp3_slicer.server import drain
+from mp3_slicer.server.sizes import GIB, compute
 
 
 @pytest.mark.parametrize("pid", [0, -1, 4194304, None], ids=["0", "-1", "nobody's", "ourselves"])

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from slicer.server import express, files, root
-from slicer.server.sizes import GIB, compute
+from mp3_slicer.server import express, files, root
+from mp3_slicer.server.sizes import GIB, compute
 
 
 def words(**changes):
@@ -77,7 +77,7 @@ def test_the_environment_carries_settings_and_nothing_that_redirects():
 def test_files_of_a_checkout_and_of_an_installation(tmp_path):
     here = files.find()
     assert os.path.isfile(os.path.join(here.apache, "rewrite.conf"))
-    package = tmp_path / "slicer"
+    package = tmp_path / "mp3_slicer"
     (package / "apache").mkdir(parents=True)
     (package / "apache" / "slicer.conf").touch()
     (package / "apache" / "slicer.wsgi").touch()

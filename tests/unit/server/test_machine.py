@@ -1,6 +1,6 @@
 import os
 
-from slicer.server.machine import cpus, memory_bytes
+from mp3_slicer.server.machine import cpus, memory_bytes
 
 
 def group(folder, path, **limits):

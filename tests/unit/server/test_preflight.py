@@ -8,8 +8,8 @@ import tempfile
 
 import pytest
 
-from slicer.server import checks, preflight, reach
-from slicer.server.preflight import PreflightError
+from mp3_slicer.server import checks, preflight, reach
+from mp3_slicer.server.preflight import PreflightError
 
 USER = "www-data" if os.geteuid() == 0 else None
 # Modes never keep root out, so root asks for another user and everybody else for themselves.
@@ -134,7 +134,7 @@ def test_a_standard_output_that_daemons_cannot_open():
     # Root's is closed to the run user; a socket, as a unit's, has no path to open.
     with pytest.raises(PreflightError, match="the server runs as nobody"):
         preflight.request_log("/dev/stdout", "nobody")
-    script = "from slicer.server import preflight; preflight.request_log('/dev/stdout', None)"
+    script = "from mp3_slicer.server import preflight; preflight.request_log('/dev/stdout', None)"
     ours, theirs = socket.socketpair()
     with ours, theirs:
         command = [sys.executable, "-c", script]

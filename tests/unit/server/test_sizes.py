@@ -1,6 +1,6 @@
 import pytest
 
-from slicer.server.sizes import (
+from mp3_slicer.server.sizes import (
     GIB,
     LEAST_CLIPS_MEMORY,
     MIB,

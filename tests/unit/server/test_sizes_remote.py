@@ -1,6 +1,6 @@
 """Sizes where clips wait for a store: more threads, within the least memory that a process may have."""
 
-from slicer.server.sizes import GIB, LEAST_CLIPS_MEMORY, MIB, RESERVED_CLIPS_MEMORY, compute
+from mp3_slicer.server.sizes import GIB, LEAST_CLIPS_MEMORY, MIB, RESERVED_CLIPS_MEMORY, compute
 
 #: Bytes of memory that one more thread sets aside: its stack.
 STACK = 8 * MIB

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from slicer.signing import Key, KeysError, add_key, read_keys
-from slicer.signing.keys import MOST_KEYS
+from mp3_slicer.signing import Key, KeysError, add_key, read_keys
+from mp3_slicer.signing.keys import MOST_KEYS
 
 SECRET = "0123456789abcdef" * 4
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slicer.signing import (
+from mp3_slicer.signing import (
     Key,
     Keys,
     SignatureExpiredError,

@@ -8,8 +8,8 @@ from functools import partial
 
 import pytest
 
-from slicer.tags import MOST_CHAPTERS, Names, chapter_of, in_blocks, read_chapters_json, read_tags, write_chapters
-from slicer.tags.chapters import Chapter
+from mp3_slicer.tags import MOST_CHAPTERS, Names, chapter_of, in_blocks, read_chapters_json, read_tags, write_chapters
+from mp3_slicer.tags.chapters import Chapter
 
 
 def syncsafe(number: int) -> bytes:

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from slicer.transcripts import ENDINGS, MOST_BYTES, MOST_CUES, choose, read, snapped, within, write
-from slicer.transcripts.cues import Cue
+from mp3_slicer.transcripts import ENDINGS, MOST_BYTES, MOST_CUES, choose, read, snapped, within, write
+from mp3_slicer.transcripts.cues import Cue
 
 LATIN = "windows-1252"
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from slicer.transcripts import ENDINGS, read, write
+from mp3_slicer.transcripts import ENDINGS, read, write
 
 FOLDER = os.environ.get("SLICER_TEST_TRANSCRIPTS")
 FILES = sorted(path for path in Path(FOLDER).rglob("*") if path.suffix.encode() in ENDINGS) if FOLDER else []

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from slicer.settings import Settings, SettingsError
-from slicer.signing import KeysError, add_key, read_keys, signed_url
-from slicer.web.access import Access
-from slicer.web.app import create_app
-from slicer.web.problems import Problem
-from slicer.web.request import Request
+from mp3_slicer.settings import Settings, SettingsError
+from mp3_slicer.signing import KeysError, add_key, read_keys, signed_url
+from mp3_slicer.web.access import Access
+from mp3_slicer.web.app import create_app
+from mp3_slicer.web.problems import Problem
+from mp3_slicer.web.request import Request
 from support.requests import request_of
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slicer.web.conditional import Outcome, evaluate
+from mp3_slicer.web.conditional import Outcome, evaluate
 
 ETAG = '"abc-0-1f"'
 MODIFIED = 1_700_000_000  # Tue, 14 Nov 2023 22:13:20 GMT

@@ -2,10 +2,10 @@
 
 import pytest
 
-from slicer.settings import Settings
-from slicer.web.app import Slicer
-from slicer.web.cors import EXPOSED, Cors
-from slicer.web.routes import Route, Routes
+from mp3_slicer.settings import Settings
+from mp3_slicer.web.app import Slicer
+from mp3_slicer.web.cors import EXPOSED, Cors
+from mp3_slicer.web.routes import Route, Routes
 
 A, B, C = "https://a.example", "https://b.example:8443", "https://c.example"
 EXPOSE = ("Access-Control-Expose-Headers", EXPOSED)

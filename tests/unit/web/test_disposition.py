@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slicer.web.disposition import attachment
+from mp3_slicer.web.disposition import attachment
 
 #: RFC 6266 with only what we write: a quoted string without escapes, then RFC 8187's ext-value.
 FORM = re.compile(

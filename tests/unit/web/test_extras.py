@@ -19,8 +19,8 @@ for name in sys.argv[2:]:
         sys.modules[name] = None  # as Python notes what cannot be imported
 
 from werkzeug.test import Client
-from slicer.settings import Settings
-from slicer.web.app import create_app
+from mp3_slicer.settings import Settings
+from mp3_slicer.web.app import create_app
 
 client = Client(create_app(Settings.from_environ(os.environ)))
 answers = []
@@ -92,9 +92,9 @@ def test_without_a_package_there_are_clips(module: str, ask) -> None:
 
 def test_clips_load_nothing_of_it() -> None:
     code = (
-        "import sys, slicer.web.app\n"
+        "import sys, mp3_slicer.web.app\n"
         "print([name for name in sys.modules if name.split('.')[0] in ('miniaudio', 'lameenc', 'pydub', 'audioop', 'celery')\n"
-        "       or name.startswith(('slicer.render.audio', 'slicer.render.peaks', 'slicer.jobs'))])"
+        "       or name.startswith(('mp3_slicer.render.audio', 'mp3_slicer.render.peaks', 'mp3_slicer.jobs'))])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "[]\n"

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from slicer.web.ledger import Record
+from mp3_slicer.web.ledger import Record
 
 
 def record(ago):

@@ -9,19 +9,19 @@ from pathlib import Path
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-import slicer.web
-from slicer import failures
-from slicer.render import PEAKS_OPTIONS, RENDER_OPTIONS, formats
-from slicer.render.request import CONTENT_TYPES
-from slicer.settings import Settings
-from slicer.signing import NAMES
-from slicer.web import app, documents, moments, search, studio_files
-from slicer.web.cors import Cors
-from slicer.web.problems import MAX_AGE
-from slicer.web.response import Caching
+import mp3_slicer.web
+from mp3_slicer import failures
+from mp3_slicer.render import PEAKS_OPTIONS, RENDER_OPTIONS, formats
+from mp3_slicer.render.request import CONTENT_TYPES
+from mp3_slicer.settings import Settings
+from mp3_slicer.signing import NAMES
+from mp3_slicer.web import app, documents, moments, search, studio_files
+from mp3_slicer.web.cors import Cors
+from mp3_slicer.web.problems import MAX_AGE
+from mp3_slicer.web.response import Caching
 from support.requests import request_of
 
-WEB = Path(slicer.web.__file__).parent
+WEB = Path(mp3_slicer.web.__file__).parent
 ROOT = Path(__file__).parents[3]
 API = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
 DOCUMENT = json.loads((WEB / "openapi.json").read_text(encoding="utf-8"))
@@ -36,7 +36,7 @@ def application(tmp_path_factory):
 
 
 def kinds():
-    """(kind, status) of every problem that the sources of slicer.web can answer with, and of those of the table of failures."""
+    """(kind, status) of every problem that the sources of mp3_slicer.web can answer with, and of those of the table of failures."""
     found = {(row.response.kind, row.response.status) for row in failures.TABLE if row.response}
     for path in sorted(WEB.glob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -187,7 +187,7 @@ def test_the_version_is_the_packages_own(application):
     found, _ = application.routes.find("/openapi.json")
     body = found.routes["GET"].handler(request_of("/openapi.json")).body
     served = json.loads(b"".join(body))
-    assert served == {**DOCUMENT, "info": {**DOCUMENT["info"], "version": slicer.__version__}}
+    assert served == {**DOCUMENT, "info": {**DOCUMENT["info"], "version": mp3_slicer.__version__}}
 
 
 def test_kinds_are_found():

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slicer.web.options import parse_pairs
-from slicer.web.problems import Problem
+from mp3_slicer.web.options import parse_pairs
+from mp3_slicer.web.problems import Problem
 
 ALLOWED = frozenset({"t", "download"})
 

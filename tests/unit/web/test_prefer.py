@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slicer.web.prefer import Preferred, preferred
+from mp3_slicer.web.prefer import Preferred, preferred
 
 NOTHING = Preferred(False, None)
 

@@ -7,7 +7,7 @@ import pytest
 
 SCRIPT = """
 import os, resource, signal, sys
-from slicer.web.process import make_room
+from mp3_slicer.web.process import make_room
 
 soft, hard = int(sys.argv[1]) << 20, int(sys.argv[2]) << 20 if sys.argv[2] != "-1" else -1
 resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from slicer.web.routes import Route, Routes
+from mp3_slicer.web.routes import Route, Routes
 
 
 def handler(request):

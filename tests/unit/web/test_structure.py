@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-import slicer.web
+import mp3_slicer.web
 
-WEB = Path(slicer.web.__file__).parent
-PREFIX = "slicer.web."
+WEB = Path(mp3_slicer.web.__file__).parent
+PREFIX = "mp3_slicer.web."
 MOST_FLOORS = 8
 SOURCES = {path.stem: path.read_text(encoding="utf-8") for path in sorted(WEB.glob("*.py")) if path.stem != "__init__"}
 #: Names under which WSGI's environment goes.
@@ -65,9 +65,9 @@ def test_there_are_few_floors_and_no_circle() -> None:
 
 
 def test_a_circle_is_seen() -> None:
-    one = "from slicer.web.b import f"
+    one = "from mp3_slicer.web.b import f"
     with pytest.raises(AssertionError, match="circle"):
-        floors({"a": one, "b": "def f():\n    from slicer.web.a import g"})
+        floors({"a": one, "b": "def f():\n    from mp3_slicer.web.a import g"})
     assert floors({"a": one, "b": ""}) == {"a": 2, "b": 1}
 
 

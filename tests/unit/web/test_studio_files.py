@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-import slicer
-from slicer.web import studio_files
-from slicer.web.problems import Problem
+import mp3_slicer
+from mp3_slicer.web import studio_files
+from mp3_slicer.web.problems import Problem
 from support.requests import request_of
 
-STUDIO = Path(slicer.__file__).parent / "studio"
+STUDIO = Path(mp3_slicer.__file__).parent / "studio"
 #: Files that the page cannot do without, but for what the build fetches.
 MODULES = sorted(path.name for path in STUDIO.glob("*.js"))
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from slicer.counts.log import trace_id
-from slicer.settings import Settings
-from slicer.web.request import Clients
+from mp3_slicer.counts.log import trace_id
+from mp3_slicer.settings import Settings
+from mp3_slicer.web.request import Clients
 
 GIVEN = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 

@@ -18,9 +18,9 @@ from itertools import pairwise
 from typing import Any, NoReturn
 from urllib.parse import quote
 
-from slicer.doctor.host import ETC, environment
-from slicer.signing import signed_url
-from slicer.signing.keys import read_keys
+from mp3_slicer.doctor.host import ETC, environment
+from mp3_slicer.signing import signed_url
+from mp3_slicer.signing.keys import read_keys
 
 #: Seconds for which a file is looked for, for each request, until a job must have ended, and for which a signature is right.
 FIND_SECONDS, WAIT_SECONDS, JOB_SECONDS, SIGNED_SECONDS = 20, 90, 180, 600
@@ -130,7 +130,7 @@ def verify(site: Site) -> dict[str, str]:
     t, bare = f"{start:.3f},{start + 1:.3f}", path.removesuffix(".mp3")
     clip = site.target("clips", path, t)
     _, body = expect(f"the clip of {path}", site.ask(clip), 200)
-    made = run_as(site.user, sys.executable, "-m", "slicer", "cut", f"{site.media}/{path}", "--t", t, "-o", "-")
+    made = run_as(site.user, sys.executable, "-m", "mp3_slicer", "cut", f"{site.media}/{path}", "--t", t, "-o", "-")
     if made.returncode or made.stdout != body:
         said = made.stderr.decode(errors="replace").strip() or "the server's has other bytes"
         fail(f"the clip {t} of {path} is not the one that `slicer cut` makes: {said}")

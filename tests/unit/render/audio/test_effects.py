@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slicer.render import OptionError, ToolError
-from slicer.render.audio.effects import ChannelsPcm, FadePcm, GainPcm, JoinedPcm
-from slicer.render.audio.filters import filtered
-from slicer.render.audio.pcm import PartPcm, Pcm
-from slicer.render.audio.scratch import Scratch
-from slicer.render.audio.silence import without_silence
-from slicer.render.frames import frames_after
-from slicer.render.limits import Deadline
+from mp3_slicer.render import OptionError, ToolError
+from mp3_slicer.render.audio.effects import ChannelsPcm, FadePcm, GainPcm, JoinedPcm
+from mp3_slicer.render.audio.filters import filtered
+from mp3_slicer.render.audio.pcm import PartPcm, Pcm
+from mp3_slicer.render.audio.scratch import Scratch
+from mp3_slicer.render.audio.silence import without_silence
+from mp3_slicer.render.frames import frames_after
+from mp3_slicer.render.limits import Deadline
 from unit.render.sounds import highest, lag, make, mono, pcm_of, rms, wav, write_mp3
 
 RATE = 44_100

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from slicer.mp3 import FileReader
-from slicer.render import Limits, RenderRequest, TooLargeError, ToolError, WorkTimeoutError, plan
-from slicer.render.audio import ffmpeg
-from slicer.render.audio.render import render
-from slicer.render.audio.scratch import nameless_file, path_of
-from slicer.render.limits import Deadline
+from mp3_slicer.mp3 import FileReader
+from mp3_slicer.render import Limits, RenderRequest, TooLargeError, ToolError, WorkTimeoutError, plan
+from mp3_slicer.render.audio import ffmpeg
+from mp3_slicer.render.audio.render import render
+from mp3_slicer.render.audio.scratch import nameless_file, path_of
+from mp3_slicer.render.limits import Deadline
 from support import streams
 from support.cutting import index_of, opened
 from unit.render.sounds import LIMITS, make
@@ -164,9 +164,9 @@ def test_when_the_process_is_killed_its_child_ends_too(cbr: str, tmp_path: Path)
     code = textwrap.dedent(
         """
         import os, sys, threading, time
-        from slicer.mp3 import FileReader, build_whole_index
-        from slicer.render import Limits, RenderRequest
-        from slicer.render.audio.render import render
+        from mp3_slicer.mp3 import FileReader, build_whole_index
+        from mp3_slicer.render import Limits, RenderRequest
+        from mp3_slicer.render.audio.render import render
         fd = os.open(sys.argv[1], os.O_RDONLY)
         request = RenderRequest.parse("m4a", [("t", "0,19")])
         threading.Thread(target=render, args=(request, FileReader(fd), build_whole_index(FileReader(fd)), Limits())).start()
@@ -274,9 +274,9 @@ def test_memory_is_bounded_by_blocks_and_not_by_spans(tmp_path: Path, cbr: str) 
     code = textwrap.dedent(
         """
         import os, resource, sys
-        from slicer.mp3 import FileReader, build_whole_index
-        from slicer.render import Limits, RenderRequest, plan
-        from slicer.render.audio.render import render
+        from mp3_slicer.mp3 import FileReader, build_whole_index
+        from mp3_slicer.render import Limits, RenderRequest, plan
+        from mp3_slicer.render.audio.render import render
         def data():
             return int(next(line for line in open("/proc/self/status") if line.startswith("VmData")).split()[1]) * 1024
         fd = os.open(sys.argv[1], os.O_RDONLY)
@@ -305,9 +305,9 @@ def test_children_work_under_a_limit_on_memory(cbr: str) -> None:
     code = textwrap.dedent(
         """
         import os, resource, sys
-        from slicer.mp3 import FileReader, build_whole_index
-        from slicer.render import Limits, RenderRequest
-        from slicer.render.audio.render import render
+        from mp3_slicer.mp3 import FileReader, build_whole_index
+        from mp3_slicer.render import Limits, RenderRequest
+        from mp3_slicer.render.audio.render import render
         resource.setrlimit(resource.RLIMIT_DATA, (192 << 20, 192 << 20))
         fd = os.open(sys.argv[1], os.O_RDONLY)
         for form in ("flac", "opus", "m4a"):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from slicer.render import OptionError
+from mp3_slicer.render import OptionError
 from unit.render.sounds import bytes_of, highest, loudness, make, pcm_of
 
 

@@ -1,0 +1,59 @@
+"""Indexes of many files, before they are asked for."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from mp3_slicer.media.library import Catalog
+from mp3_slicer.media.source import Source, SourceArchivedError, SourceMissingError
+from mp3_slicer.media.store import IndexPendingError, IndexStore
+from mp3_slicer.mp3 import Mp3Error, UnsupportedMp3Error
+
+#: Seconds of a try, and tries for a file.
+TRY_SECONDS, _TRIES = 3600, 24
+
+
+class Indexed(NamedTuple):
+    """What became of a file."""
+
+    path: bytes
+    complaint: str  #: why it cannot be indexed; empty for nothing
+    is_new: bool  #: whether it had no index before
+
+
+def index_batch(library_of: Callable[[], Catalog], index_dir: str, largest: int, paths: list[bytes]) -> list[Indexed]:
+    """Index files of a library, of at most `largest` bytes each. Errors are part of the result."""
+    # No client waits here, so a try may take long.
+    library, store = library_of(), IndexStore(index_dir, seconds=TRY_SECONDS)
+    found: list[Indexed] = []
+    for path in paths:
+        try:
+            with library.open(path) as source:
+                if source.identity.size > largest:
+                    found.append(Indexed(path, f"it is larger than {largest} bytes", False))
+                    continue
+                known = store.is_indexed(source)
+                if not known:
+                    _index_to_the_end(store, source)
+                    # The store also answers without writing; here an index must be written.
+                    if not store.is_indexed(source):
+                        found.append(Indexed(path, "its index cannot be stored", False))
+                        continue
+            found.append(Indexed(path, "", not known))
+        except SourceMissingError:
+            found.append(Indexed(path, "it is gone or cannot be read", False))
+        except (Mp3Error, SourceArchivedError) as error:
+            found.append(Indexed(path, str(error), False))
+        except OSError as error:
+            found.append(Indexed(path, error.strerror or str(error), False))
+    return found
+
+
+def _index_to_the_end(store: IndexStore, source: Source) -> None:
+    """Index a file however long that takes, within a day. Raises UnsupportedMp3Error after that."""
+    for _ in range(_TRIES):
+        try:
+            store.get(source)
+            return
+        except IndexPendingError:
+            continue  # with what was walked, where that could be stored
+    raise UnsupportedMp3Error("it could not be read to its end within a day")

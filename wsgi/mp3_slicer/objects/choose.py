@@ -1,0 +1,42 @@
+"""The library that the settings name: a folder, a bucket or an origin. Whatever asks for sources asks here."""
+
+from collections.abc import Callable
+
+from mp3_slicer.media.library import Catalog, Library
+from mp3_slicer.settings import Settings
+
+
+def _untold(*_: object) -> None:
+    """Is told and does nothing."""
+
+
+def library_of(
+    settings: Settings,
+    names_dir: str | None = None,
+    *,
+    threads: int = 1,
+    told: Callable[[str, float, int], None] = _untold,
+) -> Catalog:
+    """The library. `names_dir` is for a folder; `threads` ask a store, and `told` hears of each request to it.
+
+    Raises StoreError where a file that a store needs cannot be read.
+    """
+    if not settings.is_remote:
+        return Library(settings.media, names_dir)
+    # With media in a folder no HTTP client is loaded.
+    from mp3_slicer.objects.address import Address
+    from mp3_slicer.objects.client import Client
+    from mp3_slicer.objects.library import ObjectLibrary
+    from mp3_slicer.objects.signer import FieldSigner, Signer, field_signer, s3_signer
+
+    signer: Signer
+    if settings.media.startswith("s3:"):
+        signer, region = s3_signer(settings.objects_region)
+        address = Address.of(settings, region)
+    else:
+        address = Address.of(settings)
+        signer = field_signer(settings.objects_header) if settings.objects_header else FieldSigner({})
+    client = Client(
+        address, signer, seconds=float(settings.objects_seconds), threads=threads, ca=settings.objects_ca, told=told
+    )
+    return ObjectLibrary(client)

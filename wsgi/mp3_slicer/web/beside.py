@@ -1,0 +1,88 @@
+"""The files beside a source, and its tags: transcript, chapters and names, or nothing where there is none."""
+
+from typing import Any, NamedTuple
+
+from mp3_slicer.media.shelf import Opened
+from mp3_slicer.media.sidecars import Sidecars
+from mp3_slicer.mp3 import SECOND
+from mp3_slicer.tags import Chapter, Tags, in_blocks, read_chapters_json, read_tags
+from mp3_slicer.tags.chapters import MOST_BYTES as MOST_CHAPTER_BYTES
+from mp3_slicer.transcripts import ENDINGS, MOST_BYTES, Choice, choose
+from mp3_slicer.web.request import Request
+
+#: What the sidecar of chapters adds to its source's path.
+CHAPTERS = b".chapters.json"
+
+
+class Words(NamedTuple):
+    """The transcript of a source."""
+
+    choice: Choice
+    modified: int  #: the time of the file that was chosen, or of the source, in seconds since 1970
+
+
+class Chaptered(NamedTuple):
+    """The chapters of a source."""
+
+    chapters: tuple[Chapter, ...]
+    modified: int  #: as for a transcript
+    flaws: tuple[tuple[str, str], ...] = ()  #: the file, and what is wrong with it
+
+
+class Beside:
+    """One object for all threads; it holds nothing that changes."""
+
+    def __init__(self, sidecars: Sidecars, encoding: str) -> None:
+        """`encoding` is that of transcripts which are not UTF-8."""
+        self._sidecars = sidecars
+        self._encoding = encoding
+
+    def words(self, opened: Opened, request: Request) -> Words:
+        """The transcript of an open source; without cues where there is none."""
+        times: dict[str, int] = {}
+
+        def each() -> Any:
+            for found in self._sidecars.read(opened.name, ENDINGS, request.permit, MOST_BYTES):
+                times[found.name] = found.mtime_ns // SECOND
+                yield found.name, found.ending, found.data
+
+        choice = choose(each(), self._encoding)
+        return Words(choice, times[choice.name] if choice.name is not None else _modified(opened))
+
+    def chapters(self, opened: Opened, request: Request, tags: Tags | None = None) -> Chaptered:
+        """The chapters of an open source: of its sidecar, or else of its tag, which is read unless it is given."""
+        flaws = []
+        for found in self._sidecars.read(opened.name, (CHAPTERS,), request.permit, MOST_CHAPTER_BYTES):
+            chapters, flaw = read_chapters_json(found.data)
+            if flaw:
+                flaws.append((found.name, flaw))
+            if chapters:
+                return Chaptered(chapters, found.mtime_ns // SECOND, tuple(flaws))
+        return Chaptered((tags or self.tags(opened)).chapters, _modified(opened), tuple(flaws))
+
+    def tags(self, opened: Opened) -> Tags:
+        """The tags of an open source."""
+        return read_tags(in_blocks(opened.source.read), opened.source.identity.size)
+
+    def describe(self, opened: Opened, request: Request) -> tuple[dict[str, Any], int]:
+        """The members of a source's description that are known from tags and sidecars, and when the last of them changed."""
+        tags = self.tags(opened)
+        words, chaptered = self.words(opened, request), self.chapters(opened, request, tags)
+        choice = words.choice
+        flaws = [{"file": name, "line": flaw.line, "detail": flaw.detail} for name, flaw in choice.flaws]
+        flaws += [{"file": name, "line": None, "detail": detail} for name, detail in chaptered.flaws]
+        transcript = None
+        if choice.name is not None:
+            cues = choice.transcript.cues
+            transcript = {"file": choice.name, "form": choice.transcript.form, "cues": len(cues)}
+        members = {
+            **tags.names._asdict(),
+            "chapters": len(chaptered.chapters),
+            "transcript": transcript,
+            "unreadable": flaws,
+        }
+        return members, max(_modified(opened), words.modified, chaptered.modified)
+
+
+def _modified(opened: Opened) -> int:
+    return opened.source.identity.mtime_ns // SECOND
