@@ -27,7 +27,7 @@ def command(tmp_path: Path) -> Path:
         "_slicer_users": {"main": getpass.getuser(), "other": "slicer-other"},
         "_slicer_started_with": [],
         "slicer_listen": "127.0.0.1",
-        "slicer_jobs_settings": {},
+        "slicer_jobs_brokers": {},
         "item": {
             **yaml.safe_load((ROLE / "defaults/main.yml").read_text())["slicer_instances"][0],
             "media": '/srv/a "$x" `y` \\z',
