@@ -260,6 +260,14 @@ def test_a_server_that_cannot_be_reached_is_said_to_be(visit):
     drawn(page)
 
 
+def test_a_page_of_which_a_module_is_missing_says_so(visit):
+    page = visit()
+    expect(page.locator("#late")).to_have_count(0)
+    page.route("**/view.js", lambda route: route.fulfill(**problem(503, "all processes are busy")))
+    page.reload()
+    expect(page.get_by_text("A part of this page has not arrived")).to_be_visible()
+
+
 def test_without_what_the_build_fetches_spans_can_be_typed(visit):
     page = visit()
     page.route("**/vendor/*", lambda route: route.fulfill(**problem(404, "there is nothing")))

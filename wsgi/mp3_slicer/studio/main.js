@@ -25,5 +25,7 @@ createControls(state, { library, view, edits, playback });
 addEventListener('hashchange', () => { if (state.foreign()) open(location.hash); });
 addEventListener('pagehide', state.write);
 open(location.hash);
+// It shows itself if a module is missing, so it cannot depend on one.
+document.getElementById('late').remove();
 // For measurements: from here on every control works.
 performance.mark('studio-ready');
