@@ -82,7 +82,7 @@ def _cut(fd: int, index: Index, rng: random.Random) -> str:
     begin, stop = sorted(rng.randrange(clip.length + 1) for _ in range(2))
     assert clip.read(FileReader(fd), begin, stop) == whole[begin:stop], "a part is not the part of the whole"
     with file_of(whole) as again:
-        (segment,) = build_whole_index(again).segments
+        (segment,) = build_whole_index(FileReader(again)).segments
     assert segment.samples == clip.samples, "the clip says that it has other samples"
     return "cut"
 

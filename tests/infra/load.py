@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from mp3_slicer.mp3 import SECOND, build_whole_index, cut
+from mp3_slicer.mp3 import SECOND, FileReader, build_whole_index, cut
 from support.server import until
 
 #: Longer than any answer may take, the worst request of a default site (30 s, and its grace) included.
@@ -104,17 +104,17 @@ class Source:
 
     path: Path
     name: str
-    _descriptor: int = field(init=False)
+    _reader: FileReader = field(init=False)
 
     def __post_init__(self) -> None:
-        self._descriptor = os.open(self.path, os.O_RDONLY)
-        self._index = build_whole_index(self._descriptor)
+        self._reader = FileReader(os.open(self.path, os.O_RDONLY))
+        self._index = build_whole_index(self._reader)
         self._random = random.Random(self.name)
 
     def clip(self, start: str, end: str) -> Clip:
         """The clip between two times in seconds, spelled as the canonical URL does."""
         span = self._index.locate(*(round(float(time_) * 1000) * (SECOND // 1000) for time_ in (start, end)))
-        body = cut(self._descriptor, span).read(self._descriptor)
+        body = cut(self._reader, span).read(self._reader)
         return Clip(f"/clips/{self.name}?t={start},{end}", len(body), hashlib.sha256(body).digest())
 
     def some(self, seconds: float = 1.0) -> Clip:

@@ -1,6 +1,6 @@
-"""Asks a site of this machine for a clip, which must be what `slicer cut` makes, a render, and a job where it has jobs.
+"""Asks a site of this machine for a clip, which must be what `slicer cut` makes, a render, and a job if it has jobs and workers.
 
-    python verify_site.py SITE USER
+    python verify_site.py SITE USER [workers]
 
 Runs as root with a release's Python. Prints one line of JSON: the target of the clip and its SHA-256, both empty where the media folder
 has no file. The exit status is 1 where something is wrong, with a line that says what.
@@ -49,7 +49,7 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
 class Site:
     """A site, as its unit is given it."""
 
-    def __init__(self, name: str, user: str) -> None:
+    def __init__(self, name: str, user: str, workers: str = "") -> None:
         self.user = user
         settings = environment(f"{ETC}/{name}.env")
         if "SLICER_MEDIA" not in settings:
@@ -59,7 +59,7 @@ class Site:
         host = options.get("--host", "127.0.0.1")
         self.url = f"http://{f'[{host}]' if ':' in host else host}:{options.get('--port')}"
         self.media = settings.get("SLICER_MEDIA", "")
-        self.has_jobs = bool(settings.get("SLICER_JOBS_BROKER"))
+        self.has_jobs = bool(settings.get("SLICER_JOBS_BROKER") and workers)
         self._folders = [text.rstrip("/") + "/" for text in settings.get("SLICER_SIGNED", "").split(",") if text]
         self._key = read_keys(settings["SLICER_SIGNING_KEYS"]).newest if self._folders else None
         self._open = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirects()).open
