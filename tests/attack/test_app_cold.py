@@ -17,7 +17,7 @@ from mp3_slicer.media import store as store_module
 from mp3_slicer.media.aside import LOCAL, MOST_IN_FOLDER, Aside, StandstillError, mounts_of
 from mp3_slicer.media.source import open_file
 from mp3_slicer.media.store import IndexPendingError, IndexStore
-from mp3_slicer.mp3 import Index
+from mp3_slicer.mp3 import Index, Reader
 from support.server import Server, folder, serving, until
 
 #: Within which a request is answered that has nothing to wait for, on a loaded machine.
@@ -33,12 +33,12 @@ def slow_build(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     end = threading.Event()
     real = store_module.build_index
 
-    def build(fd: int, **options: object) -> Index:
+    def build(reader: Reader, **options: object) -> Index:
         tell = options["told"]
         assert callable(tell)
         while not end.wait(0.05):
-            tell(os.fstat(fd).st_size // 2)
-        return real(fd, **options)  # type: ignore[arg-type]
+            tell(reader.size // 2)
+        return real(reader, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(store_module, "build_index", build)
     yield end

@@ -419,7 +419,7 @@ def test_what_is_cached_is_served_while_the_slicer_is_down(start, front, fresh):
 def test_answers_are_kept_as_long_as_the_slicer_says(edge, tap, target, status, reuse):
     first, second = edge.get(target), edge.get(target)
     # What is no clip is not among clips. Where fills are counted it has a part of its own (tests/attack/test_cache.py).
-    kept = status == 200 or target.startswith(("/info/", "/library"))
+    kept = status == 200 or target.startswith(("/info/", "/library", "/transcripts/", "/chapters/"))
     assert (first.status, second.status, second.cache) == (status, status, "HIT" if kept else "MISS")
     assert second.headers["cache-control"] == f"public, max-age={reuse}"
     assert first.body == second.body

@@ -34,7 +34,7 @@ def verifier(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Callabl
     def verify(server: Server, **settings: str) -> dict[str, str]:
         lines = {"SERVE_OPTIONS": f"--host 127.0.0.1 --port {server.port}", "SLICER_MEDIA": server.media, **settings}
         (tmp_path / "main.env").write_text("".join(f'{name}="{text}"\n' for name, text in lines.items()))
-        found: dict[str, str] = module.verify(module.Site("main", "root"))
+        found: dict[str, str] = module.verify(module.Site("main", "root", "workers"))
         return found
 
     return verify

@@ -98,7 +98,7 @@ def by_command(keys):
         words = [
             sys.executable,
             "-m",
-            "slicer",
+            "mp3_slicer",
             "sign",
             f"{path}?{query}",
             "--expires",

@@ -72,7 +72,7 @@ def test_a_worker_works_on_the_folder_that_is_its_argument(place: Place, elsewhe
         (("jobs", "show"), {}, "name one"),
         (("jobs", "show", "x"), {}, "40 hexadecimal digits"),
         (("jobs", "cancel", "0" * 40), {}, "there is no job"),
-        (("worker", "--short", "0", "--long", "0"), {}, "no process"),
+        (("worker", "--short", "0", "--long", "0"), {}, "0 processes"),
         (("worker", "--short", "x"), {}, "0 to 256"),
         (("worker", "/nothing"), {}, "/nothing"),
     ],
