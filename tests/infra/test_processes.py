@@ -80,8 +80,8 @@ def test_a_burst_changes_no_process(fleet, site, edge, sources):
     watching.set()
     watcher.join(30)
     assert not failures
-    # Who comes when all is taken is refused, and nothing else happens to anybody.
-    assert set(statuses) <= {200, 503}
+    # Who comes when all is taken is refused, at once or after the wait that a queue allows, and nothing else happens to anybody.
+    assert set(statuses) <= {200, 503, 504}
     assert statuses.count(200) >= 150
     assert len(seen) >= 2
     # A daemon that is recycled after so many requests is replaced, as it was told to.
