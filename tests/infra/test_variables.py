@@ -83,8 +83,9 @@ def test_a_process_that_exceeds_its_memory_ends_alone(fleet, site, edge, sources
     assert {each.limits["Max data size"] for each in after.daemons("clips")} == {victim.limits["Max data size"]}
     assert after.apache.pid == before.apache.pid
     assert [each.pid for each in after.children] == [each.pid for each in before.children]
-    # Whoever was there gets a refusal at worst, and never a clip that is not right.
-    assert {(result.outcome, result.retry_after) for result in load.failed} <= {("503", True)}
+    # Its clients get a refusal at worst, or see that a body that it had begun ends short; never a clip that is not right.
+    outcomes = {(result.outcome.partition(":")[0], result.retry_after) for result in load.failed}
+    assert outcomes <= {("503", True), ("IncompleteRead", False)}
     assert len(load.failed) < len(load.results) / 2
 
 

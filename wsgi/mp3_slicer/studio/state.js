@@ -61,11 +61,12 @@ export function createState() {
   /** Write the URL. Browsers allow only so many changes a minute, so it is done after a pause. */
   function write() {
     clearTimeout(timer);
-    if (held || !state.file) return;
+    // A link that was just followed is in the URL before the page hears of it.
+    if (held || !state.file || location.hash !== written) return;
     const hash = format(state);
     if (hash === written) return;
-    written = hash;
     history.replaceState(null, '', hash || location.pathname);
+    written = location.hash;
   }
 
   return {
