@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import pwd
+import shutil
 import signal
 import subprocess
 import sys
@@ -309,6 +310,18 @@ def test_what_root_indexes_the_server_can_write(slicer, media: Path, environ: di
     owner = pwd.getpwnam(RUN_USER).pw_uid if os.geteuid() == 0 else os.geteuid()
     for path in (environ["SLICER_INDEX_DIR"], os.path.join(environ["SLICER_INDEX_DIR"], "locks")):
         assert os.stat(path).st_uid == owner
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="runs as another user, which root may")
+def test_a_folder_that_is_closed_to_the_caller_is_no_obstacle(
+    slicer, media: Path, environ: dict[str, str], tmp_path: Path
+) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    shutil.chown(Path(environ["SLICER_INDEX_DIR"]).parent, RUN_USER)
+    done = slicer("index", media, cwd=closed, user=RUN_USER, group=RUN_USER, extra_groups=())
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("3 indexed, ")
 
 
 @pytest.mark.parametrize("moment", ["starting", "midway"])

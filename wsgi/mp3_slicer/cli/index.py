@@ -61,6 +61,9 @@ def run(options: argparse.Namespace) -> int:
     # A thread of its own would be handed the signals that `_interrupts_held` keeps from this one.
     tqdm.monitor_interval = 0
     total = len(entries) if isinstance(entries, list) else None
+    # A spawned process first enters this one's folder, which may be closed to its user.
+    if not os.access(".", os.X_OK):
+        os.chdir("/")
     # Spawned, not forked: a fork of a process with threads is not safe, and Python will not do it by default either.
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool, _bar(total) as bar:
         try:
