@@ -232,6 +232,18 @@ def test_a_file_that_cannot_be_opened_now_stays_in_the_url(visit):
     expect(page.locator("#file-name")).to_have_text("tape 003.mp3")
 
 
+def test_a_link_that_is_followed_before_the_state_is_written_is_opened(visit):
+    page = visit("#file=show.mp3&t=1,2")
+    drawn(page)
+    # All at once: a change that the URL has not, another file in the URL, and the moment at which the state is written.
+    page.evaluate("""() => {
+        document.getElementById('zoom-in').click();
+        location.hash = '#file=tape%20003.mp3';
+        dispatchEvent(new Event('pagehide'));
+    }""")
+    expect(page.locator("#file-name")).to_have_text("tape 003.mp3")
+
+
 def test_a_job_is_followed_over_a_connection_that_breaks_off(visit_with):
     job = {"state": "running", "progress": 0.4, "seconds_left": 3}
     accepted = {
