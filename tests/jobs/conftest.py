@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from support import streams
-from support.jobs import Broker, Place, place_of
+from support.jobs import Authority, Broker, Place, place_of
 from support.server import folder
 
 
@@ -21,6 +21,14 @@ def media() -> Iterator[str]:
     streams.long_file(os.path.join(path, "hour.mp3"), minutes=60)
     yield path
     shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def authority() -> Iterator[Authority]:
+    """Where the run user of servers and workers reads its certificate: any pytest that starts closes pytest's own folders."""
+    place = folder()
+    yield Authority(place)
+    shutil.rmtree(place)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +16,7 @@ from mp3_slicer.jobs.order import LANES, LONG
 from mp3_slicer.settings import Settings, SettingsError
 from support.jobs import Authority, Broker, Place
 from support.rabbit import SERVER, Rabbit, rabbit_of
-from support.server import folder, until
+from support.server import until
 
 pytestmark = [pytest.mark.long, pytest.mark.skipif(not SERVER.exists(), reason="needs the package rabbitmq-server")]
 
@@ -96,14 +95,6 @@ def test_a_rabbit_killed_and_started_again_costs_no_job(place: Place, rabbit: Ra
 
 
 # ------------------------------------------------------------------------------------------------------------------- TLS
-
-
-@pytest.fixture(scope="module")
-def authority() -> Iterator[Authority]:
-    """Where the run user of workers reads its certificate: any pytest that starts closes pytest's own folders."""
-    place = folder()
-    yield Authority(place)
-    shutil.rmtree(place)
 
 
 @pytest.fixture(scope="module")

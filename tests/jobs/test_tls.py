@@ -4,7 +4,6 @@ import http.client
 import json
 import os
 import re
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -21,17 +20,9 @@ from mp3_slicer.jobs.jobqueue import JobQueue
 from mp3_slicer.settings import Settings, SettingsError
 from support import templates
 from support.jobs import PASSWORD, Authority, Broker, Place, broker_of, place_of
-from support.server import folder, free_port, serving, until
+from support.server import free_port, serving, until
 
 ROLE = Path(__file__).parents[2] / "ansible" / "roles" / "queue"
-
-
-@pytest.fixture(scope="module")
-def authority() -> Iterator[Authority]:
-    """Where the run user of servers and workers reads its certificate: any pytest that starts closes pytest's own folders."""
-    place = folder()
-    yield Authority(place)
-    shutil.rmtree(place)
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 import json
 import re
-import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -10,18 +9,13 @@ from pathlib import Path
 import pytest
 
 from mp3_slicer import __version__, distribution
+from support.programs import git
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 import hatch_build  # noqa: E402 - it is no module of a package
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-
-
-def git(folder: Path, *arguments: str) -> str:
-    who = ("-c", "user.name=A", "-c", "user.email=a@example.org")
-    command = ["git", *who, "-C", str(folder), *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout.strip()
 
 
 @pytest.fixture

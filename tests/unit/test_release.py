@@ -1,8 +1,6 @@
 """`scripts/release`: its checks, and the files that it builds."""
 
 import datetime
-import importlib.machinery
-import importlib.util
 import re
 import shutil
 import subprocess
@@ -13,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from mp3_slicer import __version__
+from support.programs import git, script
 
 ROOT = Path(__file__).parents[2]
 TODAY = datetime.date(2026, 3, 2)
@@ -38,22 +37,7 @@ CHANGELOG = """# Changelog
 @pytest.fixture(scope="module")
 def release():
     """scripts/release as a module."""
-    loader = importlib.machinery.SourceFileLoader("release", str(ROOT / "scripts" / "release"))
-    spec = importlib.util.spec_from_loader("release", loader)
-    assert spec
-    module = importlib.util.module_from_spec(spec)
-    sys.dont_write_bytecode, before = True, sys.dont_write_bytecode
-    try:
-        loader.exec_module(module)
-    finally:
-        sys.dont_write_bytecode = before
-    return module
-
-
-def git(folder: Path, *arguments: str) -> str:
-    who = ("-c", "user.name=A", "-c", "user.email=a@example.org")
-    command = ["git", *who, "-C", str(folder), *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout.strip()
+    return script("release")
 
 
 @pytest.fixture

@@ -2,8 +2,6 @@
 
 import base64
 import hashlib
-import importlib.machinery
-import importlib.util
 import json
 import os
 import re
@@ -17,6 +15,8 @@ import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
+from support.programs import script
+
 ROOT = Path(__file__).parents[2]
 LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
 
@@ -24,16 +24,7 @@ LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
 @pytest.fixture(scope="module")
 def supply():
     """scripts/supply as a module."""
-    loader = importlib.machinery.SourceFileLoader("supply", str(ROOT / "scripts" / "supply"))
-    spec = importlib.util.spec_from_loader("supply", loader)
-    assert spec
-    module = importlib.util.module_from_spec(spec)
-    sys.dont_write_bytecode, before = True, sys.dont_write_bytecode
-    try:
-        loader.exec_module(module)
-    finally:
-        sys.dont_write_bytecode = before
-    return module
+    return script("supply")
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda path: path.stem)
