@@ -3,15 +3,21 @@
 import json
 import os
 import pathlib
+import re
+import shutil
+import subprocess
+import sys
 import time
 
 import pytest
 
+import mp3_slicer
 from mp3_slicer.mp3 import FileReader
 from mp3_slicer.render import Limits, PeaksRequest
 from mp3_slicer.render.peaks import peaks
 from support import streams
 from support.cutting import index_of, opened
+from support.server import folder, serving
 
 #: So long that drawing it takes several times as long as a request may.
 COPIES = 270
@@ -156,3 +162,47 @@ def test_without_a_place_for_what_is_done_it_is_said_to_take_too_long(start, pla
         if "indexed" not in json.loads(answer[2])["detail"]:
             break
     problem(answer, 504, "overstayed")
+
+
+def first_of_the_studio():
+    """The query that the studio begins with."""
+    program = (pathlib.Path(mp3_slicer.__file__).parent / "studio/peaks.js").read_text()
+    (pixels,) = re.findall(r"const WHOLE_PIXELS = ([0-9_]+);", program)
+    (query,) = re.findall(r"`([^`]*)\$\{WHOLE_PIXELS\}([^`]*)`", program)
+    return pixels.replace("_", "").join(query)
+
+
+@pytest.fixture
+def archive(place):
+    """A media folder of one file and one that is none, and a server of its own."""
+    path = folder()
+    try:
+        shutil.copy(os.path.join(place, "show.mp3"), path)
+        pathlib.Path(path, "text.mp3").write_text("no audio " * 1000)
+        with serving(path, "--cpus", "1") as server:
+            yield server
+    finally:
+        shutil.rmtree(path)
+
+
+def test_waveforms_made_in_advance_are_those_that_the_studio_asks_for(archive):
+    command = [sys.executable, "-m", "mp3_slicer", "index", "--peaks", archive.media]
+
+    def index():
+        return subprocess.run(command, env=os.environ | archive.folders, capture_output=True, text=True, timeout=120)
+
+    def stored():
+        with os.scandir(archive.folders["SLICER_RESULTS_DIR"]) as found:
+            return {(each.name, each.inode()) for each in found if each.name != "account"}
+
+    first, second = index(), index()
+    assert (first.returncode, first.stderr) == (1, "text.mp3: the file holds no MP3 audio\n")
+    assert first.stdout.splitlines()[-1] == "waveforms: 1 made, 0 already made, 0 refused"
+    assert second.stdout.splitlines()[-1] == "waveforms: 0 made, 1 already made, 0 refused"
+    before = stored()
+    assert len(before) == 1
+    query = first_of_the_studio()
+    answer = archive.get(f"/peaks/show.dat?{query}")
+    pairs = [tuple(each.split("=")) for each in query.split("&")]
+    assert (answer[0], answer[2]) == (200, drawn(os.path.join(archive.media, "show.mp3"), "dat", *pairs))
+    assert stored() == before

@@ -2,21 +2,19 @@
 
 import argparse
 import os
-import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
+from collections.abc import Iterator
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from functools import partial
-from itertools import islice
 from multiprocessing import get_context
-from typing import NoReturn, TypeVar
 
 from tqdm import tqdm
 
 from mp3_slicer.catalogue.build import Outcome, Seen, update
 from mp3_slicer.catalogue.documents import Document
 from mp3_slicer.catalogue.scan import Scan, read_batch, seen
+from mp3_slicer.cli import waveforms
+from mp3_slicer.cli.batches import bar, map_bounded
 from mp3_slicer.cli.errors import UsageError
 from mp3_slicer.cli.options import settings_of
 from mp3_slicer.media.indexing import TRY_SECONDS, index_batch
@@ -26,13 +24,10 @@ from mp3_slicer.objects.choose import library_of
 from mp3_slicer.server import express, machine, preflight, privileges, reach
 from mp3_slicer.settings import Settings
 
-_BATCH = 64
-_T = TypeVar("_T")
-_Item = TypeVar("_Item")
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", metavar="FOLDER")
+    parser.add_argument("--peaks", action="store_true", help="also make the waveforms that the studio shows first")
     parser.add_argument("--jobs", type=int, metavar="N", help="files at a time (default: one per CPU)")
 
 
@@ -44,7 +39,8 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError(f"--jobs {jobs} is not a number from 1 to 256")
     user = reach.run_user(express.RUN_USER)
     preflight.can_read(settings, user)
-    preflight.own_caches(settings, user, ("index_dir",))
+    draw = waveforms.loaded() if options.peaks else None
+    preflight.own_caches(settings, user, ("index_dir", "results_dir", "scratch_dir") if draw else ("index_dir",))
     # Root never reads the contents of the files: the run user does.
     privileges.become(user)
     store = _store(settings)
@@ -56,38 +52,38 @@ def run(options: argparse.Namespace) -> int:
     # A bucket may have millions, and nobody knows how many before the end of its list.
     entries = library.list() if settings.is_remote else list(library.list())
     paths = (entry.path for entry in entries)
-    count = made = refused = 0
+    count = made = 0
+    refused: set[bytes] = set()
     index = partial(index_batch, partial(library_of, settings), settings.index_dir, settings.max_source_bytes)
-    # A thread of its own would be handed the signals that `_interrupts_held` keeps from this one.
+    # A thread of its own would be handed the signals that `map_bounded` keeps from this one.
     tqdm.monitor_interval = 0
     total = len(entries) if isinstance(entries, list) else None
     # A spawned process first enters this one's folder, which may be closed to its user.
     if not os.access(".", os.X_OK):
         os.chdir("/")
     # Spawned, not forked: a fork of a process with threads is not safe, and Python will not do it by default either.
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool, _bar(total) as bar:
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool, bar(total) as shown:
         try:
-            for found in _map_bounded(pool, index, paths, jobs):
+            for found in map_bounded(pool, index, paths, jobs):
                 for path, complaint, is_new in found:
-                    bar.update()
+                    shown.update()
                     count += 1
                     made += is_new
                     if complaint:
-                        refused += 1
+                        refused.add(path)
                         tqdm.write(f"{os.fsdecode(path)}: {complaint}", file=sys.stderr)
             outcome = _catalogue(settings, pool, jobs, entries) if isinstance(entries, list) else None
+            drawn = waveforms.draw_all(partial(draw, settings), pool, jobs, library, refused) if draw else None
         except BrokenExecutor:
             raise UsageError("an indexing process was killed; run the command again to continue") from None
     print(
-        f"{made} indexed, {count - made - refused} already indexed, {refused} refused, {gone} obsolete indexes removed"
+        f"{made} indexed, {count - made - len(refused)} already indexed, {len(refused)} refused, {gone} obsolete indexes removed"
     )
     if outcome is not None:
         print(f"catalogue: {outcome.files} files, {outcome.changed} of them read, {outcome.gone} removed")
-    return 1 if refused else 0
-
-
-def _bar(total: int | None) -> "tqdm[NoReturn]":
-    return tqdm(total=total, unit=" files", disable=not sys.stderr.isatty(), file=sys.stderr)
+    if drawn is not None:
+        print(f"waveforms: {drawn.made} made, {drawn.known} already made, {drawn.refused} refused")
+    return 1 if refused or (drawn is not None and drawn.refused) else 0
 
 
 def _catalogue(settings: Settings, pool: ProcessPoolExecutor, jobs: int, entries: list[Entry]) -> Outcome:
@@ -96,39 +92,12 @@ def _catalogue(settings: Settings, pool: ProcessPoolExecutor, jobs: int, entries
     scan = Scan(settings.media, settings.index_dir, settings.transcript_encoding, protected)
 
     def read(changed: list[Seen]) -> Iterator[Document]:
-        with _bar(len(changed)) as bar:
-            for documents in _map_bounded(pool, partial(read_batch, scan), changed, jobs):
-                bar.update(len(documents))
+        with bar(len(changed)) as shown:
+            for documents in map_bounded(pool, partial(read_batch, scan), changed, jobs):
+                shown.update(len(documents))
                 yield from documents
 
     return update(settings.index_dir, settings.media, seen(scan, entries), read)
-
-
-@contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Block Ctrl-C. Processes started meanwhile never get it: their parent ends them, after their current files."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-
-
-def _map_bounded(
-    pool: ProcessPoolExecutor, work: Callable[[list[_Item]], _T], items: Iterable[_Item], jobs: int
-) -> Iterator[_T]:
-    """Work in batches, a few in flight at a time, so that memory is bounded."""
-    ahead = iter(items)
-    batches = iter(lambda: list(islice(ahead, _BATCH)), [])
-    # A process starts when there is work for it.
-    with _interrupts_held():
-        waiting: set[Future[_T]] = {pool.submit(work, batch) for batch in islice(batches, 2 * jobs)}
-    while waiting:
-        done = next(as_completed(waiting))
-        waiting.discard(done)
-        with _interrupts_held():
-            waiting |= {pool.submit(work, batch) for batch in islice(batches, 1)}
-        yield done.result()
 
 
 def _store(settings: Settings) -> IndexStore:

@@ -1,5 +1,7 @@
 """The work of a job: open the source, make the result, and store it where servers find it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from urllib.parse import parse_qsl
 
@@ -44,11 +46,24 @@ class Maker:
         if found is not None:
             found.content.close()
             return
-        with self._library.open(order.path) as source:
+        with self._original(order.path) as original:
+            self._make(order, original, progress)
+
+    def draw(self, path: bytes, waveform: PeaksRequest) -> bool:
+        """Make a waveform of a source without an order; returns False if it is stored already. Raises as `make` does."""
+        with self._original(path) as original:
+            result = self._producer.waveform(waveform, original, lambda: self._limits, progress=lambda part: None)
+        result.content.close()
+        if not result.is_stored:
+            raise NoRoomError("the result could not be stored")
+        return result.was_made
+
+    @contextmanager
+    def _original(self, path: bytes) -> Iterator[Original]:
+        with self._library.open(path) as source:
             if source.identity.size > self._largest:
                 raise SourceTooLargeError(f"the file is larger than {self._largest} bytes")
-            original = Original(order.path, source, self._indexes.get(source), source.check)
-            self._make(order, original, progress)
+            yield Original(path, source, self._indexes.get(source), source.check)
 
     def _make(self, order: Order, original: Original, progress: Progress) -> None:
         pairs = parse_qsl(order.query)
