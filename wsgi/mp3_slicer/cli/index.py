@@ -34,9 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Index all files; returns 1 where some cannot be."""
     settings = settings_of(options.folder)
-    jobs = machine.cpus() if options.jobs is None else options.jobs
-    if not 1 <= jobs <= 256:
-        raise UsageError(f"--jobs {jobs} is not a number from 1 to 256")
+    jobs = _jobs(options.jobs)
     user = reach.run_user(express.RUN_USER)
     preflight.can_read(settings, user)
     draw = waveforms.loaded() if options.peaks else None
@@ -84,6 +82,13 @@ def run(options: argparse.Namespace) -> int:
     if drawn is not None:
         print(f"waveforms: {drawn.made} made, {drawn.known} already made, {drawn.refused} refused")
     return 1 if refused or (drawn is not None and drawn.refused) else 0
+
+
+def _jobs(wanted: int | None) -> int:
+    jobs = machine.cpus() if wanted is None else wanted
+    if not 1 <= jobs <= 256:
+        raise UsageError(f"--jobs {jobs} is not a number from 1 to 256")
+    return jobs
 
 
 def _catalogue(settings: Settings, pool: ProcessPoolExecutor, jobs: int, entries: list[Entry]) -> Outcome:
