@@ -55,12 +55,14 @@ def run(options: argparse.Namespace) -> int:
     index = partial(index_batch, partial(library_of, settings), settings.index_dir, settings.max_source_bytes)
     # A thread of its own would be handed the signals that `map_bounded` keeps from this one.
     tqdm.monitor_interval = 0
-    total = len(entries) if isinstance(entries, list) else None
     # A spawned process first enters this one's folder, which may be closed to its user.
     if not os.access(".", os.X_OK):
         os.chdir("/")
     # Spawned, not forked: a fork of a process with threads is not safe, and Python will not do it by default either.
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool, bar(total) as shown:
+    with (
+        ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool,
+        bar(len(entries) if isinstance(entries, list) else None) as shown,
+    ):
         try:
             for found in map_bounded(pool, index, paths, jobs):
                 for path, complaint, is_new in found:
@@ -80,7 +82,7 @@ def run(options: argparse.Namespace) -> int:
     if outcome is not None:
         print(f"catalogue: {outcome.files} files, {outcome.changed} of them read, {outcome.gone} removed")
     if drawn is not None:
-        print(f"waveforms: {drawn.made} made, {drawn.known} already made, {drawn.refused} refused")
+        print(drawn)
     return 1 if refused or (drawn is not None and drawn.refused) else 0
 
 

@@ -25,6 +25,9 @@ class Waveforms(NamedTuple):
     known: int
     refused: int
 
+    def __str__(self) -> str:
+        return f"waveforms: {self.made} made, {self.known} already made, {self.refused} refused"
+
 
 def loaded() -> Callable[[Settings, list[bytes]], "list[Drawn]"]:
     """Load what makes waveforms. Raises UsageError if packages are missing."""
