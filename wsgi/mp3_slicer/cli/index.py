@@ -55,14 +55,8 @@ def run(options: argparse.Namespace) -> int:
     index = partial(index_batch, partial(library_of, settings), settings.index_dir, settings.max_source_bytes)
     # A thread of its own would be handed the signals that `map_bounded` keeps from this one.
     tqdm.monitor_interval = 0
-    # A spawned process first enters this one's folder, which may be closed to its user.
-    if not os.access(".", os.X_OK):
-        os.chdir("/")
-    # Spawned, not forked: a fork of a process with threads is not safe, and Python will not do it by default either.
-    with (
-        ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool,
-        bar(len(entries) if isinstance(entries, list) else None) as shown,
-    ):
+    total = len(entries) if isinstance(entries, list) else None
+    with _pool(jobs) as pool, bar(total) as shown:
         try:
             for found in map_bounded(pool, index, paths, jobs):
                 for path, complaint, is_new in found:
@@ -91,6 +85,14 @@ def _jobs(wanted: int | None) -> int:
     if not 1 <= jobs <= 256:
         raise UsageError(f"--jobs {jobs} is not a number from 1 to 256")
     return jobs
+
+
+def _pool(jobs: int) -> ProcessPoolExecutor:
+    # A spawned process first enters this one's folder, which may be closed to its user.
+    if not os.access(".", os.X_OK):
+        os.chdir("/")
+    # Spawned, not forked: a fork of a process with threads is not safe, and Python will not do it by default either.
+    return ProcessPoolExecutor(jobs, mp_context=get_context("spawn"))
 
 
 def _catalogue(settings: Settings, pool: ProcessPoolExecutor, jobs: int, entries: list[Entry]) -> Outcome:
