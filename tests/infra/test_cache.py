@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from infra import farm
 from support.server import until
 
 pytestmark = pytest.mark.fleets("host", "several")
@@ -46,6 +47,17 @@ def test_a_clip_is_made_once_and_then_comes_from_the_cache(fleet, site, edge, so
     assert all(answer.status == 200 and clip.is_in(answer.body) for answer in answers)
     assert len({answer.headers["etag"] for answer in answers}) == 1
     assert count.requests == 1
+
+
+def test_what_is_taken_down_leaves_the_cache(fleet, site, edge, sources):
+    gone, stays = sources[0].some(5), sources[1].some(5)
+    for clip in (gone, stays):
+        assert [edge.ask(clip.target).cache for _ in range(2)] == ["MISS", "HIT"]
+    path = gone.target.partition("?")[0].removeprefix("/clips/")
+    named = ("-e", f"purge_site={site.name}", "-e", f"purge_path={path}")
+    done = farm.play(fleet.inventory, *named, playbook="ansible/purge.yml")
+    assert any(done.changed[host.name] for host in fleet.edges)
+    assert [edge.ask(clip.target).cache for clip in (gone, stays)] == ["MISS", "HIT"]
 
 
 def test_fifty_first_requests_at_once_cost_one_render(fleet, site, edge, sources):
