@@ -5,6 +5,8 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from support.edge import site
 from support.server import until
 
@@ -147,3 +149,26 @@ def test_nobody_else_names_the_client(edge, fresh):
     url = fresh()
     edge.get(url, X_Forwarded_For="192.0.2.7")
     until(lambda: [each["client"] for each in edge.log() if each["target"] == url] == ["127.0.0.1"], 30, "it is logged")
+
+
+NETWORKS = {
+    "203.0.113.77": "203.0.113.0",
+    "8.8.8.8": "8.8.8.0",
+    "2001:db8:1:2:3:4:5:6": "2001:db8:1::",
+    "2001:db8:1::6": "2001:db8:1::",
+    "2001:db8::5:6": "2001:db8::",
+    "2001::6": "2001::",
+    "::1": "::",
+}
+
+
+@pytest.mark.parametrize("kept", ["network", "nothing"])
+def test_the_log_has_no_more_of_an_address_than_it_may(front, server, fresh, kept):
+    edge = front(site(server.port), nginx_trusted_proxies=["127.0.0.0/8"], nginx_log_clients=kept)
+    logged = {}
+    for address, network in NETWORKS.items():
+        url = fresh()
+        assert edge.get(url, X_Forwarded_For=address).status == 200
+        logged[url] = network if kept == "network" else ""
+    until(lambda: len(edge.log()) >= len(logged), 30, "all are logged")
+    assert {each["target"]: each["client"] for each in edge.log()} == logged
