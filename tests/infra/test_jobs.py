@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from support.programs import ROOT
 from support.server import until
 
 pytestmark = [pytest.mark.fleets("one"), pytest.mark.jobs]
@@ -142,6 +143,25 @@ def test_a_killed_redis_forgets_nothing(fleet, site, jobs, edge, sources):
         until(lambda: queue.main_pid("redis-server") not in (0, before), 30, "systemd has started it again")
         until(lambda: edge.ask(waiting).status == 200, 30, "states are known again")
     assert state(edge, done)["state"] == "done"
+    assert held(edge, waiting)["state"] == "done"
+
+
+def commands(heading):
+    """The commands below a heading of the runbook."""
+    page = (ROOT / "docs/runbook.md").read_text().partition(f"### {heading}\n")[2]
+    return page.partition("```sh\n")[2].partition("```")[0]
+
+
+def test_a_lost_queue_is_restored_from_its_backup(fleet, site, jobs, edge, sources):
+    (queue,) = fleet.queues
+    with idle(jobs, site):
+        waiting = order(edge, some(sources, "flac"))
+        queue.run(commands("Back up the queue"))
+        until(lambda: edge.ask(waiting).status == 200, 30, "Redis is back")
+        queue.run("systemctl stop redis-server && rm -rf /var/lib/redis/appendonlydir && systemctl start redis-server")
+        until(lambda: edge.ask(waiting).status == 404, 30, "the job is lost")
+        queue.run(commands("Restore the queue"))
+        until(lambda: edge.ask(waiting).status == 200, 30, "the job is known again")
     assert held(edge, waiting)["state"] == "done"
 
 
