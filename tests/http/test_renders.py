@@ -17,7 +17,7 @@ import time
 
 import pytest
 
-from mp3_slicer import priority
+from mp3_slicer import timeslice
 from mp3_slicer.mp3.header import FrameHeader
 from mp3_slicer.render import FORMATS, RenderRequest
 from mp3_slicer.server.machine import cpus
@@ -611,11 +611,10 @@ def test_a_daemon_that_is_killed_leaves_nothing(start, show):
         (clips,) = server.daemons("clips")
         nicer = min(19, os.getpriority(os.PRIO_PROCESS, clips) + 10)
         assert {os.getpriority(os.PRIO_PROCESS, pid) for pid in (daemon, helper)} == {nicer}
-        # Sessions share the CPU first: whoever asks Apache for a clip need not wait until a render's turn is over.
-        grouped = priority.of_session(clips) is not None
-        assert os.getsid(daemon) == os.getsid(helper) == daemon
-        assert {priority.of_session(pid) for pid in (daemon, helper)} == {10 if grouped else None}
-        assert {priority.of_session(pid) for pid in (clips, *server.children())} == {0 if grouped else None}
+        # A clip need not wait until a render's turn is over, on the whole of its way. An older kernel says 0 of all.
+        threads = [int(name) for pid in (clips, *server.children()) for name in os.listdir(f"/proc/{pid}/task")]
+        assert {timeslice.of(thread) for thread in threads} == {timeslice.SHORTEST if timeslice.of() else 0}
+        assert {timeslice.of(pid) for pid in (daemon, helper)} == {timeslice.of()}
         os.kill(daemon, signal.SIGKILL)
         # Its input has ended, and so does it; by itself, since nobody is left who could wait for it.
         until(lambda: not status(helper), 30, "ffmpeg has gone too")

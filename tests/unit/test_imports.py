@@ -17,7 +17,7 @@ ALLOWED = {
     "atomic": set(),
     "parent": set(),
     "lock": set(),
-    "priority": set(),
+    "timeslice": set(),
     "settings": {"errors"},
     "distribution": {"mp3_slicer"},
     "mp3": {"mp3", "errors"},
@@ -46,9 +46,9 @@ ALLOWED = {
             "counts",
             "signing",
         },
-        *{"distribution", "errors", "parent", "priority", "settings", "timespan", "mp3_slicer"},
+        *{"distribution", "errors", "settings", "timespan", "timeslice", "mp3_slicer"},
     },
-    "server": {"server", "signing", "distribution", "errors", "parent", "settings", "mp3_slicer"},
+    "server": {"server", "signing", "distribution", "errors", "parent", "settings", "timeslice", "mp3_slicer"},
     "doctor": {"doctor", "server", "distribution", "errors", "settings"},
     "capacity": {"capacity", "server", "errors", "settings"},
     "cli": {
@@ -74,7 +74,7 @@ ALLOWED = {
 #: What the engine and what starts the server are made with: neither needs a package to be installed.
 STANDARD_LIBRARY_ONLY = {
     *{"mp3", "media", "transcripts", "tags", "catalogue", "counts", "signing", "server", "doctor", "capacity"},
-    *{"atomic", "distribution", "errors", "parent", "settings", "timespan", "lock", "priority"},
+    *{"atomic", "distribution", "errors", "parent", "settings", "timespan", "lock", "timeslice"},
 }
 #: mod_wsgi is asked where its Apache is, if it is there.
 EVERYWHERE = sys.stdlib_module_names | {"mod_wsgi"}

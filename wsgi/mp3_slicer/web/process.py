@@ -7,9 +7,8 @@ import signal
 from collections.abc import Mapping
 from typing import Any
 
-from mp3_slicer.parent import end_with
-from mp3_slicer.priority import give_way
 from mp3_slicer.signing import redacted
+from mp3_slicer.timeslice import give_way
 
 _LOG = logging.getLogger("slicer")
 #: The daemon group that renders are made in.
@@ -68,6 +67,4 @@ def is_for_renders() -> bool:
 
 def give_way_to_others() -> None:
     """Lower this process's priority for good."""
-    # It leaves the process group that `slicer serve` kills if Apache hangs.
-    end_with(os.getppid(), signal.SIGKILL)
     give_way(_NICE)
