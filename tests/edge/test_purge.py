@@ -1,5 +1,6 @@
 """Entries that an operator removes from the cache: those of a site, of a file, of a folder or of one clip, and no others."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -53,7 +54,10 @@ CALLS = {
     ("show.mp3", "3,4.5"): [clip("show.mp3", "3,4.5")],
     ("news/",): [clip("news/show.mp3"), clip("news/two words.mp3")],
     ("news/two words.mp3",): [clip("news/two words.mp3")],
+    ("/",): ASKED,
+    ("", "3,4.5"): [clip("show.mp3", "3,4.5")],
     ("how.mp3",): [],
+    ("news",): [],
     ("new/",): [],
     ("show.mp3", "3,4"): [],
 }
@@ -75,3 +79,19 @@ def test_what_is_named_is_removed_and_nothing_else(edge, call):
     edge.reload()
     until(lambda: not set(before) & set(edge.workers()), 30, "new workers")
     assert {target for target in ASKED if edge.get(target, Origin=ORIGINS[0]).cache == "MISS"} == set(CALLS[call])
+
+
+def test_only_files_of_the_cache_are_touched(tmp_path):
+    """Nginx's user could have put anything there, and root removes."""
+    (tmp_path / "slicer_x/0").mkdir(parents=True)
+    (tmp_path / "victim/sub").mkdir(parents=True)
+    kept = tmp_path / "victim/sub/file"
+    kept.write_bytes(b"\nKEY: t=1,2 /clips/show.mp3\n")
+    os.mkfifo(tmp_path / "slicer_x/0/pipe")
+    (tmp_path / "slicer_x/0/link").symlink_to(kept)
+    (tmp_path / "slicer_x.evil").symlink_to(tmp_path / "victim")
+    command = [sys.executable, "-I", str(PROGRAM), f"{tmp_path}/slicer_x", "show.mp3"]
+    assert subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout == "0\n"
+    assert kept.exists()
+    assert subprocess.run(command[:-1], capture_output=True, text=True, check=True, timeout=30).stdout == "2\n"
+    assert kept.exists()

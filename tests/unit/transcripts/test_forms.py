@@ -263,6 +263,13 @@ def test_what_is_too_large_is_not_read() -> None:
     assert "7 cues beyond" in found.flaws[-1].detail
 
 
+@pytest.mark.parametrize("start", ["9" * 4000, "-" + "9" * 400, "NaN", "Infinity", "-1e999", "1e308"])
+def test_a_number_that_is_no_time_leaves_the_other_cues(start: str) -> None:
+    text = f'{{"segments": [{{"start": {start}, "end": 1, "text": "a"}}, {{"start": 1, "end": 2, "text": "b"}}]}}'
+    last = read(b".json", text.encode(), LATIN).cues[-1]
+    assert (last.start, last.end, last.text) == (1000, 2000, "b")
+
+
 def test_flaws_are_few() -> None:
     assert len(read(b".vtt", b"999999:00:00.0 --> 1.0\nx\n" * 1000, LATIN).flaws) <= 20
 

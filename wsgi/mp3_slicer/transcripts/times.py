@@ -1,6 +1,5 @@
 """Times as transcripts have them: 0:00:04.080, 00:01,5, 7.380, 12s. Milliseconds."""
 
-import math
 import re
 from typing import Any
 
@@ -32,7 +31,7 @@ def of_milliseconds(value: Any) -> int | None:
 def _of(value: Any, factor: int) -> int | None:
     if isinstance(value, str):
         return milliseconds(value)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    # Beyond a double's exact integers there is no time. JSON's integers may be longer than any double; NaN is not below either.
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e12:
         return None
-    # Beyond a double's exact integers there is no time.
-    return round(value * factor) if abs(value) < 1e12 else None
+    return round(value * factor)

@@ -7,6 +7,7 @@ file is gone for a miss. It may keep a file open for a minute, until it is reloa
 
 import os
 import re
+import stat
 import sys
 
 #: A file of the cache begins with binary numbers and the key in a line of its own, within nginx's proxy_buffer_size.
@@ -19,8 +20,11 @@ _PATH = re.compile(rb"(?:/\.[a-z]+)?/[a-z]+/(.*)", re.DOTALL)
 def key_of(path: str) -> bytes:
     """The key of a file of the cache; empty where it has none."""
     try:
-        with open(path, "rb") as file:
-            found = _KEY.search(file.read(_HEAD_BYTES))
+        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            found = _KEY.search(os.read(file, _HEAD_BYTES)) if stat.S_ISREG(os.fstat(file).st_mode) else None
+        finally:
+            os.close(file)
     except OSError:
         return b""
     return found[1] if found else b""
@@ -34,10 +38,11 @@ def is_meant(key: bytes, wanted: bytes, span: bytes) -> bool:
         return False
     if span and b"t=" + span not in query.split(b" ")[-1].split(b"&"):
         return False
-    if wanted.endswith(b"/"):
+    if not wanted or wanted.endswith(b"/"):
         return found[1].startswith(wanted)
     # /renders/show.flac is of show.mp3, too.
-    return found[1] == wanted or found[1].rpartition(b".")[0] == wanted.rpartition(b".")[0]
+    stem = wanted.rpartition(b".")[0]
+    return found[1] == wanted or (stem != b"" and found[1].rpartition(b".")[0] == stem)
 
 
 def main() -> int:
@@ -47,12 +52,12 @@ def main() -> int:
     parent, name = os.path.split(folder.rstrip("/"))
     count = 0
     for each in os.listdir(parent):
-        if each != name and not each.startswith(name + "."):
+        if (each != name and not each.startswith(name + ".")) or os.path.islink(os.path.join(parent, each)):
             continue
         for place, _, files in os.walk(os.path.join(parent, each)):
             for file in files:
                 path = os.path.join(place, file)
-                if not wanted or is_meant(key_of(path), wanted.lstrip(b"/"), span):
+                if not (wanted or span) or is_meant(key_of(path), wanted.lstrip(b"/"), span):
                     try:
                         os.unlink(path)
                     except FileNotFoundError:
