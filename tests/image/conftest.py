@@ -1,37 +1,67 @@
-"""Fixtures: the image of this checkout, and media for its containers."""
+"""Fixtures: the image of this checkout in each engine, and media for its containers."""
 
+import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from image.engine import ROOT, Engine, lacking, podman
 from support import streams
-
-ROOT = Path(__file__).parents[2]
-#: Building it takes minutes where nothing of it is there yet.
-BUILD_SECONDS = 1400
 
 
 @pytest.fixture(scope="session")
 def image() -> Iterator[str]:
-    """The image of this checkout, built by `make image`."""
-    if not shutil.which("docker"):
-        pytest.skip("there is no docker")
+    """The image of this checkout, built by `make image` in Docker."""
+    with _docker() as engine:
+        yield engine.build()
+
+
+@pytest.fixture(scope="session", params=["docker", "podman"])
+def built(request: pytest.FixtureRequest) -> Iterator[tuple[Engine, str]]:
+    """An engine, and the image of this checkout that was built in it."""
+    if request.param == "docker":
+        yield Engine("docker"), request.getfixturevalue("image")
+    else:
+        with _podman() as engine:
+            yield engine, engine.build()
+
+
+@contextmanager
+def _docker() -> Iterator[Engine]:
+    if missing := lacking("docker"):
+        pytest.skip(f"there is no {missing}")
     engine = [str(ROOT / "scripts" / "host-image")]
     started = subprocess.run([*engine, "engine"], capture_output=True, text=True, timeout=120, check=False)
     if started.returncode:
         pytest.skip(started.stderr.strip().splitlines()[-1])
     try:
-        done = subprocess.run(
-            [ROOT / "scripts" / "image"], capture_output=True, text=True, timeout=BUILD_SECONDS, check=False
-        )
-        assert done.returncode == 0, done.stderr
-        yield done.stdout.strip()
+        yield Engine("docker")
     finally:
         if "started" in started.stdout.split():
             subprocess.run([*engine, "stop"], timeout=120, check=False)
+
+
+@contextmanager
+def _podman() -> Iterator[Engine]:
+    if missing := lacking("podman", "buildah", "runc"):
+        pytest.skip(f"there is no {missing}")
+    if os.geteuid():
+        pytest.skip("Podman makes its base from Debian's packages as root")
+    # Not below /tmp, which may be memory.
+    with tempfile.TemporaryDirectory(prefix="slicer-podman-", dir="/var/tmp") as folder:
+        engine = podman(Path(folder))
+        try:
+            yield engine
+        finally:
+            engine.run("rm", "--all", "--force", check=False)
+            engine.run("rmi", "--all", "--force", seconds=300, check=False)
+            # What a build that was ended left mounted goes with it.
+            Engine("buildah", engine.environ).run("rm", "--all", check=False)
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from image.engine import START_SECONDS, docker
+from image.engine import START_SECONDS, Engine
 from support.server import free_port, until
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1500)]
@@ -86,6 +86,7 @@ def test_a_job_is_done_while_its_client_is_held(compose):
 def test_nobody_is_root(compose):
     containers = compose("ps", "--quiet").split()
     assert len(containers) == 4
+    docker = Engine("docker").run
     for each in containers:
         assert docker("exec", each, "id", "-u") != "0"
         assert docker("inspect", "--format", "{{.HostConfig.ReadonlyRootfs}}", each) == "true"
