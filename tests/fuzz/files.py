@@ -21,6 +21,8 @@ MAX_SECONDS = 1.0
 MAX_MEMORY = 64 << 20
 #: Seconds without a finished file after which a process is given up: what no signal interrupts.
 STUCK_SECONDS = 60
+#: Seconds that a process may take before its first file: it makes the streams that files come of.
+BEGIN_SECONDS = 600
 #: Findings after which a process ends.
 MAX_FINDINGS = 20
 _BATCH = 200
@@ -56,7 +58,6 @@ def run(
     context = multiprocessing.get_context(METHOD)
     report = Report() if report is None else report
     workers = []
-    end = time.monotonic() + seconds
     for number in range(processes):
         receiver, sender = context.Pipe(duplex=False)
         current = context.Value("q", -1, lock=False)
@@ -82,7 +83,7 @@ def run(
             now = time.monotonic()
             if last[id(current)][0] != current.value:
                 last[id(current)] = (current.value, now)
-            elif now - last[id(current)][1] > STUCK_SECONDS + max(0.0, now - end):
+            elif now - last[id(current)][1] > (BEGIN_SECONDS if current.value < 0 else STUCK_SECONDS):
                 process.kill()
     return report
 
