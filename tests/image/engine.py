@@ -49,12 +49,12 @@ def podman(folder: Path) -> Engine:
     storage, settings = folder / "storage.conf", folder / "containers.conf"
     storage.write_text(f'[storage]\ndriver = "overlay"\nrunroot = "{folder}/run"\ngraphroot = "{folder}/graph"\n')
     settings.write_text(
-        '[containers]\nlog_driver = "k8s-file"\n'
+        '[containers]\nlog_driver = "k8s-file"\ndefault_ulimits = ["nofile=4096:4096", "nproc=4096:4096"]\n'
         f'[engine]\ncgroup_manager = "cgroupfs"\nevents_logger = "file"\nruntime = "runc"\ntmp_dir = "{folder}/tmp"\n'
         f'[network]\nnetwork_backend = "netavark"\nnetwork_config_dir = "{folder}/networks"\n'
     )
     places = {"CONTAINERS_STORAGE_CONF": str(storage), "CONTAINERS_CONF": str(settings)}
-    return Engine("podman", {**os.environ, **places, "BUILDAH_ISOLATION": "chroot", "TMPDIR": str(folder)})
+    return Engine("podman", {**os.environ, **places, "BUILDAH_ISOLATION": "chroot", "DISABLE_HC_SYSTEMD": "true"})
 
 
 def lacking(*programs: str) -> str:

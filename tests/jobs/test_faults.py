@@ -49,6 +49,17 @@ def test_a_killed_worker_takes_its_processes_along_and_costs_no_job(place: Place
     assert place.ended(name, 120).state is State.DONE
 
 
+def test_killed_processes_leave_no_file(place: Place, slow: tuple[Worker, str]) -> None:
+    worker, name = slow
+    place.queue.store.cancel(name)
+    assert os.listdir(place.temporary)
+    for pid in (*worker.processes(LONG), *worker.lanes().values()):
+        os.kill(pid, signal.SIGKILL)
+    until(lambda: worker.processes(LONG) and worker.processes(SHORT), 60, "new ones are there")
+    worker.stop()
+    assert os.listdir(place.temporary) == []
+
+
 def test_a_machine_that_is_gone_costs_no_job(place: Place, slow: tuple[Worker, str]) -> None:
     worker, name = slow
     worker.kill()

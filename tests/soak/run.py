@@ -102,7 +102,9 @@ def _look_at_use(verdict: Verdict) -> None:
     """Flat, but for what caches take until they are full."""
     for name, late in verdict.late.items():
         early = verdict.early[name]
-        if late.memory > early.memory * MEMORY + MORE_MIB:
+        # What was killed shortly before has not all of its processes yet.
+        usual = early.memory * max(1, late.processes / max(1, early.processes))
+        if late.memory > usual * MEMORY + MORE_MIB:
             verdict.complaints.append(f"{name} went from {early.memory:.0f} to {late.memory:.0f} MiB")
         if late.descriptors > early.descriptors * DESCRIPTORS + MORE_DESCRIPTORS:
             verdict.complaints.append(f"{name} went from {early.descriptors} to {late.descriptors} descriptors")

@@ -171,6 +171,9 @@ class Place:
     def __init__(self, media: str, broker: Broker, **settings: str) -> None:
         self.work = tempfile.mkdtemp(prefix="slicer-jobs-")
         os.chmod(self.work, 0o755)
+        self.temporary = os.path.join(self.work, "tmp")
+        os.mkdir(self.temporary)
+        os.chmod(self.temporary, 0o1777)
         self.media = media
         self.broker = broker
         self.environ = {
@@ -179,6 +182,7 @@ class Place:
             "SLICER_RESULTS_DIR": os.path.join(self.work, "results"),
             "SLICER_SCRATCH_DIR": os.path.join(self.work, "scratch"),
             "SLICER_JOBS_BROKER": broker.url,
+            "TMPDIR": self.temporary,
             # Nothing that an earlier test has left is of this one.
             "SLICER_JOBS_NAME": f"t{time.monotonic_ns()}",
             **settings,

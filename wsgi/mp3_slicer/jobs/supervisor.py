@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections import deque
@@ -43,28 +44,30 @@ def run(settings: Settings, processes: dict[str, int], grace: float) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, stopping)
-    lanes = [_Lane(lane, processes[lane], settings) for lane in LANES if processes[lane]]
     upkeep = _Upkeep(settings)
-    try:
-        while not stop.is_set():
-            for lane in lanes:
-                lane.look()
-            upkeep.round(stop)
-    finally:
-        _end(lanes, grace)
-        # Jobs may have ended meanwhile.
-        upkeep.publish()
+    # Celery's processes leave a folder each where they are killed.
+    with tempfile.TemporaryDirectory(prefix="slicer-worker-") as folder:
+        lanes = [_Lane(lane, processes[lane], settings, folder) for lane in LANES if processes[lane]]
+        try:
+            while not stop.is_set():
+                for lane in lanes:
+                    lane.look()
+                upkeep.round(stop)
+        finally:
+            _end(lanes, grace)
+            # Jobs may have ended meanwhile.
+            upkeep.publish()
     return 0
 
 
 class _Lane:
     """The worker of one lane, a process of its own."""
 
-    def __init__(self, lane: str, processes: int, settings: Settings) -> None:
+    def __init__(self, lane: str, processes: int, settings: Settings, folder: str) -> None:
         self._lane = lane
         self._processes = processes
         # The settings as they were read here: with the command line's, and with the folders of the starting user, perhaps root.
-        self._environ = {**os.environ, **settings.to_environ()}
+        self._environ = {**os.environ, **settings.to_environ(), "TMPDIR": folder}
         self.process: subprocess.Popen[bytes] | None = None
         self._not_before = 0.0
 
