@@ -85,6 +85,10 @@ class Settings:
         Fraction(1, 10),
         Fraction(60),
     )
+    shared_indexes: str = _variable(
+        "",
+        "s3://BUCKET/PREFIX with indexes that several slicers share, for media in a store and outside of them. Empty: none.",
+    )
     index_dir: str = _variable(
         "", "Folder for indexes; made if missing. Empty: a slicer folder in the system's or user's cache."
     )
@@ -288,11 +292,25 @@ def _check_objects(settings: Settings) -> None:
             raise SettingsError(
                 f"{PREFIX}{name} is not like https://store.example.org/path: no user, query or fragment, and all of it escaped"
             )
+    _check_shared(settings)
     if settings.objects_style not in {"", "path", "host"}:
         raise SettingsError(f"{PREFIX}OBJECTS_STYLE={settings.objects_style[:40]!r} is neither path nor host")
     for name, path in (("CA", settings.objects_ca), ("HEADER", settings.objects_header)):
         if path and not os.path.isfile(path):
             raise SettingsError(f"{PREFIX}OBJECTS_{name}={path[:80]!r} is not a file that can be read")
+
+
+def _check_shared(settings: Settings) -> None:
+    """Raise SettingsError where the place of shared indexes is not what it must be."""
+    place = settings.shared_indexes
+    if not place:
+        return
+    if not _BUCKET.fullmatch(place):
+        raise SettingsError(f"{PREFIX}SHARED_INDEXES={place[:80]!r} is not like s3://bucket/prefix")
+    if not settings.is_remote:
+        raise SettingsError(f"{PREFIX}SHARED_INDEXES is for media in a store, and {PREFIX}MEDIA is a folder")
+    if (place.rstrip("/") + "/").startswith(settings.media.rstrip("/") + "/"):
+        raise SettingsError(f"{PREFIX}SHARED_INDEXES={place[:80]!r} is within the media: name another prefix")
 
 
 def _check_signed(settings: Settings) -> None:

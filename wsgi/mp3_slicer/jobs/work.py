@@ -7,9 +7,8 @@ from urllib.parse import parse_qsl
 
 from mp3_slicer.jobs.order import Order
 from mp3_slicer.media.source import SourceTooLargeError
-from mp3_slicer.media.store import IndexStore
 from mp3_slicer.mp3 import SourceChangedError
-from mp3_slicer.objects.choose import library_of
+from mp3_slicer.objects.choose import indexes_of, library_of
 from mp3_slicer.render import Limits, PeaksRequest, RenderRequest, Results
 from mp3_slicer.render.audio.progress import Progress
 from mp3_slicer.render.produce import Original, Producer
@@ -25,7 +24,7 @@ class Maker:
 
     def __init__(self, settings: Settings) -> None:
         self._library = library_of(settings)
-        self._indexes = IndexStore(settings.index_dir, seconds=min(settings.job_seconds, Fraction(3600)))
+        self._indexes = indexes_of(settings, seconds=min(settings.job_seconds, Fraction(3600)))
         self._producer = Producer(Results(settings.results_dir, max_bytes=settings.results_bytes), settings.scratch_dir)
         self._largest = settings.max_source_bytes
         self._limits = job_limits(settings)

@@ -9,6 +9,7 @@ from mp3_slicer.mp3 import SourceChangedError
 from mp3_slicer.objects.choose import library_of
 from mp3_slicer.objects.client import Client
 from mp3_slicer.objects.library import ObjectLibrary
+from mp3_slicer.objects.shared import shared_indexes
 from mp3_slicer.settings import Settings
 
 #: A path that names no object, where there is no list to take one from.
@@ -37,15 +38,27 @@ def inspect(settings: Settings) -> list[Finding]:
         if version.size:
             library.client.fetch(path, version, version.size // 2, version.size // 2 + 1)
             found += [Finding("ranges and ETags", True, "as they must be"), _if_match(library.client, path)]
-        return found
     except SourceMissingError:
-        return [*found, Finding("ranges and ETags", True, "not looked at: there is no MP3 file to ask for")]
+        found += [Finding("ranges and ETags", True, "not looked at: there is no MP3 file to ask for")]
     except SourceArchivedError as error:
-        return [*found, Finding("ranges and ETags", True, f"not looked at: {error}")]
+        found += [Finding("ranges and ETags", True, f"not looked at: {error}")]
     except SourceChangedError as error:
         return [Finding("ranges and ETags", False, str(error), "ask again: an object is being replaced")]
     except SourceUnavailableError as error:
         return [Finding("store", False, error.strerror or "", "see docs/objects.md on endpoint, credentials, ETags")]
+    return [*found, *_shared(settings)]
+
+
+def _shared(settings: Settings) -> list[Finding]:
+    """Return what can be done with shared indexes, where the settings name a place for them."""
+    if not settings.shared_indexes:
+        return []
+    indexes = shared_indexes(settings, threads=1, told=lambda *_: None, warn=str)
+    try:
+        trouble = indexes.check()
+    except SourceUnavailableError as error:
+        return [Finding("shared indexes", False, error.strerror or "", "see docs/objects.md on shared indexes")]
+    return [Finding("shared indexes", True, f"read only: {trouble}" if trouble else "can be read and written")]
 
 
 def _if_match(client: Client, path: bytes) -> Finding:
