@@ -97,6 +97,20 @@ def test_places_that_are_refused(media: str, place: str, reason: str) -> None:
         Settings.from_environ({"SLICER_MEDIA": media, "SLICER_SHARED_INDEXES": place})
 
 
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        ({"SLICER_SHARED_RESULTS": "s3://x"}, "is not like s3://bucket/prefix"),
+        ({"SLICER_SHARED_RESULTS": "s3://results", "SLICER_RESULTS_BYTES": "0"}, "needs room on local disk"),
+        ({"SLICER_SHARED_RESULTS": "s3://audio/results", "SLICER_MEDIA": "s3://audio"}, "is within the media"),
+        ({"SLICER_SHARED_RESULTS": "s3://results", "SLICER_OBJECTS_ENDPOINT": "store"}, "OBJECTS_ENDPOINT is not like"),
+    ],
+)
+def test_places_of_results_that_are_refused(more: dict[str, str], reason: str) -> None:
+    with pytest.raises(SettingsError, match=reason):
+        Settings.from_environ({"SLICER_MEDIA": "/", **more})
+
+
 @pytest.mark.parametrize("place", ["s3://audio/shows-indexes", "s3://audio/indexes/", "s3://other"])
 def test_places_that_are_taken(place: str) -> None:
     settings = Settings.from_environ({"SLICER_MEDIA": "s3://audio/shows", "SLICER_SHARED_INDEXES": place})

@@ -73,7 +73,7 @@ STORE_BYTES = Metric("slicer_store_bytes_total", "counter", "Bytes of media that
 SHARED_REQUESTS = Metric(
     "slicer_shared_requests_total",
     "counter",
-    "Requests to the store of shared indexes, by class of status as in slicer_store_requests_total; 4xx are mostly indexes not yet there.",
+    "Requests to the store of shared indexes and results, by class of status as in slicer_store_requests_total; 4xx: mostly not yet there.",
     ("group", "outcome"),
 )
 

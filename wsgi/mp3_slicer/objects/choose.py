@@ -3,10 +3,14 @@
 import logging
 from collections.abc import Callable
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 from mp3_slicer.media.library import Catalog, Library
 from mp3_slicer.media.store import IndexStore
 from mp3_slicer.settings import Settings
+
+if TYPE_CHECKING:
+    from mp3_slicer.objects.results import BucketResults
 
 _LOG = logging.getLogger("slicer")
 
@@ -66,3 +70,18 @@ def indexes_of(
 
         shared = shared_indexes(settings, threads=threads, told=told, warn=warn)
     return IndexStore(settings.index_dir, seconds=seconds, whole_bytes=whole_bytes, shared=shared)
+
+
+def results_place_of(
+    settings: Settings,
+    *,
+    seconds: Fraction,
+    threads: int = 1,
+    told: Callable[[str, float, int], None] = _untold,
+) -> "BucketResults | None":
+    """The place of shared results, None where the settings name none. A result may take `seconds` to come from there."""
+    if not settings.shared_results:
+        return None
+    from mp3_slicer.objects.results import bucket_results
+
+    return bucket_results(settings, seconds=float(seconds), threads=threads, told=told)

@@ -1,12 +1,13 @@
 """Requests to a store: each within deadlines, and each answer checked before a byte of it counts."""
 
+import os
 import re
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
-from typing import NamedTuple, TypeVar
+from typing import BinaryIO, NamedTuple, TypeVar
 
 import urllib3
 from urllib3.exceptions import EmptyPoolError, HTTPError
@@ -40,6 +41,8 @@ _EPOCH_NS = 1_000_000_000
 _T = TypeVar("_T")
 #: Is told of each request: what came of it, its seconds, the bytes of its body.
 Told = Callable[[str, float, int], None]
+#: What is stored: bytes, or a file, whole.
+Data = bytes | BinaryIO
 
 
 class Version(NamedTuple):
@@ -206,7 +209,15 @@ class Client:
         return self._twice(lambda: self._get_whole(path, most))
 
     def _get_whole(self, path: bytes, most: int) -> bytes:
-        end = time.monotonic() + self._seconds * _WHOLE
+        body = self.stream(path, most, self._seconds * _WHOLE)
+        try:
+            return b"".join(iter(body.read, b""))
+        finally:
+            body.close()
+
+    def stream(self, path: bytes, most: int, seconds: float) -> Body:
+        """The same as it arrives, within `seconds` as a whole, and not tried twice. The caller closes it."""
+        end = time.monotonic() + seconds
         response, close = self._ask(self.address.target(path), {})
         length = response.length_remaining
         try:
@@ -216,14 +227,10 @@ class Client:
         except BaseException:
             close(0)
             raise
-        body = Body(response, length, end, self.breaker, close)
-        try:
-            return b"".join(iter(body.read, b""))
-        finally:
-            body.close()
+        return Body(response, length, end, self.breaker, close)
 
-    def put(self, path: bytes, data: bytes) -> None:
-        """Store an object, which is there whole or not at all. Raises StoreError."""
+    def put(self, path: bytes, data: Data) -> None:
+        """Store an object, which is there whole or not at all. Raises StoreError, and OSError where a file cannot be read."""
         try:
             self._twice(lambda: self._write("PUT", path, data))
         except SourceMissingError:
@@ -234,8 +241,9 @@ class Client:
         with suppress(SourceMissingError):
             self._twice(lambda: self._write("DELETE", path, b""))
 
-    def _write(self, method: str, path: bytes, data: bytes) -> None:
-        response, close = self._ask(self.address.target(path), {}, method, data)
+    def _write(self, method: str, path: bytes, data: Data) -> None:
+        fields = {} if isinstance(data, bytes) else {"Content-Length": str(os.fstat(data.fileno()).st_size)}
+        response, close = self._ask(self.address.target(path), fields, method, data)
         try:
             if response.status not in (200, 204):
                 raise StoreError(f"the store answers {response.status}")
@@ -279,7 +287,7 @@ class Client:
         return work()
 
     def _ask(
-        self, target: str, fields: dict[str, str], method: str = "GET", data: bytes = b""
+        self, target: str, fields: dict[str, str], method: str = "GET", data: Data = b""
     ) -> tuple[BaseHTTPResponse, Callable[[int], None]]:
         """An answer that is no error, its body not yet read, and what ends it. Raises as `open` does."""
         response, close = self._send(target, fields, method, data)
@@ -309,12 +317,14 @@ class Client:
         raise StoreError(f"the store answers {response.status} {code}".rstrip())
 
     def _send(
-        self, target: str, fields: dict[str, str], method: str, data: bytes
+        self, target: str, fields: dict[str, str], method: str, data: Data
     ) -> tuple[BaseHTTPResponse, Callable[[int], None]]:
         """Send a request; the head of its answer, and what ends it. Raises StoreError."""
         began = time.monotonic()
         try:
             with self.breaker.passed():
+                if not isinstance(data, bytes):
+                    data.seek(0)
                 plain = {"Accept-Encoding": "identity", **fields}
                 sent = self._signer.sign(self.address.url(target), plain, method, data)
                 response = self._request(target, sent, method, data)
@@ -335,7 +345,7 @@ class Client:
 
         return response, close
 
-    def _request(self, target: str, fields: dict[str, str], method: str, data: bytes) -> BaseHTTPResponse:
+    def _request(self, target: str, fields: dict[str, str], method: str, data: Data) -> BaseHTTPResponse:
         try:
             return self._pool().urlopen(
                 method,

@@ -90,7 +90,7 @@ class Slicer:
         )
         moments = Moments(sources, beside)
         search = Search(Catalogue(settings.index_dir, settings.media), sources, protected)
-        extras = Extras(settings, sources, self._inner)
+        extras = Extras(settings, sources, self._inner, self._ledger.told_shared)
         return Views(
             studio=StudioFiles(),
             clips=Clips(settings, sources, moments),

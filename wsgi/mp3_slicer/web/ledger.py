@@ -126,7 +126,7 @@ class Ledger:
                 cells.observe(STORE_SECONDS, self._labels, seconds)
 
     def told_shared(self, outcome: str, seconds: float, count: int) -> None:
-        """Count a request to the store of shared indexes: what came of it."""
+        """Count a request to the store of shared indexes and results: what came of it."""
         cells = self._cells
         with cells.lock:
             cells.add(SHARED_REQUESTS, (self._group, outcome))
