@@ -21,6 +21,8 @@ from support.server import folder, until
 
 WEED = os.path.join(os.path.dirname(sys.executable), "weed")
 BUCKET, KEY, SECRET = "audio", "slicer", "/a+secret"
+#: Credentials that may read and list, and not write.
+READER = {"AWS_ACCESS_KEY_ID": "reader", "AWS_SECRET_ACCESS_KEY": "another+secret"}
 START_SECONDS = 90
 
 
@@ -68,7 +70,14 @@ class Store:
         config = os.path.join(self.work, "keys.json")
         with open(config, "w", encoding="ascii") as file:
             keys = [{"accessKey": KEY, "secretKey": SECRET}]
-            json.dump({"identities": [{"name": "slicer", "credentials": keys, "actions": ["Admin"]}]}, file)
+            read = [
+                {"accessKey": READER["AWS_ACCESS_KEY_ID"], "secretKey": READER["AWS_SECRET_ACCESS_KEY"]},
+            ]
+            identities = [
+                {"name": "slicer", "credentials": keys, "actions": ["Admin"]},
+                {"name": "reader", "credentials": read, "actions": ["Read", "List"]},
+            ]
+            json.dump({"identities": identities}, file)
         self._command = [
             *(WEED, "server", "-master.telemetry=false", f"-dir={self.work}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"),
             *(f"-master.port={others[0]}", f"-volume.port={others[1]}", "-filer", f"-filer.port={others[2]}", "-s3"),

@@ -13,6 +13,7 @@ SlicerError
 ├── media.store.IndexPendingError
 ├── mp3.errors.Mp3Error                 NotMp3Error, UnsupportedMp3Error, SpanError, SourceChangedError
 ├── render.errors.RenderError           OptionError, LimitError, UnreadableError, ToolError
+├── render.shared.DamagedError
 ├── server.confined.RefusedError
 ├── server.drain.DrainError
 ├── server.preflight.PreflightError

@@ -85,6 +85,10 @@ class Settings:
         Fraction(1, 10),
         Fraction(60),
     )
+    shared_indexes: str = _variable(
+        "",
+        "s3://BUCKET/PREFIX with indexes that several slicers share, for media in a store and outside of them. Empty: none.",
+    )
     index_dir: str = _variable(
         "", "Folder for indexes; made if missing. Empty: a slicer folder in the system's or user's cache."
     )
@@ -121,6 +125,10 @@ class Settings:
         "Folder for finished renders and waveforms; made if missing. Empty: a slicer folder in the system's or user's cache.",
     )
     results_bytes: int = _variable(1 << 30, "Largest total of stored results, in bytes; 0 stores none.", 0, 1 << 42)
+    shared_results: str = _variable(
+        "",
+        "s3://BUCKET/PREFIX with finished renders and waveforms that servers and workers share. Empty: none.",
+    )
     scratch_dir: str = _variable(
         "",
         "Folder for nameless files while a render is made; made if missing. Empty: a slicer folder in the system's or user's cache.",
@@ -229,6 +237,11 @@ class Settings:
         return is_remote(self.media)
 
     @property
+    def needs_store(self) -> bool:
+        """Whether anything is read from or written to a store of objects or an HTTP origin."""
+        return self.is_remote or bool(self.shared_results)
+
+    @property
     def origins(self) -> tuple[str, ...]:
         """The allowed CORS origins, in the order given."""
         return tuple(part.strip() for part in self.cors_origins.split(",") if part.strip())
@@ -284,15 +297,29 @@ def _check_objects(settings: Settings) -> None:
         raise SettingsError(f"{PREFIX}MEDIA={settings.media[:80]!r} is not like s3://bucket/prefix")
     for name, url in (("MEDIA", settings.media), ("OBJECTS_ENDPOINT", settings.objects_endpoint)):
         is_url = name != "MEDIA" or url.startswith("http")
-        if url and is_url and is_remote(settings.media) and not _SERVICE.fullmatch(url):
+        if url and is_url and settings.needs_store and not _SERVICE.fullmatch(url):
             raise SettingsError(
                 f"{PREFIX}{name} is not like https://store.example.org/path: no user, query or fragment, and all of it escaped"
             )
+    _check_shared(settings)
     if settings.objects_style not in {"", "path", "host"}:
         raise SettingsError(f"{PREFIX}OBJECTS_STYLE={settings.objects_style[:40]!r} is neither path nor host")
     for name, path in (("CA", settings.objects_ca), ("HEADER", settings.objects_header)):
         if path and not os.path.isfile(path):
             raise SettingsError(f"{PREFIX}OBJECTS_{name}={path[:80]!r} is not a file that can be read")
+
+
+def _check_shared(settings: Settings) -> None:
+    """Raise SettingsError where the places of shared indexes and results are not what they must be."""
+    for name, place in (("INDEXES", settings.shared_indexes), ("RESULTS", settings.shared_results)):
+        if place and not _BUCKET.fullmatch(place):
+            raise SettingsError(f"{PREFIX}SHARED_{name}={place[:80]!r} is not like s3://bucket/prefix")
+        if place and (place.rstrip("/") + "/").startswith(settings.media.rstrip("/") + "/"):
+            raise SettingsError(f"{PREFIX}SHARED_{name}={place[:80]!r} is within the media: name another prefix")
+    if settings.shared_indexes and not settings.is_remote:
+        raise SettingsError(f"{PREFIX}SHARED_INDEXES is for media in a store, and {PREFIX}MEDIA is a folder")
+    if settings.shared_results and not settings.results_bytes:
+        raise SettingsError(f"{PREFIX}SHARED_RESULTS needs room on local disk, and {PREFIX}RESULTS_BYTES is 0")
 
 
 def _check_signed(settings: Settings) -> None:

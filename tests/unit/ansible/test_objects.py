@@ -28,6 +28,7 @@ def written(path: Path, template: str, **more: Any) -> str:
     }
     variables = {
         "item": item,
+        "slicer_instances": [item],
         "slicer_objects_environment": {"history": {"AWS_SECRET_ACCESS_KEY": SECRET}},
         "slicer_objects_allowed": ["10.9.8.0/24"],
         "slicer_allowed": ["10.0.0.1"],
@@ -53,6 +54,34 @@ def test_a_bucket_is_no_mount_and_its_store_can_be_reached(tmp_path: Path) -> No
     assert unit.count("IPAddressAllow=10.0.0.1\n") == 1
     assert 'RequiresMountsFor="/srv/audio"' in written(tmp_path / "unit", "slicer/instance.conf.j2", media="/srv/audio")
     assert "IPAddressAllow=10.9.8.0/24\n" in written(tmp_path / "unit", "workers/slicer-worker@.service.j2")
+
+
+def test_indexes_of_a_bucket_are_made_with_a_way_to_its_store_alone(tmp_path: Path) -> None:
+    name = "slicer/slicer-index@.service.j2"
+    unit = written(tmp_path / "unit", name)
+    assert "PrivateNetwork" not in unit
+    assert "IPAddressDeny=any\nIPAddressAllow=localhost\nIPAddressAllow=10.9.8.0/24\nNoNewPrivileges" in unit
+    unit = written(tmp_path / "unit", name, media="/srv/audio")
+    assert "PrivateNetwork=true\nNoNewPrivileges" in unit
+    assert "IPAddress" not in unit
+
+
+@pytest.mark.parametrize(
+    ("media", "timers"),
+    [
+        ("/srv/audio", "slicer-index@history.timer"),
+        ("s3://audio", "slicer-index@history.timer"),
+        ("https://a.org/", ""),
+    ],
+)
+def test_what_has_no_list_is_not_indexed_at_night(tmp_path: Path, media: str, timers: str) -> None:
+    template = tmp_path / "role" / "timers"
+    template.parent.mkdir()
+    template.write_text("{{ _slicer_timers_wanted | join(' ') }}")
+    files = [ROLES / "slicer" / kind / "main.yml" for kind in ("defaults", "vars")]
+    units = [{"name": "history", "media": media}]
+    templates.write(template, str(tmp_path / "timers"), files, {"_slicer_units": units})
+    assert (tmp_path / "timers").read_text() == timers
 
 
 @pytest.mark.parametrize("template", ["slicer/instance.env.j2", "workers/worker.env.j2"])

@@ -11,7 +11,7 @@ import yaml
 ANSIBLE = Path(__file__).parents[3] / "ansible"
 
 
-def check(work: Path, workers: list[str], **variables: bool) -> subprocess.CompletedProcess[str]:
+def check(work: Path, workers: list[str], **variables: object) -> subprocess.CompletedProcess[str]:
     """Run the role's checks for a server on the host one, and these workers."""
     hosts = {
         "slicers": {"hosts": {"one": {}}},
@@ -53,3 +53,22 @@ def test_workers_elsewhere_need_a_word_about_results(tmp_path: Path, workers: li
 def test_one_machine_needs_none(tmp_path: Path) -> None:
     done = check(tmp_path, ["one"])
     assert done.returncode == 0, done.stdout
+
+
+BUCKET = {"name": "a", "media": "s3://audio", "port": 8001, "settings": {"SLICER_SHARED_RESULTS": "s3://results"}}
+
+
+@pytest.mark.parametrize(
+    ("sites", "is_enough"),
+    [
+        ([BUCKET], True),
+        ([BUCKET, {**BUCKET, "media": "https://media.example.org/"}], True),
+        ([BUCKET, {**BUCKET, "media": "/srv/audio"}], False),
+        ([BUCKET, {**BUCKET, "settings": {}}], False),
+        ([BUCKET, {"name": "b", "media": "s3://other", "port": 8002}], False),
+        ([], False),
+    ],
+)
+def test_media_and_results_in_buckets_need_none(tmp_path: Path, sites: list[object], is_enough: bool) -> None:
+    done = check(tmp_path, ["two"], slicer_instances=sites)
+    assert (done.returncode == 0) == is_enough, done.stdout

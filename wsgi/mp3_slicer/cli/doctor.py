@@ -26,10 +26,11 @@ def run(options: argparse.Namespace) -> int:
     folders = {
         PREFIX + name.upper(): os.environ.get(PREFIX + name.upper()) or default_dir(name, os.environ) for name in CACHES
     }
-    if media is None or not is_remote(media):
-        return install.report(install.checks(media=media, folders=folders, environ=os.environ))
-    found = install.checks(folders=folders, environ=os.environ)
-    return install.report([*found, install.objects(OBJECTS_MODULES), *_look_at_store(media)])
+    in_folder = media is None or not is_remote(media)
+    found = install.checks(media=media if in_folder else None, folders=folders, environ=os.environ)
+    if media and (not in_folder or os.environ.get(f"{PREFIX}SHARED_RESULTS", "").strip()):
+        found += [install.objects(OBJECTS_MODULES), *_look_at_store(media)]
+    return install.report(found)
 
 
 def _look_at_store(media: str) -> list[Check]:

@@ -3,7 +3,7 @@
 import argparse
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
@@ -17,10 +17,11 @@ from mp3_slicer.cli import waveforms
 from mp3_slicer.cli.batches import bar, map_bounded
 from mp3_slicer.cli.errors import UsageError
 from mp3_slicer.cli.options import settings_of
-from mp3_slicer.media.indexing import TRY_SECONDS, index_batch
-from mp3_slicer.media.library import Entry
+from mp3_slicer.cli.tally import Tally
+from mp3_slicer.media.indexing import TRY_SECONDS, Indexed, index_batch
+from mp3_slicer.media.library import Catalog, Entry
 from mp3_slicer.media.store import IndexStore
-from mp3_slicer.objects.choose import library_of
+from mp3_slicer.objects.choose import indexes_of, library_of
 from mp3_slicer.server import express, machine, preflight, privileges, reach
 from mp3_slicer.settings import Settings
 
@@ -41,43 +42,54 @@ def run(options: argparse.Namespace) -> int:
     preflight.own_caches(settings, user, ("index_dir", "results_dir", "scratch_dir") if draw else ("index_dir",))
     # Root never reads the contents of the files: the run user does.
     privileges.become(user)
-    store = _store(settings)
+    # No client waits here, so a try may take long.
+    store = indexes_of(settings, seconds=TRY_SECONDS, warn=_warn)
     store.prepare()
     library = library_of(settings)
     if not library.can_list:
         raise UsageError(f"{settings.media} has no list: its files are indexed when they are asked for")
-    gone = 0 if settings.is_remote else store.prune(settings.media)
-    # A bucket may have millions, and nobody knows how many before the end of its list.
-    entries = library.list() if settings.is_remote else list(library.list())
-    paths = (entry.path for entry in entries)
-    count = made = 0
-    refused: set[bytes] = set()
-    index = partial(index_batch, partial(library_of, settings), settings.index_dir, settings.max_source_bytes)
+    entries, remove = _entries(settings, library, store)
+    tally = Tally()
     # A thread of its own would be handed the signals that `map_bounded` keeps from this one.
     tqdm.monitor_interval = 0
-    total = len(entries) if isinstance(entries, list) else None
-    with _pool(jobs) as pool, bar(total) as shown:
+    with _pool(jobs) as pool, bar(len(entries) if isinstance(entries, list) else None) as shown:
         try:
-            for found in map_bounded(pool, index, paths, jobs):
-                for path, complaint, is_new in found:
-                    shown.update()
-                    count += 1
-                    made += is_new
-                    if complaint:
-                        refused.add(path)
-                        tqdm.write(f"{os.fsdecode(path)}: {complaint}", file=sys.stderr)
+            for found in map_bounded(pool, _batch(settings), (entry.path for entry in entries), jobs):
+                shown.update(len(found))
+                tally.add(found)
             outcome = _catalogue(settings, pool, jobs, entries) if isinstance(entries, list) else None
-            drawn = waveforms.draw_all(partial(draw, settings), pool, jobs, library, refused) if draw else None
+            drawn = waveforms.draw_all(partial(draw, settings), pool, jobs, library, tally.refused) if draw else None
         except BrokenExecutor:
             raise UsageError("an indexing process was killed; run the command again to continue") from None
-    print(
-        f"{made} indexed, {count - made - len(refused)} already indexed, {len(refused)} refused, {gone} obsolete indexes removed"
-    )
+    tally.report(remove(), settings.shared_indexes)
     if outcome is not None:
         print(f"catalogue: {outcome.files} files, {outcome.changed} of them read, {outcome.gone} removed")
     if drawn is not None:
         print(drawn)
-    return 1 if refused or (drawn is not None and drawn.refused) else 0
+    return 1 if tally.refused or (drawn is not None and drawn.refused) else 0
+
+
+def _entries(
+    settings: Settings, library: Catalog, store: IndexStore
+) -> tuple[list[Entry] | Iterator[Entry], Callable[[], int]]:
+    """What is there, and what removes the indexes of what is not, once all was read."""
+    if not settings.is_remote:
+        gone = store.prune(settings.media)
+        return list(library.list()), lambda: gone
+    from mp3_slicer.objects.census import Census
+
+    # A bucket may have millions, and nobody knows how many before the end of its list.
+    census = Census(library, store)
+    return census.counted(library.list()), census.remove
+
+
+def _batch(settings: Settings) -> Callable[[list[bytes]], list[Indexed]]:
+    indexes = partial(indexes_of, settings, seconds=TRY_SECONDS, warn=str)
+    return partial(index_batch, partial(library_of, settings), indexes, settings.max_source_bytes)
+
+
+def _warn(text: str) -> None:
+    tqdm.write(text, file=sys.stderr)
 
 
 def _jobs(wanted: int | None) -> int:
@@ -107,8 +119,3 @@ def _catalogue(settings: Settings, pool: ProcessPoolExecutor, jobs: int, entries
                 yield from documents
 
     return update(settings.index_dir, settings.media, seen(scan, entries), read)
-
-
-def _store(settings: Settings) -> IndexStore:
-    # No client waits here, so a try may take long.
-    return IndexStore(settings.index_dir, seconds=TRY_SECONDS)

@@ -44,7 +44,7 @@ REFUSALS = Metric("slicer_refusals_total", "counter", "Answers that are problems
 INDEX = Metric(
     "slicer_index_lookups_total",
     "counter",
-    "Sources taken for a request: with an index in memory, on disk, built just now, or not ready in time (pending).",
+    "Sources taken for a request: with an index in memory, on disk, shared, built just now, or not ready in time (pending).",
     ("group", "outcome"),
 )
 RESULTS = Metric(
@@ -70,12 +70,18 @@ STORE_SECONDS = Metric(
     "slicer_store_seconds", "histogram", "Seconds of a request to the store, its body included.", ("group",), SECONDS
 )
 STORE_BYTES = Metric("slicer_store_bytes_total", "counter", "Bytes of media that the store sent.", ("group",))
+SHARED_REQUESTS = Metric(
+    "slicer_shared_requests_total",
+    "counter",
+    "Requests to the store of shared indexes and results, by class of status as in slicer_store_requests_total; 4xx: mostly not yet there.",
+    ("group", "outcome"),
+)
 
 #: Counted by each process.
 COUNTED = (
     *(REQUESTS, REQUEST_SECONDS, QUEUE_SECONDS, REFUSALS, INDEX, RESULTS, RENDER_SECONDS),
     *(BUSY, THREADS, STARTED),
-    *(STORE_REQUESTS, STORE_SECONDS, STORE_BYTES),
+    *(STORE_REQUESTS, STORE_SECONDS, STORE_BYTES, SHARED_REQUESTS),
 )
 
 BUILD = Metric(

@@ -7,12 +7,12 @@ from urllib.parse import parse_qsl
 
 from mp3_slicer.jobs.order import Order
 from mp3_slicer.media.source import SourceTooLargeError
-from mp3_slicer.media.store import IndexStore
 from mp3_slicer.mp3 import SourceChangedError
-from mp3_slicer.objects.choose import library_of
-from mp3_slicer.render import Limits, PeaksRequest, RenderRequest, Results
+from mp3_slicer.objects.choose import indexes_of, library_of, results_place_of
+from mp3_slicer.render import Limits, PeaksRequest, RenderRequest
 from mp3_slicer.render.audio.progress import Progress
 from mp3_slicer.render.produce import Original, Producer
+from mp3_slicer.render.shared import store_of
 from mp3_slicer.settings import Settings
 
 
@@ -25,8 +25,11 @@ class Maker:
 
     def __init__(self, settings: Settings) -> None:
         self._library = library_of(settings)
-        self._indexes = IndexStore(settings.index_dir, seconds=min(settings.job_seconds, Fraction(3600)))
-        self._producer = Producer(Results(settings.results_dir, max_bytes=settings.results_bytes), settings.scratch_dir)
+        self._indexes = indexes_of(settings, seconds=min(settings.job_seconds, Fraction(3600)))
+        place = results_place_of(settings, seconds=settings.job_seconds)
+        # A result that no server finds is not made.
+        results = store_of(settings.results_dir, max_bytes=settings.results_bytes, place=place, strict=True)
+        self._producer = Producer(results, settings.scratch_dir)
         self._largest = settings.max_source_bytes
         self._limits = job_limits(settings)
 

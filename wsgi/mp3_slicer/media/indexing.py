@@ -18,12 +18,14 @@ class Indexed(NamedTuple):
     path: bytes
     complaint: str  #: why it cannot be indexed; empty for nothing
     is_new: bool  #: whether it had no index before
+    unshared: str | None = None  #: why its index is not shared; empty where it is, None where none are
 
 
-def index_batch(library_of: Callable[[], Catalog], index_dir: str, largest: int, paths: list[bytes]) -> list[Indexed]:
+def index_batch(
+    library_of: Callable[[], Catalog], indexes_of: Callable[[], IndexStore], largest: int, paths: list[bytes]
+) -> list[Indexed]:
     """Index files of a library, of at most `largest` bytes each. Errors are part of the result."""
-    # No client waits here, so a try may take long.
-    library, store = library_of(), IndexStore(index_dir, seconds=TRY_SECONDS)
+    library, store = library_of(), indexes_of()
     found: list[Indexed] = []
     for path in paths:
         try:
@@ -38,7 +40,7 @@ def index_batch(library_of: Callable[[], Catalog], index_dir: str, largest: int,
                     if not store.is_indexed(source):
                         found.append(Indexed(path, "its index cannot be stored", False))
                         continue
-            found.append(Indexed(path, "", not known))
+                found.append(Indexed(path, "", not known, _share(store, source)))
         except SourceMissingError:
             found.append(Indexed(path, "it is gone or cannot be read", False))
         except (Mp3Error, SourceArchivedError) as error:
@@ -46,6 +48,13 @@ def index_batch(library_of: Callable[[], Catalog], index_dir: str, largest: int,
         except OSError as error:
             found.append(Indexed(path, error.strerror or str(error), False))
     return found
+
+
+def _share(store: IndexStore, source: Source) -> str | None:
+    """Share the index of a source; returns as `unshared` has it."""
+    if store.shared is None:
+        return None
+    return "" if store.share(source) else store.shared.trouble or "it changes at the moment"
 
 
 def _index_to_the_end(store: IndexStore, source: Source) -> None:

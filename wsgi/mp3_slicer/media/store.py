@@ -9,9 +9,10 @@ import os
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from fractions import Fraction
+from typing import Protocol
 
 from mp3_slicer import atomic
 from mp3_slicer.errors import SlicerError
@@ -44,15 +45,36 @@ class IndexPendingError(SlicerError):
         self.progress = progress  #: how far it is, from 0 to 1, as far as that is known
 
 
+class SharedIndexes(Protocol):
+    """Indexes that several machines share, by their names on disk. Nothing is raised: what fails costs a rebuild."""
+
+    trouble: str  #: why the last one could not be stored; empty where it could
+
+    def get(self, name: str) -> bytes | None:
+        """The bytes of an index, or None. They may be of another source, or damaged."""
+
+    def put(self, name: str, data: bytes) -> bool:
+        """Store an index; returns whether it is stored."""
+
+
 class IndexStore:
     """The indexes of one folder on disk. Safe for any number of threads and processes."""
 
-    def __init__(self, folder: str, *, seconds: Fraction | float, whole_bytes: int | None = None) -> None:
+    def __init__(
+        self,
+        folder: str,
+        *,
+        seconds: Fraction | float,
+        whole_bytes: int | None = None,
+        shared: SharedIndexes | None = None,
+    ) -> None:
         """`seconds` is for one build. One thread of a process builds at a time, and others wait for a moment only.
 
-        An index file of more than `whole_bytes` stays on disk and is read in parts; None loads all of any.
+        An index file of more than `whole_bytes` stays on disk and is read in parts; None loads all of any. An index that is not on
+        disk is taken from `shared`, and one that was built is put there.
         """
         self._whole = whole_bytes
+        self.shared = shared
         self._folder = folder
         self._seconds = float(seconds)
         self._errors = _Errors()
@@ -75,7 +97,7 @@ class IndexStore:
         return self.find(source)[0]
 
     def find(self, source: Source) -> tuple[Index, str]:
-        """The same, and where it came from: "disk" or "built"."""
+        """The same, and where it came from: "disk", "shared" or "built"."""
         identity = source.identity
         known = self._errors.get(identity)
         if known is not None:
@@ -93,6 +115,36 @@ class IndexStore:
         """Return whether a complete index of this very file lies on disk."""
         found = self._read(self._path(source.identity))
         return found is not None and found[0] == source.identity and found[1].complete
+
+    def share(self, source: Source) -> bool:
+        """See that the complete index of a source, which lies on disk, is shared as well; returns whether it is."""
+        path = self._path(source.identity)
+        if self.shared is None or self._from_shared(source, path) is not None:
+            return self.shared is not None
+        found = self._read(path)
+        if found is None or found[0] != source.identity or not found[1].complete:
+            return False
+        return self.shared.put(os.path.basename(path), indexfile.dump(*found))
+
+    def names(self) -> set[str]:
+        """The names of all files beside which no other kind lies: those of indexes."""
+        return set(self._names())
+
+    def name_of(self, url: bytes) -> str:
+        """The name of the index of an object, by its URL."""
+        return os.path.basename(self._path(Identity(url, 0, 0, 0, 0)))
+
+    def remove(self, names: Iterable[str], begin: bytes) -> int:
+        """Remove those of the indexes whose source's path begins as `begin` does; returns how many."""
+        gone = 0
+        for name in names:
+            path = os.path.join(self._folder, name)
+            found = self._read(path)
+            if found is not None and found[0].path.startswith(begin):
+                with suppress(OSError):
+                    os.unlink(path)
+                    gone += 1
+        return gone
 
     def prune(self, folder: str) -> int:
         """Take away the indexes of files below a folder that are no longer there; returns how many."""
@@ -127,6 +179,11 @@ class IndexStore:
             found = self._read(path)
             if found and found[0] == source.identity and found[1].complete:
                 return found[1], "disk"
+            shared = self._from_shared(source, path)
+            if shared is not None:
+                index, data = shared
+                self._write(path, data)
+                return self._kept(source, path, index), "shared"
             # To go on from: a walk of this very file that ran out of time, or one of the file before it grew.
             fits = found and (found[0] == source.identity or found[0].size < source.identity.size)
             told = _Note(lock_path, os.path.basename(path), source.identity.size)
@@ -137,14 +194,28 @@ class IndexStore:
             finally:
                 # The result counts only for a file that was not written to meanwhile.
                 source.check()
-            self._write(path, indexfile.dump(source.identity, index))
-            if index.complete and self._whole is not None and index.nbytes > self._whole:
-                # As it is found from now on, in parts; where it could not be stored, as it is.
-                stored = self._read(path)
-                index = stored[1] if stored and stored[0] == source.identity and stored[1].complete else index
-        if not index.complete:
-            raise IndexPendingError(_part(index.walked, source.identity.size))
-        return index, "built"
+            data = indexfile.dump(source.identity, index)
+            self._write(path, data)
+            if not index.complete:
+                raise IndexPendingError(_part(index.walked, source.identity.size))
+            if self.shared is not None:
+                self.shared.put(os.path.basename(path), data)
+            return self._kept(source, path, index), "built"
+
+    def _from_shared(self, source: Source, path: str) -> tuple[Index, bytes] | None:
+        """The shared index of this very source, if there is one, and its bytes."""
+        data = None if self.shared is None else self.shared.get(os.path.basename(path))
+        found = None if data is None else indexfile.load(data)
+        if data is None or found is None or found[0] != source.identity or not found[1].complete:
+            return None
+        return found[1], data
+
+    def _kept(self, source: Source, path: str, index: Index) -> Index:
+        """A complete index as it is found from now on, in parts if it is large; where it could not be stored, as it is."""
+        if self._whole is None or index.nbytes <= self._whole:
+            return index
+        stored = self._read(path)
+        return stored[1] if stored and stored[0] == source.identity and stored[1].complete else index
 
     def _progress(self, path: str) -> float:
         """The progress of a build from 0 to 1, by the note of its process; 0 without one."""

@@ -23,10 +23,11 @@ class Address:
     region: str  #: empty for an origin, whose requests are not signed
 
     @classmethod
-    def of(cls, settings: Settings, region: str = "us-east-1") -> Self:
-        """The address that settings name; `region` is for where they name none."""
-        parts = urlsplit(settings.media.replace("#", "%23").replace("?", "%3F"))
-        prefix = settings.media.split("/", 3)[3] if settings.media.count("/") > 2 else ""
+    def of(cls, settings: Settings, region: str = "us-east-1", url: str | None = None) -> Self:
+        """The address of `url`, by default of the media, in the store that settings name; `region` is for where they name none."""
+        url = settings.media if url is None else url
+        parts = urlsplit(url.replace("#", "%23").replace("?", "%3F"))
+        prefix = url.split("/", 3)[3] if url.count("/") > 2 else ""
         key = prefix.strip("/").encode("utf-8", "surrogateescape")
         key += b"/" if key else b""
         if parts.scheme != "s3":

@@ -1,9 +1,18 @@
 """The library that the settings name: a folder, a bucket or an origin. Whatever asks for sources asks here."""
 
+import logging
 from collections.abc import Callable
+from fractions import Fraction
+from typing import TYPE_CHECKING
 
 from mp3_slicer.media.library import Catalog, Library
+from mp3_slicer.media.store import IndexStore
 from mp3_slicer.settings import Settings
+
+if TYPE_CHECKING:
+    from mp3_slicer.objects.results import BucketResults
+
+_LOG = logging.getLogger("slicer")
 
 
 def _untold(*_: object) -> None:
@@ -40,3 +49,39 @@ def library_of(
         address, signer, seconds=float(settings.objects_seconds), threads=threads, ca=settings.objects_ca, told=told
     )
     return ObjectLibrary(client)
+
+
+def indexes_of(
+    settings: Settings,
+    *,
+    seconds: Fraction | float,
+    whole_bytes: int | None = None,
+    threads: int = 1,
+    told: Callable[[str, float, int], None] = _untold,
+    warn: Callable[[str], object] = _LOG.warning,
+) -> IndexStore:
+    """The indexes on disk, and those that are shared where the settings name a place. `told` hears of each request to that.
+
+    `seconds` and `whole_bytes` are those of IndexStore; `warn` is told once of each trouble with shared indexes.
+    """
+    shared = None
+    if settings.shared_indexes:
+        from mp3_slicer.objects.shared import shared_indexes
+
+        shared = shared_indexes(settings, threads=threads, told=told, warn=warn)
+    return IndexStore(settings.index_dir, seconds=seconds, whole_bytes=whole_bytes, shared=shared)
+
+
+def results_place_of(
+    settings: Settings,
+    *,
+    seconds: Fraction,
+    threads: int = 1,
+    told: Callable[[str, float, int], None] = _untold,
+) -> "BucketResults | None":
+    """The place of shared results, None where the settings name none. A result may take `seconds` to come from there."""
+    if not settings.shared_results:
+        return None
+    from mp3_slicer.objects.results import bucket_results
+
+    return bucket_results(settings, seconds=float(seconds), threads=threads, told=told)

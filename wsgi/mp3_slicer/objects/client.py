@@ -1,11 +1,13 @@
 """Requests to a store: each within deadlines, and each answer checked before a byte of it counts."""
 
+import os
 import re
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from email.utils import parsedate_to_datetime
-from typing import NamedTuple, TypeVar
+from typing import BinaryIO, NamedTuple, TypeVar
 
 import urllib3
 from urllib3.exceptions import EmptyPoolError, HTTPError
@@ -39,6 +41,8 @@ _EPOCH_NS = 1_000_000_000
 _T = TypeVar("_T")
 #: Is told of each request: what came of it, its seconds, the bytes of its body.
 Told = Callable[[str, float, int], None]
+#: What is stored: bytes, or a file, whole.
+Data = bytes | BinaryIO
 
 
 class Version(NamedTuple):
@@ -135,6 +139,10 @@ class Client:
         self._held: urllib3.HTTPConnectionPool | None = None
         self._used = 0.0
 
+    def url(self, path: bytes) -> bytes:
+        """The URL of the object at a path, by which it is known; those of all begin with that of an empty path."""
+        return self.address.url(self.address.target(path)).encode("ascii", "replace")
+
     def open(self, path: bytes) -> Version:
         """What is under a path now, by asking for its first byte.
 
@@ -196,6 +204,54 @@ class Client:
         close(0)
         return response.status == 412
 
+    def whole(self, path: bytes, most: int) -> bytes:
+        """All bytes of an object, `most` of them at most. Raises SourceMissingError, SourceArchivedError, and StoreError."""
+        return self._twice(lambda: self._get_whole(path, most))
+
+    def _get_whole(self, path: bytes, most: int) -> bytes:
+        body = self.stream(path, most, self._seconds * _WHOLE)
+        try:
+            return b"".join(iter(body.read, b""))
+        finally:
+            body.close()
+
+    def stream(self, path: bytes, most: int, seconds: float) -> Body:
+        """The same as it arrives, within `seconds` as a whole, and not tried twice. The caller closes it."""
+        end = time.monotonic() + seconds
+        response, close = self._ask(self.address.target(path), {})
+        length = response.length_remaining
+        try:
+            if response.status != 200 or length is None or length > most:
+                raise StoreError("the store answers with another length")
+            _check_plain(response)
+        except BaseException:
+            close(0)
+            raise
+        return Body(response, length, end, self.breaker, close)
+
+    def put(self, path: bytes, data: Data) -> None:
+        """Store an object, which is there whole or not at all. Raises StoreError, and OSError where a file cannot be read."""
+        try:
+            self._twice(lambda: self._write("PUT", path, data))
+        except SourceMissingError:
+            raise StoreError("the store takes no objects") from None
+
+    def delete(self, path: bytes) -> None:
+        """Remove an object, if it exists. Raises StoreError."""
+        with suppress(SourceMissingError):
+            self._twice(lambda: self._write("DELETE", path, b""))
+
+    def _write(self, method: str, path: bytes, data: Data) -> None:
+        fields = {} if isinstance(data, bytes) else {"Content-Length": str(os.fstat(data.fileno()).st_size)}
+        response, close = self._ask(self.address.target(path), fields, method, data)
+        try:
+            if response.status not in (200, 204):
+                raise StoreError(f"the store answers {response.status}")
+            self._drain(response)
+        finally:
+            close(0)
+        self.breaker.succeeded()
+
     def page(self, query: str) -> bytes:
         """A page of a listing of the bucket. Raises StoreError."""
         return self._twice(lambda: self._page(query))
@@ -230,17 +286,19 @@ class Client:
         self._told("retried", 0.0, 0)
         return work()
 
-    def _ask(self, target: str, fields: dict[str, str]) -> tuple[BaseHTTPResponse, Callable[[int], None]]:
+    def _ask(
+        self, target: str, fields: dict[str, str], method: str = "GET", data: Data = b""
+    ) -> tuple[BaseHTTPResponse, Callable[[int], None]]:
         """An answer that is no error, its body not yet read, and what ends it. Raises as `open` does."""
-        response, close = self._send(target, fields)
-        if response.status in (200, 206, 304, 412, 416):
+        response, close = self._send(target, fields, method, data)
+        if response.status in (200, 204, 206, 304, 412, 416):
             return response, close
         code = _code_of(response)
         close(0)
         if code in _EXPIRED:
             self._signer.renew()
-            response, close = self._send(target, fields)
-            if response.status in (200, 206, 412, 416):
+            response, close = self._send(target, fields, method, data)
+            if response.status in (200, 204, 206, 412, 416):
                 return response, close
             code = _code_of(response)
             close(0)
@@ -258,13 +316,18 @@ class Client:
             raise StoreError(f"the store answers {response.status}: redirects are not followed")
         raise StoreError(f"the store answers {response.status} {code}".rstrip())
 
-    def _send(self, target: str, fields: dict[str, str]) -> tuple[BaseHTTPResponse, Callable[[int], None]]:
-        """Send a GET; the head of its answer, and what ends it. Raises StoreError."""
+    def _send(
+        self, target: str, fields: dict[str, str], method: str, data: Data
+    ) -> tuple[BaseHTTPResponse, Callable[[int], None]]:
+        """Send a request; the head of its answer, and what ends it. Raises StoreError."""
         began = time.monotonic()
         try:
             with self.breaker.passed():
-                sent = self._signer.sign(self.address.url(target), {"Accept-Encoding": "identity", **fields})
-                response = self._get(target, sent)
+                if not isinstance(data, bytes):
+                    data.seek(0)
+                plain = {"Accept-Encoding": "identity", **fields}
+                sent = self._signer.sign(self.address.url(target), plain, method, data)
+                response = self._request(target, sent, method, data)
         except StoreError as error:
             if error.is_fault or error.is_repeat:
                 self._told("failed" if error.is_fault else "refused", time.monotonic() - began, 0)
@@ -282,11 +345,12 @@ class Client:
 
         return response, close
 
-    def _get(self, target: str, fields: dict[str, str]) -> BaseHTTPResponse:
+    def _request(self, target: str, fields: dict[str, str], method: str, data: Data) -> BaseHTTPResponse:
         try:
             return self._pool().urlopen(
-                "GET",
+                method,
                 target,
+                body=data or None,
                 headers=fields,
                 redirect=False,
                 retries=False,

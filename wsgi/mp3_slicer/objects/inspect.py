@@ -1,6 +1,7 @@
-"""The doctor's questions to a store: does it answer, are its ranges and ETags right, what does it do with If-Match."""
+"""The doctor's questions to a store: does it answer, are its ranges and ETags right, If-Match, and what is shared there."""
 
 import time
+from collections.abc import Callable
 from itertools import islice
 from typing import NamedTuple, cast
 
@@ -9,6 +10,8 @@ from mp3_slicer.mp3 import SourceChangedError
 from mp3_slicer.objects.choose import library_of
 from mp3_slicer.objects.client import Client
 from mp3_slicer.objects.library import ObjectLibrary
+from mp3_slicer.objects.results import bucket_results
+from mp3_slicer.objects.shared import shared_indexes
 from mp3_slicer.settings import Settings
 
 #: A path that names no object, where there is no list to take one from.
@@ -25,7 +28,29 @@ class Finding(NamedTuple):
 
 
 def inspect(settings: Settings) -> list[Finding]:
-    """Ask the store that the settings name."""
+    """Ask the stores that the settings name, for media, shared indexes and shared results."""
+    found = _media(settings) if settings.is_remote else []
+    if found and not found[0].ok:
+        return found
+    quiet: Callable[..., None] = lambda *_: None  # noqa: E731
+    if settings.shared_indexes:
+        found.append(_place("shared indexes", shared_indexes(settings, threads=1, told=quiet, warn=quiet).check))
+    if settings.shared_results:
+        found.append(_place("shared results", bucket_results(settings, seconds=60, threads=1, told=quiet).check))
+    return found
+
+
+def _place(name: str, check: Callable[[], str]) -> Finding:
+    """Return what can be done at a place that is shared."""
+    try:
+        trouble = check()
+    except SourceUnavailableError as error:
+        return Finding(name, False, error.strerror or "", "see docs/objects.md on what is shared")
+    return Finding(name, True, f"read only: {trouble}" if trouble else "can be read and written")
+
+
+def _media(settings: Settings) -> list[Finding]:
+    """Ask the store of the media."""
     try:
         library = cast("ObjectLibrary", library_of(settings))
         began = time.monotonic()
@@ -37,15 +62,15 @@ def inspect(settings: Settings) -> list[Finding]:
         if version.size:
             library.client.fetch(path, version, version.size // 2, version.size // 2 + 1)
             found += [Finding("ranges and ETags", True, "as they must be"), _if_match(library.client, path)]
-        return found
     except SourceMissingError:
-        return [*found, Finding("ranges and ETags", True, "not looked at: there is no MP3 file to ask for")]
+        found += [Finding("ranges and ETags", True, "not looked at: there is no MP3 file to ask for")]
     except SourceArchivedError as error:
-        return [*found, Finding("ranges and ETags", True, f"not looked at: {error}")]
+        found += [Finding("ranges and ETags", True, f"not looked at: {error}")]
     except SourceChangedError as error:
         return [Finding("ranges and ETags", False, str(error), "ask again: an object is being replaced")]
     except SourceUnavailableError as error:
         return [Finding("store", False, error.strerror or "", "see docs/objects.md on endpoint, credentials, ETags")]
+    return found
 
 
 def _if_match(client: Client, path: bytes) -> Finding:

@@ -1,20 +1,17 @@
 """The media of a store: which keys name a source, and the list of what can be cut."""
 
 from collections.abc import Callable, Iterator
-from datetime import datetime
-from typing import NamedTuple
-from urllib.parse import quote, unquote_to_bytes
-from xml.etree import ElementTree
+from urllib.parse import unquote_to_bytes
 
 from mp3_slicer.media.library import Entry, is_safe, is_source_name
 from mp3_slicer.media.source import Source, SourceMissingError
 from mp3_slicer.objects.client import Client
 from mp3_slicer.objects.errors import StoreError
+from mp3_slicer.objects.listing import PAGE, page
 from mp3_slicer.objects.source import ObjectSource
 
-#: Keys on a page of the store, and pages without any MP3 file after which a list is given up.
-_PAGE, _MOST_PAGES = 1000, 100
-_SECOND = 1_000_000_000
+#: Pages without any MP3 file after which a list is given up.
+_MOST_PAGES = 100
 
 
 class ObjectLibrary:
@@ -33,16 +30,14 @@ class ObjectLibrary:
 
     def inner_path(self, source: Source) -> bytes:
         """The path of a source: there are no links."""
-        url = source.identity.path.decode("ascii")
-        target = self.client.address.target(b"")
-        return unquote_to_bytes(url.removeprefix(self.client.address.url(target)))
+        return unquote_to_bytes(source.identity.path.removeprefix(self.client.url(b"")))
 
     def is_readable(self) -> bool:
         """Whether the store answers."""
         if not self.can_list:
             return not self.client.breaker.is_open
         try:
-            self._page(b"", b"", 1)
+            page(self.client, b"", b"", 1)
         except StoreError:
             return False
         return True
@@ -58,57 +53,17 @@ class ObjectLibrary:
             return
         barren = 0
         while barren < _MOST_PAGES:
-            page = self._page(prefix, after, _PAGE)
+            found = page(self.client, prefix, after, PAGE)
             barren += 1
-            for entry in page.entries:
+            for entry in found.entries:
                 path = entry.path
                 if is_safe(path) and is_source_name(path) and not hidden(path):
                     barren = 0
                     yield entry
-            if not page.entries or not page.goes_on:
+            if not found.entries or not found.goes_on:
                 return
-            after = page.entries[-1].path
-        raise StoreError(f"of {_PAGE * _MOST_PAGES} keys in a row none is an MP3 file")
-
-    def _page(self, prefix: bytes, after: bytes, most: int) -> "_Page":
-        root = self.client.address.prefix
-        # In the order of their names, as a signature wants them.
-        options = {
-            "encoding-type": b"url",
-            "list-type": b"2",
-            "max-keys": b"%d" % most,
-            "prefix": root + prefix,
-            "start-after": root + after if after else b"",
-        }
-        query = "&".join(f"{name}={quote(text, safe='-_.~')}" for name, text in options.items() if text)
-        return _parsed(self.client.page(query), len(root))
-
-
-class _Page(NamedTuple):
-    entries: list[Entry]
-    goes_on: bool
-
-
-def _parsed(data: bytes, skip: int) -> _Page:
-    """A page of ListObjectsV2, its paths without the first `skip` bytes of each key. Raises StoreError."""
-    try:
-        # The operator's own store; and expat bounds what entities may become.
-        document = ElementTree.fromstring(data)  # noqa: S314
-        entries = [
-            Entry(
-                unquote_to_bytes(_text(item, "Key").replace("+", " "))[skip:],
-                int(_text(item, "Size")),
-                int(datetime.fromisoformat(_text(item, "LastModified")).timestamp()) * _SECOND,
-            )
-            for item in document.iterfind("{*}Contents")
-        ]
-    except (ElementTree.ParseError, ValueError):
-        raise StoreError("the store answers with no list") from None
-    return _Page(entries, document.findtext("{*}IsTruncated") == "true")
-
-
-def _text(item: ElementTree.Element, name: str) -> str:
-    return item.findtext("{*}" + name) or ""
+            after = found.entries[-1].path
+        raise StoreError(f"of {PAGE * _MOST_PAGES} keys in a row none is an MP3 file")
 
 
 def _is_utf8(path: bytes) -> bool:

@@ -1,7 +1,7 @@
 """Fields that prove who asks: SigV4 for a bucket, by botocore; for an origin those of a file, or none."""
 
 import threading
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
@@ -16,8 +16,10 @@ _SERVICE = "s3"
 class Signer(Protocol):
     """The fields of each request of a client, by its credentials."""
 
-    def sign(self, url: str, fields: dict[str, str]) -> dict[str, str]:
-        """The fields of a GET with those that prove who asks. Raises StoreError."""
+    def sign(
+        self, url: str, fields: dict[str, str], method: str = "GET", body: bytes | BinaryIO = b""
+    ) -> dict[str, str]:
+        """The fields of a request with those that prove who asks. Raises StoreError."""
 
     def renew(self) -> None:
         """Forget what was refused as expired."""
@@ -29,8 +31,11 @@ class FieldSigner:
     def __init__(self, fields: dict[str, str]) -> None:
         self._fields = fields
 
-    def sign(self, _: str, fields: dict[str, str]) -> dict[str, str]:
+    def sign(
+        self, url: str, fields: dict[str, str], method: str = "GET", body: bytes | BinaryIO = b""
+    ) -> dict[str, str]:
         """The fields with those of the file."""
+        del url, method, body
         return {**fields, **self._fields}
 
     def renew(self) -> None:
@@ -50,13 +55,15 @@ class S3Signer:
         self._found = False
         self._held: Any = None
 
-    def sign(self, url: str, fields: dict[str, str]) -> dict[str, str]:
+    def sign(
+        self, url: str, fields: dict[str, str], method: str = "GET", body: bytes | BinaryIO = b""
+    ) -> dict[str, str]:
         """The signed fields. Raises StoreError where credentials cannot be had."""
         try:
             credentials = self._credentials()
             if credentials is None:
                 return fields
-            request = AWSRequest("GET", url, headers=fields)
+            request = AWSRequest(method, url, headers=fields, data=body)
             S3SigV4Auth(credentials.get_frozen_credentials(), _SERVICE, self._region).add_auth(request)
         except BotoCoreError as error:
             raise StoreError(f"the credentials cannot be had: {type(error).__name__}") from None

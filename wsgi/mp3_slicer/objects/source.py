@@ -25,8 +25,7 @@ class ObjectSource:
         self._client = client
         self._path = path
         self._version = version
-        url = client.address.url(client.address.target(path))
-        self.identity = Identity(url.encode("ascii", "replace"), 0, 0, version.size, version.mtime_ns, version.tag)
+        self.identity = Identity(client.url(path), 0, 0, version.size, version.mtime_ns, version.tag)
         self.size = version.size
         self.proof: int | None = int.from_bytes(hashlib.blake2b(version.tag.encode(), digest_size=8).digest(), "big")
 

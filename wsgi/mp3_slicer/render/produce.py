@@ -16,7 +16,7 @@ from mp3_slicer.render.limits import Deadline, Limits
 from mp3_slicer.render.peaks import Peaks, peaks
 from mp3_slicer.render.request import PeaksRequest, RenderRequest
 from mp3_slicer.render.resultfile import Facts
-from mp3_slicer.render.results import Results
+from mp3_slicer.render.results import ResultStore
 from mp3_slicer.render.version import Version, etag_of
 
 #: Seconds of work on a waveform between two reports, at first; and reports between two partial results that are stored.
@@ -56,7 +56,7 @@ Around = Callable[[], AbstractContextManager[None]]
 class Producer:
     """Makes results. One object for all threads; only files on disk change."""
 
-    def __init__(self, results: Results, scratch: str) -> None:
+    def __init__(self, results: ResultStore, scratch: str) -> None:
         """`scratch` is the folder for files without a name."""
         self.results = results
         self._scratch = scratch
@@ -130,7 +130,7 @@ class Producer:
         original.check()
         data = drawn.encode(request.form, request.bits)
         result = self._stored(key, {"content_type": request.content_type}, InMemory(data), lambda: [data])
-        self.results.drop(partial_key)
+        self.results.partials.drop(partial_key)
         return result
 
     def _at_once(
@@ -171,14 +171,14 @@ class Producer:
                 self._store_partial(partial_key, partial)
 
     def _partial(self, key: str) -> bytes:
-        stored = self.results.get(key)
+        stored = self.results.partials.get(key)
         if stored is None:
             return b""
         with stored:
             return stored.read()
 
     def _store_partial(self, key: str, partial: bytes) -> bool:
-        stored = self.results.put(key, {}, [partial])
+        stored = self.results.partials.put(key, {}, [partial])
         if stored is None:
             return False
         stored.close()

@@ -18,7 +18,7 @@ from mp3_slicer.render.content import pieces_of
 #: The suffix of a file that is not whole yet.
 TEMPORARY = ".tmp"
 #: Bytes of the first line, at most.
-_MAX_LINE = 4096
+MAX_LINE = 4096
 _PIECE = 1 << 18
 
 Facts = Mapping[str, str | int]
@@ -82,7 +82,7 @@ def create(folder: str, key: str) -> tuple[int, str | None]:
 def write(fd: int, facts: Facts, pieces: Iterable[bytes], largest: int) -> int | None:
     """Fill a new file. Returns its length, or None where it would be larger than `largest` or the disk is full."""
     line = json.dumps(dict(facts), separators=(",", ":"), sort_keys=True).encode() + b"\n"
-    if len(line) + 20 > _MAX_LINE:
+    if len(line) + 20 > MAX_LINE:
         raise ValueError("there is too much to say of this result")
     # The length is written last, in front, with enough digits for any.
     offset = 20 + len(line)
@@ -114,17 +114,22 @@ def _written(fd: int, data: bytes, offset: int) -> bool:
     return True
 
 
-def opened(fd: int) -> Stored | None:
-    """The result in an open file, or None where it is not a whole one."""
-    head = os.pread(fd, _MAX_LINE, 0)
-    end = head.find(b"\n", 20)
+def parsed(head: bytes) -> tuple[int, int, dict[str, str | int]] | None:
+    """Where the bytes of a result begin, their length and its facts, by the beginning of its file; None where that is of no result."""
+    end = head[:MAX_LINE].find(b"\n", 20)
     if end < 0 or head[19:20] != b"\n" or not head[:19].isdigit():
-        return None
-    length = int(head[:19])
-    if os.fstat(fd).st_size != end + 1 + length:
         return None
     try:
         facts = json.loads(head[20:end])
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
-    return Stored(fd, end + 1, length, facts) if isinstance(facts, dict) else None
+    return (end + 1, int(head[:19]), facts) if isinstance(facts, dict) else None
+
+
+def opened(fd: int) -> Stored | None:
+    """The result in an open file, or None where it is not a whole one."""
+    found = parsed(os.pread(fd, MAX_LINE, 0))
+    if found is None:
+        return None
+    begin, length, facts = found
+    return Stored(fd, begin, length, facts) if os.fstat(fd).st_size == begin + length else None

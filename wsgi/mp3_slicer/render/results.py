@@ -9,6 +9,7 @@ import re
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from typing import Protocol
 
 from mp3_slicer.lock import lock
 from mp3_slicer.render.resultfile import TEMPORARY, Facts, Stored, create, opened, write
@@ -24,6 +25,26 @@ _MAX_NAMES = 4 * MAX_RESULTS
 #: Share of the folder in use after making room, so that not each new result has to.
 _LOW_WATER = 0.9
 _LOCK_SECONDS = 2.0
+
+
+class ResultStore(Protocol):
+    """Finished results, by their names. Safe for any number of threads and processes."""
+
+    def prepare(self) -> None:
+        """Make what is missing. Raises OSError."""
+
+    def get(self, key: str) -> Stored | None:
+        """The result of this name, open, or None. Raises ValueError where `key` is no name."""
+
+    def put(self, key: str, facts: Facts, pieces: Iterable[bytes]) -> Stored | None:
+        """Store a result under a name and return it, open; None where it cannot be stored. Raises what `pieces` raises."""
+
+    def drop(self, key: str) -> None:
+        """Remove a result from this machine, if it exists."""
+
+    @property
+    def partials(self) -> "ResultStore":
+        """Where results lie that are not finished: on this machine."""
 
 
 class Results:
@@ -47,7 +68,7 @@ class Results:
 
     def get(self, key: str) -> Stored | None:
         """The result of this name, open, or None. It counts as used now. Raises ValueError where `key` is no name."""
-        path = self._path(key)
+        path = self.path(key)
         try:
             fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         except OSError:
@@ -72,7 +93,7 @@ class Results:
 
         Raises ValueError if `key` is no name or the facts are too many, and whatever `pieces` raises.
         """
-        path = self._path(key)
+        path = self.path(key)
         fd = temporary = None
         try:
             try:
@@ -106,12 +127,18 @@ class Results:
                 with suppress(OSError):
                     os.unlink(temporary)
 
+    @property
+    def partials(self) -> "Results":
+        """The same folder."""
+        return self
+
     def drop(self, key: str) -> None:
         """Remove a result, if it exists. Raises ValueError where `key` is no name."""
         with suppress(OSError):
-            os.unlink(self._path(key))
+            os.unlink(self.path(key))
 
-    def _path(self, key: str) -> str:
+    def path(self, key: str) -> str:
+        """The file of a result. Raises ValueError where `key` is no name."""
         if not _KEY.fullmatch(key):
             raise ValueError(f"{key[:50]!r} is no name of a result")
         return os.path.join(self._folder, key)

@@ -25,9 +25,25 @@ class Version(NamedTuple):
         return cls(path, identity.size, identity.mtime_ns, index.proof)
 
 
+class Digest:
+    """A strong ETag, of the bytes themselves, since other versions of an encoder make others of the same request."""
+
+    def __init__(self) -> None:
+        self._digest = hashlib.blake2b(digest_size=15)
+
+    def update(self, piece: bytes) -> None:
+        """Add some more bytes."""
+        self._digest.update(piece)
+
+    @property
+    def etag(self) -> str:
+        """The ETag of all of them, in quotes."""
+        return f'"{self._digest.hexdigest()}"'
+
+
 def etag_of(pieces: Iterable[bytes]) -> str:
-    """A strong ETag, in quotes: of the bytes themselves, since other versions of an encoder make others of the same request."""
-    digest = hashlib.blake2b(digest_size=15)
+    """The ETag of these bytes, in quotes."""
+    digest = Digest()
     for piece in pieces:
         digest.update(piece)
-    return f'"{digest.hexdigest()}"'
+    return digest.etag

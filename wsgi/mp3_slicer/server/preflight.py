@@ -99,16 +99,16 @@ def require(check: Check) -> None:
 def can_read(settings: Settings, user: str | None) -> None:
     """Raise PreflightError unless `user` (None: the caller) can read the media and the Python that Slicer runs on.
 
-    For media in a store, check the packages, and the files that the settings name.
+    Where a store of objects is needed, check the packages, and the files that the settings name.
     """
-    if settings.is_remote:
+    if settings.needs_store:
         if find_spec("urllib3") is None or find_spec("botocore") is None:
             install = distribution.pip_install("objects")
             raise PreflightError(f"packages for object storage are missing: install them with: {install}")
         for name, path in (("CA file", settings.objects_ca), ("header file", settings.objects_header)):
             if path:
                 require(checks.readable(name, path, user))
-    else:
+    if not settings.is_remote:
         require(checks.readable("media folder", settings.media, user))
     for part in reach.interpreter_parts():
         require(checks.readable("Python", part, user))

@@ -13,8 +13,7 @@ from mp3_slicer.media.aside import Aside
 from mp3_slicer.media.library import Library
 from mp3_slicer.media.shelf import Shelf
 from mp3_slicer.media.sidecars import Sidecars
-from mp3_slicer.media.store import IndexStore
-from mp3_slicer.objects.choose import library_of
+from mp3_slicer.objects.choose import indexes_of, library_of
 from mp3_slicer.settings import Settings
 from mp3_slicer.web.access import Access, Hosts
 from mp3_slicer.web.beside import Beside
@@ -65,8 +64,12 @@ class Slicer:
             settings, os.path.join(settings.index_dir, "names"), threads=process_threads(), told=self._ledger.told
         )
         protected = self._access.protected
-        store = IndexStore(
-            settings.index_dir, seconds=settings.index_seconds, whole_bytes=settings.index_memory_bytes // _SHARE
+        store = indexes_of(
+            settings,
+            seconds=settings.index_seconds,
+            whole_bytes=settings.index_memory_bytes // _SHARE,
+            threads=process_threads(),
+            told=self._ledger.told_shared,
         )
         store.prepare()
         shelf = Shelf(
@@ -87,7 +90,7 @@ class Slicer:
         )
         moments = Moments(sources, beside)
         search = Search(Catalogue(settings.index_dir, settings.media), sources, protected)
-        extras = Extras(settings, sources, self._inner)
+        extras = Extras(settings, sources, self._inner, self._ledger.told_shared)
         return Views(
             studio=StudioFiles(),
             clips=Clips(settings, sources, moments),

@@ -5,14 +5,16 @@ import threading
 from typing import TYPE_CHECKING, NamedTuple
 
 from mp3_slicer import distribution
+from mp3_slicer.objects.choose import results_place_of
 from mp3_slicer.settings import Settings
 from mp3_slicer.web.problems import Problem
-from mp3_slicer.web.process import give_way_to_others, is_for_renders, process_count
+from mp3_slicer.web.process import give_way_to_others, is_for_renders, process_count, process_threads
 from mp3_slicer.web.request import Request
 from mp3_slicer.web.response import Response
 from mp3_slicer.web.sources import Sources
 
 if TYPE_CHECKING:
+    from mp3_slicer.objects.client import Told
     from mp3_slicer.web.jobs import Inner, Jobs
     from mp3_slicer.web.making import Making
     from mp3_slicer.web.renders import Renders
@@ -30,8 +32,12 @@ class _Loaded(NamedTuple):
 class Extras:
     """Responses of all of them. One object for all threads."""
 
-    def __init__(self, settings: Settings, sources: Sources, inner: "Inner") -> None:
-        """Load at once where renders are made, or jobs accepted, so that no request waits for it."""
+    def __init__(self, settings: Settings, sources: Sources, inner: "Inner", told: "Told") -> None:
+        """Load at once where renders are made, or jobs accepted, so that no request waits for it.
+
+        `told` hears of each request to the store of shared results.
+        """
+        self._told = told
         self._settings = settings
         self._sources = sources
         self._inner = inner
@@ -89,15 +95,17 @@ class Extras:
         with self._lock:
             if self._loaded is None:
                 from mp3_slicer.render.produce import Producer
-                from mp3_slicer.render.results import Results
+                from mp3_slicer.render.shared import store_of
                 from mp3_slicer.web.making import Making
                 from mp3_slicer.web.renders import Renders
                 from mp3_slicer.web.waveforms import Waveforms
 
                 settings, sources = self._settings, self._sources
-                producer = Producer(
-                    Results(settings.results_dir, max_bytes=settings.results_bytes), settings.scratch_dir
+                place = results_place_of(
+                    settings, seconds=settings.render_seconds, threads=process_threads(), told=self._told
                 )
+                results = store_of(settings.results_dir, max_bytes=settings.results_bytes, place=place)
+                producer = Producer(results, settings.scratch_dir)
                 making = Making(settings, producer, process_count())
                 making.prepare()
                 self._loaded = _Loaded(

@@ -21,6 +21,7 @@ from mp3_slicer.counts.metrics import (
     REQUESTS,
     RESULTS,
     SECONDS,
+    SHARED_REQUESTS,
     STARTED,
     STORE_BYTES,
     STORE_REQUESTS,
@@ -123,6 +124,12 @@ class Ledger:
             if outcome not in {"retried", "refused"}:
                 cells.add(STORE_BYTES, self._labels, count)
                 cells.observe(STORE_SECONDS, self._labels, seconds)
+
+    def told_shared(self, outcome: str, seconds: float, count: int) -> None:
+        """Count a request to the store of shared indexes and results: what came of it."""
+        cells = self._cells
+        with cells.lock:
+            cells.add(SHARED_REQUESTS, (self._group, outcome))
 
     def end(self, record: Record) -> None:
         """End a request: its response is sent, or its client is gone."""
