@@ -354,7 +354,7 @@ def _check_jobs(settings: Settings) -> None:
 def _check_encoding(settings: Settings) -> None:
     """Raise SettingsError where no text can be decoded by the encoding of transcripts."""
     try:
-        b"a".decode(settings.transcript_encoding, "replace")
+        bytes(range(256)).decode(settings.transcript_encoding, "replace")
     except (LookupError, ValueError):
         raise SettingsError(
             f"{PREFIX}TRANSCRIPT_ENCODING={settings.transcript_encoding[:40]!r} is no text encoding of Python, like windows-1252"

@@ -358,3 +358,10 @@ def test_what_is_written_is_read_again(form: str) -> None:
 def test_text_names_a_speaker_when_another_one_speaks() -> None:
     said = [Cue(0, 1, "a", "Ann"), Cue(1, 2, "b\nc", "Ann"), Cue(2, 3, "d", "Bob")]
     assert write(said, "txt") == b"Ann: a\nb c\nBob: d\n"
+
+
+@pytest.mark.parametrize("ending", [b".vtt", b".txt"])
+def test_a_reference_with_more_digits_than_python_converts(ending: bytes) -> None:
+    said = f"00:01.000 --> 00:02.000\nA &#{'1' * 5000}; B &#38; C &#x41;\n"
+    (only,) = read(ending, said.encode(), "windows-1252").cues
+    assert only.text == "A \ufffd B & C A"

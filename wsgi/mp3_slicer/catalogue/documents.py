@@ -5,11 +5,13 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from mp3_slicer.catalogue.parts import pack, split, words
+from mp3_slicer.catalogue.schema import stored_time
+from mp3_slicer.errors import parsed
 from mp3_slicer.media.library import Library
 from mp3_slicer.media.protected import UNSIGNED
 from mp3_slicer.media.sidecars import Sidecars
 from mp3_slicer.media.source import Source
-from mp3_slicer.tags import Names, read_tags
+from mp3_slicer.tags import Names, Tags, read_tags
 from mp3_slicer.transcripts import ENDINGS, MOST_BYTES, choose
 
 
@@ -33,6 +35,14 @@ class Document(NamedTuple):
     names: Names
     cues: int
     parts: tuple[Part, ...]
+
+
+class Unread(NamedTuple):
+    """What cannot be read: a source, or a file beside it."""
+
+    path: bytes
+    detail: str  #: why
+    is_source: bool  #: whether it is a source, which is then left out
 
 
 class Stamps:
@@ -75,9 +85,13 @@ def read_document(
     stamp: str,
     encoding: str,
     seconds: float,
-) -> Document:
-    """All of an open source, which lasts so many `seconds`. Raises OSError where the media cannot be read."""
-    names = read_tags(source.read, source.identity.size).names
+) -> tuple[Document, list[Unread]]:
+    """All of an open source, which lasts so many `seconds`, and what of it and beside it cannot be read.
+
+    Raises OSError where the media cannot be read.
+    """
+    tags, reason = parsed(lambda: read_tags(source.read, source.identity.size), Tags(Names(), ()))
+    unread = [Unread(path, reason, False)] if reason else []
     inner: dict[str, bytes] = {}
 
     def each() -> Iterable[tuple[str, bytes, bytes]]:
@@ -87,15 +101,20 @@ def read_document(
 
     choice = choose(each(), encoding)
     cues = choice.transcript.cues
-    return Document(
+    folder = path[: path.rfind(b"/") + 1]
+    # A file with cues and flaws is read; /info names the flaws.
+    flaws = {name: flaw.detail for name, flaw in reversed(choice.flaws) if name != choice.name}
+    unread += [Unread(folder + name.encode(), detail, False) for name, detail in reversed(flaws.items())]
+    document = Document(
         path=path,
         inner=library.inner_path(source),
         sidecar=inner[choice.name] if choice.name is not None else b"",
         stamp=stamp,
         size=source.identity.size,
-        mtime_ns=source.identity.mtime_ns,
+        mtime_ns=stored_time(source.identity.mtime_ns),
         duration=round(seconds * 1000),
-        names=names,
+        names=tags.names,
         cues=len(cues),
         parts=tuple(Part(pack(part), words(part)) for part in split(cues)),
     )
+    return document, unread

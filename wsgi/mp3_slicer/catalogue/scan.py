@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from mp3_slicer.catalogue.build import Seen
-from mp3_slicer.catalogue.documents import Document, Stamps, read_document
+from mp3_slicer.catalogue.documents import Document, Stamps, Unread, read_document
+from mp3_slicer.errors import parsed, reason_of
 from mp3_slicer.media.library import Entry, Library
 from mp3_slicer.media.protected import Protected
 from mp3_slicer.media.sidecars import Sidecars
@@ -31,25 +32,39 @@ def seen(scan: Scan, entries: Iterable[Entry]) -> list[Seen]:
     return [Seen(each.path, stamps.of(each.path, each.size, each.mtime_ns), each.mtime_ns) for each in entries]
 
 
-def read_batch(scan: Scan, batch: list[Seen]) -> list[Document]:
+class Batch(NamedTuple):
+    """What became of some sources."""
+
+    documents: list[Document]
+    unread: list[Unread]
+
+
+def read_batch(scan: Scan, batch: list[Seen]) -> Batch:
     """What the catalogue stores of some sources. Those that cannot be read are left out, and read by the next run."""
     library = Library(scan.media)
     sidecars = Sidecars(library, Protected(scan.media, scan.protected))
     store = IndexStore(scan.index_dir, seconds=_SECONDS)
-    made = []
+    made = Batch([], [])
     for each in batch:
         try:
             with library.open(each.path) as source:
                 seconds = _seconds(store, source)
-                made.append(read_document(library, sidecars, source, each.path, each.stamp, scan.encoding, seconds))
-        except (OSError, SourceMissingError):
+                document, unread = read_document(
+                    library, sidecars, source, each.path, each.stamp, scan.encoding, seconds
+                )
+        except SourceMissingError:
+            continue  # it is gone since it was listed
+        except Exception as error:  # of any kind: one file never ends the work on the others
+            made.unread.append(Unread(each.path, reason_of(error), is_source=True))
             continue
+        made.documents.append(document)
+        made.unread.extend(unread)
     return made
 
 
 def _seconds(store: IndexStore, source: Source) -> float:
     """The duration of a source; 0 for one that cannot be cut."""
     try:
-        return float(store.get(source).seconds)
+        return parsed(lambda: float(store.get(source).seconds), 0.0)[0]
     except (Mp3Error, IndexPendingError):
         return 0.0

@@ -11,7 +11,7 @@ from multiprocessing import get_context
 from tqdm import tqdm
 
 from mp3_slicer.catalogue.build import Outcome, Seen, update
-from mp3_slicer.catalogue.documents import Document
+from mp3_slicer.catalogue.documents import Document, Unread
 from mp3_slicer.catalogue.scan import Scan, read_batch, seen
 from mp3_slicer.cli import waveforms
 from mp3_slicer.cli.batches import bar, map_bounded
@@ -66,7 +66,8 @@ def run(options: argparse.Namespace) -> int:
                     if complaint:
                         refused.add(path)
                         tqdm.write(f"{os.fsdecode(path)}: {complaint}", file=sys.stderr)
-            outcome = _catalogue(settings, pool, jobs, entries) if isinstance(entries, list) else None
+            unread: list[Unread] = []
+            outcome = _catalogue(settings, pool, jobs, entries, unread) if isinstance(entries, list) else None
             drawn = waveforms.draw_all(partial(draw, settings), pool, jobs, library, refused) if draw else None
         except BrokenExecutor:
             raise UsageError("an indexing process was killed; run the command again to continue") from None
@@ -74,10 +75,12 @@ def run(options: argparse.Namespace) -> int:
         f"{made} indexed, {count - made - len(refused)} already indexed, {len(refused)} refused, {gone} obsolete indexes removed"
     )
     if outcome is not None:
-        print(f"catalogue: {outcome.files} files, {outcome.changed} of them read, {outcome.gone} removed")
+        more = f", {len(unread)} unreadable" if unread else ""
+        print(f"catalogue: {outcome.files} files, {outcome.changed} of them read, {outcome.gone} removed{more}")
     if drawn is not None:
         print(drawn)
-    return 1 if refused or (drawn is not None and drawn.refused) else 0
+    left_out = any(each.is_source for each in unread)
+    return 1 if refused or left_out or (drawn is not None and drawn.refused) else 0
 
 
 def _jobs(wanted: int | None) -> int:
@@ -95,16 +98,21 @@ def _pool(jobs: int) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(jobs, mp_context=get_context("spawn"))
 
 
-def _catalogue(settings: Settings, pool: ProcessPoolExecutor, jobs: int, entries: list[Entry]) -> Outcome:
-    """Bring the catalogue up to date with what is there."""
+def _catalogue(
+    settings: Settings, pool: ProcessPoolExecutor, jobs: int, entries: list[Entry], unread: list[Unread]
+) -> Outcome:
+    """Bring the catalogue up to date with what is there; what cannot be read is added to `unread`, and named."""
     protected = settings.signed_folders if settings.signing_keys else ()
     scan = Scan(settings.media, settings.index_dir, settings.transcript_encoding, protected)
 
     def read(changed: list[Seen]) -> Iterator[Document]:
         with bar(len(changed)) as shown:
-            for documents in map_bounded(pool, partial(read_batch, scan), changed, jobs):
-                shown.update(len(documents))
-                yield from documents
+            for batch in map_bounded(pool, partial(read_batch, scan), changed, jobs):
+                shown.update(len(batch.documents))
+                unread.extend(batch.unread)
+                for each in batch.unread:
+                    tqdm.write(f"{os.fsdecode(each.path)}: {each.detail}", file=sys.stderr)
+                yield from batch.documents
 
     return update(settings.index_dir, settings.media, seen(scan, entries), read)
 

@@ -1,11 +1,13 @@
 """The files beside a source, and its tags: transcript, chapters and names, or nothing where there is none."""
 
+from functools import partial
 from typing import Any, NamedTuple
 
+from mp3_slicer.errors import parsed
 from mp3_slicer.media.shelf import Opened
 from mp3_slicer.media.sidecars import Sidecars
 from mp3_slicer.mp3 import SECOND
-from mp3_slicer.tags import Chapter, Tags, in_blocks, read_chapters_json, read_tags
+from mp3_slicer.tags import Chapter, Names, Tags, in_blocks, read_chapters_json, read_tags
 from mp3_slicer.tags.chapters import MOST_BYTES as MOST_CHAPTER_BYTES
 from mp3_slicer.transcripts import ENDINGS, MOST_BYTES, Choice, choose
 from mp3_slicer.web.request import Request
@@ -53,24 +55,30 @@ class Beside:
         """The chapters of an open source: of its sidecar, or else of its tag, which is read unless it is given."""
         flaws = []
         for found in self._sidecars.read(opened.name, (CHAPTERS,), request.permit, MOST_CHAPTER_BYTES):
-            chapters, flaw = read_chapters_json(found.data)
-            if flaw:
-                flaws.append((found.name, flaw))
+            nothing: tuple[tuple[Chapter, ...], str] = ((), "")
+            (chapters, flaw), reason = parsed(partial(read_chapters_json, found.data), nothing)
+            if flaw or reason:
+                flaws.append((found.name, flaw or reason))
             if chapters:
                 return Chaptered(chapters, found.mtime_ns // SECOND, tuple(flaws))
-        return Chaptered((tags or self.tags(opened)).chapters, _modified(opened), tuple(flaws))
+        return Chaptered((tags or self.tags(opened)[0]).chapters, _modified(opened), tuple(flaws))
 
-    def tags(self, opened: Opened) -> Tags:
-        """The tags of an open source."""
-        return read_tags(in_blocks(opened.source.read), opened.source.identity.size)
+    def tags(self, opened: Opened) -> tuple[Tags, str]:
+        """The tags of an open source, and why they cannot be read; empty where they can."""
+        source = opened.source
+        return parsed(lambda: read_tags(in_blocks(source.read), source.identity.size), Tags(Names(), ()))
 
     def describe(self, opened: Opened, request: Request) -> tuple[dict[str, Any], int]:
         """The members of a source's description that are known from tags and sidecars, and when the last of them changed."""
-        tags = self.tags(opened)
+        tags, reason = self.tags(opened)
         words, chaptered = self.words(opened, request), self.chapters(opened, request, tags)
         choice = words.choice
         flaws = [{"file": name, "line": flaw.line, "detail": flaw.detail} for name, flaw in choice.flaws]
-        flaws += [{"file": name, "line": None, "detail": detail} for name, detail in chaptered.flaws]
+        own = opened.name.rpartition(b"/")[2].decode("utf-8", "replace")
+        flaws += [
+            {"file": name, "line": None, "detail": detail}
+            for name, detail in (*chaptered.flaws, *([(own, reason)] if reason else ()))
+        ]
         transcript = None
         if choice.name is not None:
             cues = choice.transcript.cues
