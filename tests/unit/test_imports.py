@@ -66,7 +66,7 @@ ALLOWED = {
             "capacity",
             "signing",
         },
-        *{"atomic", "distribution", "errors", "settings", "timespan", "mp3_slicer"},
+        *{"atomic", "distribution", "errors", "parent", "settings", "timespan", "mp3_slicer"},
     },
     "mp3_slicer": set(),
     "__main__": {"cli"},

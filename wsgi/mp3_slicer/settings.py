@@ -229,6 +229,11 @@ class Settings:
         return is_remote(self.media)
 
     @property
+    def media_name(self) -> str:
+        """What tells these media from others in folders that several servers share."""
+        return f"{self.objects_endpoint} {self.media}" if self.is_remote and self.objects_endpoint else self.media
+
+    @property
     def origins(self) -> tuple[str, ...]:
         """The allowed CORS origins, in the order given."""
         return tuple(part.strip() for part in self.cors_origins.split(",") if part.strip())

@@ -4,18 +4,20 @@ import importlib
 import os
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from mp3_slicer.catalogue import Catalogue, Query
 from mp3_slicer.catalogue import documents as documents_module
-from mp3_slicer.catalogue.build import Outcome, Seen, update
-from mp3_slicer.catalogue.documents import Document, Unread
-from mp3_slicer.catalogue.scan import Scan, read_batch, seen
+from mp3_slicer.catalogue.build import Outcome, update
+from mp3_slicer.catalogue.documents import Document, Seen, Unread
+from mp3_slicer.catalogue.scan import Listed, Scan, read_batch
 from mp3_slicer.errors import reason_of
 from mp3_slicer.media.indexing import index_batch
 from mp3_slicer.media.library import Library
+from mp3_slicer.media.protected import Protected
 from mp3_slicer.media.store import IndexStore
 
 VTT = "WEBVTT\n\n00:01.000 --> 00:03.000\nGood morning, harbour.\n"
@@ -40,14 +42,17 @@ class Folder:
             (self.media / name).write_text(text, encoding="utf-8")
 
     def update(self) -> Outcome:
-        scan = Scan(str(self.media), str(self.index), "windows-1252", ())
+        media = str(self.media)
+        scan = Scan(partial(Library, media), partial(Protected, media), str(self.index), "windows-1252")
+        listed = Listed(Library(media))
+        assert list(listed.sources())
 
         def read(changed: list[Seen]) -> list[Document]:
             batch = read_batch(scan, changed)
             self.unread = batch.unread
             return batch.documents
 
-        return update(str(self.index), str(self.media), seen(scan, Library(str(self.media)).list()), read)
+        return update(str(self.index), media, listed.seen(), read)
 
     def search(self, text: str) -> list[str]:
         page = Catalogue(str(self.index), str(self.media)).search(Query.parse(text))

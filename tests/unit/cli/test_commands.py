@@ -18,7 +18,7 @@ from mp3_slicer.media.store import IndexPendingError
 from mp3_slicer.server.express import RUN_USER
 from support import streams
 from support.cutting import cut_bytes, decoded, index_of, samples, span_of
-from support.server import children_of, folder
+from support.server import children_of, folder, status, until
 
 SLICER = [sys.executable, "-m", "mp3_slicer"]
 #: The same, reading so slowly that a signal comes midway.
@@ -382,6 +382,18 @@ def test_ctrl_c_ends_an_index_run_quietly(media: Path, environ: dict[str, str], 
             assert time.monotonic() < end, "a process is left"
             time.sleep(0.05)
     assert not [name for name in os.listdir(environ["SLICER_INDEX_DIR"]) if name.endswith(".tmp")]
+
+
+def test_a_killed_index_run_leaves_no_process(media: Path, environ: dict[str, str]) -> None:
+    for number in range(1000):
+        os.link(media / "a.mp3", media / f"{number}.mp3")
+    words = [*SLICER, "index", media, "--jobs", "2"]
+    with subprocess.Popen(words, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        until(lambda: len(list(Path(environ["SLICER_INDEX_DIR"]).glob("*"))) >= 5, 60, "files are indexed")
+        started = children_of(process.pid)
+        process.kill()
+    assert len(started) >= 3
+    until(lambda: not any(map(status, started)), 30, "no process is left")
 
 
 # ------------------------------------------------------------------------------------------------- doctor and serve

@@ -7,11 +7,11 @@ from typing import NamedTuple
 from mp3_slicer.catalogue.parts import pack, split, words
 from mp3_slicer.catalogue.schema import stored_time
 from mp3_slicer.errors import parsed
-from mp3_slicer.media.library import Library
+from mp3_slicer.media.library import Catalog, Entry, Library, is_safe
 from mp3_slicer.media.protected import UNSIGNED
-from mp3_slicer.media.sidecars import Sidecars
+from mp3_slicer.media.sidecars import Sidecars, names
 from mp3_slicer.media.source import Source
-from mp3_slicer.tags import Names, Tags, read_tags
+from mp3_slicer.tags import Names, Tags, in_blocks, read_tags
 from mp3_slicer.transcripts import ENDINGS, MOST_BYTES, choose
 
 
@@ -20,6 +20,15 @@ class Part(NamedTuple):
 
     cues: bytes  #: packed
     said: str  #: its words, folded
+
+
+class Seen(NamedTuple):
+    """A source that is there now."""
+
+    path: bytes
+    stamp: str
+    mtime_ns: int
+    beside: frozenset[bytes] | None = None  #: the paths of its sidecars; None: they are looked for
 
 
 class Document(NamedTuple):
@@ -43,6 +52,27 @@ class Unread(NamedTuple):
     path: bytes
     detail: str  #: why
     is_source: bool  #: whether it is a source, which is then left out
+
+
+class KeyStamps:
+    """The same for a store: what it lists tells of both."""
+
+    def __init__(self) -> None:
+        self._beside: dict[bytes, str] = {}
+
+    def hear(self, entry: Entry) -> None:
+        """Note an object that is no source."""
+        if entry.path.endswith(ENDINGS) and is_safe(entry.path):
+            self._beside[entry.path] = _version(entry)
+
+    def of(self, entry: Entry) -> tuple[str, frozenset[bytes]]:
+        """The stamp of a source, and the paths of its sidecars. Everything is listed by now."""
+        there = [name for name, _ in names(entry.path, ENDINGS) if name in self._beside]
+        return " ".join((_version(entry), *(self._beside[name] for name in there))), frozenset(there)
+
+
+def _version(entry: Entry) -> str:
+    return f"{entry.size}.{entry.mtime_ns}.{entry.tag}"
 
 
 class Stamps:
@@ -78,24 +108,19 @@ class Stamps:
 
 
 def read_document(
-    library: Library,
-    sidecars: Sidecars,
-    source: Source,
-    path: bytes,
-    stamp: str,
-    encoding: str,
-    seconds: float,
+    library: Catalog, sidecars: Sidecars, source: Source, seen: Seen, encoding: str, seconds: float
 ) -> tuple[Document, list[Unread]]:
     """All of an open source, which lasts so many `seconds`, and what of it and beside it cannot be read.
 
     Raises OSError where the media cannot be read.
     """
-    tags, reason = parsed(lambda: read_tags(source.read, source.identity.size), Tags(Names(), ()))
+    path = seen.path
+    tags, reason = parsed(lambda: read_tags(in_blocks(source.read), source.identity.size), Tags(Names(), ()))
     unread = [Unread(path, reason, False)] if reason else []
     inner: dict[str, bytes] = {}
 
     def each() -> Iterable[tuple[str, bytes, bytes]]:
-        for found in sidecars.read(path, ENDINGS, UNSIGNED, MOST_BYTES):
+        for found in sidecars.read(path, ENDINGS, UNSIGNED, MOST_BYTES, seen.beside):
             inner[found.name] = found.inner
             yield found.name, found.ending, found.data
 
@@ -109,7 +134,7 @@ def read_document(
         path=path,
         inner=library.inner_path(source),
         sidecar=inner[choice.name] if choice.name is not None else b"",
-        stamp=stamp,
+        stamp=seen.stamp,
         size=source.identity.size,
         mtime_ns=stored_time(source.identity.mtime_ns),
         duration=round(seconds * 1000),

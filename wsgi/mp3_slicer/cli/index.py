@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
@@ -10,17 +11,18 @@ from multiprocessing import get_context
 
 from tqdm import tqdm
 
-from mp3_slicer.catalogue.build import Outcome, Seen, update
-from mp3_slicer.catalogue.documents import Document, Unread
-from mp3_slicer.catalogue.scan import Scan, read_batch, seen
+from mp3_slicer.catalogue.build import Outcome, update
+from mp3_slicer.catalogue.documents import Document, Seen, Unread
+from mp3_slicer.catalogue.scan import Listed, Scan, read_batch
 from mp3_slicer.cli import waveforms
 from mp3_slicer.cli.batches import bar, map_bounded
 from mp3_slicer.cli.errors import UsageError
 from mp3_slicer.cli.options import settings_of
 from mp3_slicer.media.indexing import TRY_SECONDS, index_batch
-from mp3_slicer.media.library import Entry
+from mp3_slicer.media.protected import Protected, ProtectedKeys
 from mp3_slicer.media.store import IndexStore
 from mp3_slicer.objects.choose import library_of
+from mp3_slicer.parent import end_with
 from mp3_slicer.server import express, machine, preflight, privileges, reach
 from mp3_slicer.settings import Settings
 
@@ -47,8 +49,9 @@ def run(options: argparse.Namespace) -> int:
     if not library.can_list:
         raise UsageError(f"{settings.media} has no list: its files are indexed when they are asked for")
     gone = 0 if settings.is_remote else store.prune(settings.media)
+    listed = Listed(library)
     # A bucket may have millions, and nobody knows how many before the end of its list.
-    entries = library.list() if settings.is_remote else list(library.list())
+    entries = listed.sources() if settings.is_remote else list(listed.sources())
     paths = (entry.path for entry in entries)
     count = made = 0
     refused: set[bytes] = set()
@@ -67,16 +70,15 @@ def run(options: argparse.Namespace) -> int:
                         refused.add(path)
                         tqdm.write(f"{os.fsdecode(path)}: {complaint}", file=sys.stderr)
             unread: list[Unread] = []
-            outcome = _catalogue(settings, pool, jobs, entries, unread) if isinstance(entries, list) else None
+            outcome = _catalogue(settings, pool, jobs, listed.seen(), unread)
             drawn = waveforms.draw_all(partial(draw, settings), pool, jobs, library, refused) if draw else None
         except BrokenExecutor:
             raise UsageError("an indexing process was killed; run the command again to continue") from None
     print(
         f"{made} indexed, {count - made - len(refused)} already indexed, {len(refused)} refused, {gone} obsolete indexes removed"
     )
-    if outcome is not None:
-        more = f", {len(unread)} unreadable" if unread else ""
-        print(f"catalogue: {outcome.files} files, {outcome.changed} of them read, {outcome.gone} removed{more}")
+    more = f", {len(unread)} unreadable" if unread else ""
+    print(f"catalogue: {outcome.files} files, {outcome.changed} of them read, {outcome.gone} removed{more}")
     if drawn is not None:
         print(drawn)
     left_out = any(each.is_source for each in unread)
@@ -95,15 +97,17 @@ def _pool(jobs: int) -> ProcessPoolExecutor:
     if not os.access(".", os.X_OK):
         os.chdir("/")
     # Spawned, not forked: a fork of a process with threads is not safe, and Python will not do it by default either.
-    return ProcessPoolExecutor(jobs, mp_context=get_context("spawn"))
+    # A process whose parent was killed would wait for work for ever.
+    return ProcessPoolExecutor(jobs, get_context("spawn"), initializer=end_with, initargs=(os.getpid(), signal.SIGKILL))
 
 
 def _catalogue(
-    settings: Settings, pool: ProcessPoolExecutor, jobs: int, entries: list[Entry], unread: list[Unread]
+    settings: Settings, pool: ProcessPoolExecutor, jobs: int, there: list[Seen], unread: list[Unread]
 ) -> Outcome:
     """Bring the catalogue up to date with what is there; what cannot be read is added to `unread`, and named."""
-    protected = settings.signed_folders if settings.signing_keys else ()
-    scan = Scan(settings.media, settings.index_dir, settings.transcript_encoding, protected)
+    folders = settings.signed_folders if settings.signing_keys else ()
+    protected = partial(ProtectedKeys, folders) if settings.is_remote else partial(Protected, settings.media, folders)
+    scan = Scan(partial(library_of, settings), protected, settings.index_dir, settings.transcript_encoding)
 
     def read(changed: list[Seen]) -> Iterator[Document]:
         with bar(len(changed)) as shown:
@@ -114,7 +118,7 @@ def _catalogue(
                     tqdm.write(f"{os.fsdecode(each.path)}: {each.detail}", file=sys.stderr)
                 yield from batch.documents
 
-    return update(settings.index_dir, settings.media, seen(scan, entries), read)
+    return update(settings.index_dir, settings.media_name, there, read)
 
 
 def _store(settings: Settings) -> IndexStore:

@@ -10,7 +10,6 @@ from mp3_slicer.counts.cells import Cells
 from mp3_slicer.counts.folder import Folder, in_memory
 from mp3_slicer.counts.log import LineLog
 from mp3_slicer.media.aside import Aside
-from mp3_slicer.media.library import Library
 from mp3_slicer.media.shelf import Shelf
 from mp3_slicer.media.sidecars import Sidecars
 from mp3_slicer.media.store import IndexStore
@@ -82,11 +81,9 @@ class Slicer:
             mounts=bytes if settings.is_remote else None,
         )
         sources = Sources(shelf, aside)
-        beside = Beside(
-            Sidecars(library if isinstance(library, Library) else None, protected), settings.transcript_encoding
-        )
+        beside = Beside(Sidecars(library, protected), settings.transcript_encoding)
         moments = Moments(sources, beside)
-        search = Search(Catalogue(settings.index_dir, settings.media), sources, protected)
+        search = Search(Catalogue(settings.index_dir, settings.media_name), sources, protected)
         extras = Extras(settings, sources, self._inner)
         return Views(
             studio=StudioFiles(),

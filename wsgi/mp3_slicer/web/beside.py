@@ -1,5 +1,6 @@
 """The files beside a source, and its tags: transcript, chapters and names, or nothing where there is none."""
 
+from collections.abc import Collection
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -39,22 +40,28 @@ class Beside:
         self._sidecars = sidecars
         self._encoding = encoding
 
-    def words(self, opened: Opened, request: Request) -> Words:
-        """The transcript of an open source; without cues where there is none."""
+    def there(self, opened: Opened) -> Collection[bytes]:
+        """The paths of all sidecars of a source, as far as they are known without opening them."""
+        return self._sidecars.there(opened.name, (*ENDINGS, CHAPTERS))
+
+    def words(self, opened: Opened, request: Request, there: Collection[bytes] | None = None) -> Words:
+        """The transcript of an open source; without cues where there is none. `there` are its sidecars where they are known."""
         times: dict[str, int] = {}
 
         def each() -> Any:
-            for found in self._sidecars.read(opened.name, ENDINGS, request.permit, MOST_BYTES):
+            for found in self._sidecars.read(opened.name, ENDINGS, request.permit, MOST_BYTES, there):
                 times[found.name] = found.mtime_ns // SECOND
                 yield found.name, found.ending, found.data
 
         choice = choose(each(), self._encoding)
         return Words(choice, times[choice.name] if choice.name is not None else _modified(opened))
 
-    def chapters(self, opened: Opened, request: Request, tags: Tags | None = None) -> Chaptered:
+    def chapters(
+        self, opened: Opened, request: Request, tags: Tags | None = None, there: Collection[bytes] | None = None
+    ) -> Chaptered:
         """The chapters of an open source: of its sidecar, or else of its tag, which is read unless it is given."""
         flaws = []
-        for found in self._sidecars.read(opened.name, (CHAPTERS,), request.permit, MOST_CHAPTER_BYTES):
+        for found in self._sidecars.read(opened.name, (CHAPTERS,), request.permit, MOST_CHAPTER_BYTES, there):
             nothing: tuple[tuple[Chapter, ...], str] = ((), "")
             (chapters, flaw), reason = parsed(partial(read_chapters_json, found.data), nothing)
             if flaw or reason:
@@ -71,7 +78,9 @@ class Beside:
     def describe(self, opened: Opened, request: Request) -> tuple[dict[str, Any], int]:
         """The members of a source's description that are known from tags and sidecars, and when the last of them changed."""
         tags, reason = self.tags(opened)
-        words, chaptered = self.words(opened, request), self.chapters(opened, request, tags)
+        # For a store that is one request.
+        there = self.there(opened)
+        words, chaptered = self.words(opened, request, there), self.chapters(opened, request, tags, there)
         choice = words.choice
         flaws = [{"file": name, "line": flaw.line, "detail": flaw.detail} for name, flaw in choice.flaws]
         own = opened.name.rpartition(b"/")[2].decode("utf-8", "replace")
