@@ -14,6 +14,7 @@ from mp3_slicer.signing import add_key, read_keys, signed_url
 from support.exposition import parse, value
 from support.server import Server, folder, serving
 from support.store import Store, stored
+from unit.tags.test_cover import JPEG, PNG, WEBP, apic
 from unit.tags.test_tags import chapter, frame, tag
 
 VTT = "WEBVTT\n\n00:01.000 --> 00:03.000\n<v Ann>Good morning, {}.\n"
@@ -56,7 +57,9 @@ class Bucket:
 @pytest.fixture(scope="module")
 def bucket(cbr: str) -> Iterator[Bucket]:
     data = Path(cbr).read_bytes()
-    named = tag(frame(b"TIT2", b"\3The Lighthouse") + chapter(b"first", 1000, 2500, "In the tag"))
+    named = tag(
+        frame(b"TIT2", b"\3The Lighthouse") + frame(b"APIC", apic(PNG)) + chapter(b"first", 1000, 2500, "In the tag")
+    )
     keys = os.path.join(folder(), "keys")
     add_key(keys, "one")
     if os.geteuid() == 0:
@@ -67,6 +70,8 @@ def bucket(cbr: str) -> Iterator[Bucket]:
         store.put("tagged.mp3", named + data)
         for name in ("show.vtt", "members/secret.vtt", f"{ODD}.mp3.vtt"):
             store.put(name, VTT.format("zebra" if "secret" in name else "harbour").encode())
+        for name, picture in (("show.jpg", JPEG), ("odd/cover.webp", WEBP), ("plain.jpg", b"<script>")):
+            store.put(name, picture)
         store.put("broken.vtt", b"nothing")
         store.put("show.chapters.json", json.dumps(CHAPTERS).encode())
         store.put("show.mp3/odd.vtt", b"not beside it")
@@ -92,9 +97,27 @@ def test_sidecars_and_tags_of_objects(bucket: Bucket) -> None:
     assert (clip[0], clip[1]["content-location"]) == (200, "/clips/show.mp3?t=1,3")
 
 
+def test_covers_of_objects(bucket: Bucket) -> None:
+    """Of a tag, beside the object, and of its folder."""
+    for name, data in (("tagged", PNG), ("show", JPEG), ("odd/%C3%A4%20b%23%3F%25%2B%26%3D~", WEBP)):
+        target = f"/covers/{name}.mp3"
+        assert bucket.server.get(target)[2] == data
+        assert bucket.get(f"/info/{name}.mp3")[1]["cover"] == target  # type: ignore[index]
+    assert bucket.get("/covers/plain.mp3")[0] == 404
+    assert bucket.get("/covers/members/secret.mp3")[0] == 403
+
+
 def test_a_request_is_few_requests_to_the_store(bucket: Bucket) -> None:
-    """One to see that the source is current, one list, and two for each sidecar that is read; a tag is two more."""
-    for target, most in (("/transcripts/show.vtt", 4), ("/chapters/show.json", 4), ("/info/plain.mp3", 4)):
+    """One to see that the source is current, one list, and two for each sidecar that is read.
+
+    A tag is two more, and a list for the cover of the folder.
+    """
+    for target, most in (
+        ("/transcripts/show.vtt", 4),
+        ("/chapters/show.json", 4),
+        ("/info/broken.mp3", 7),
+        ("/covers/show.mp3", 4),
+    ):
         for _ in range(8):
             bucket.server.get(target)
         before = bucket.requests()

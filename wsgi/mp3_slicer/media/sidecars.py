@@ -15,6 +15,7 @@ class Sidecar(NamedTuple):
     ending: bytes  #: what was added to the source's path, with its own ending or in place of it
     data: bytes  #: at most one byte more than was asked for
     mtime_ns: int
+    size: int  #: bytes of all of it
     inner: bytes  #: where it really lies, from the media folder, without symbolic links
 
 
@@ -67,7 +68,7 @@ class Sidecars:
                     break
                 data += piece
             last = name.rpartition(b"/")[2].decode("utf-8", "replace")
-            return Sidecar(last, ending, data, source.identity.mtime_ns, inner)
+            return Sidecar(last, ending, data, source.identity.mtime_ns, source.identity.size, inner)
 
 
 def names(path: bytes, endings: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:

@@ -19,6 +19,7 @@ from mp3_slicer.web.access import Access, Hosts
 from mp3_slicer.web.beside import Beside
 from mp3_slicer.web.clips import Clips
 from mp3_slicer.web.cors import Cors
+from mp3_slicer.web.covers import Covers
 from mp3_slicer.web.documents import Documents
 from mp3_slicer.web.extras import Extras
 from mp3_slicer.web.ledger import Ledger, Watched
@@ -91,6 +92,7 @@ class Slicer:
             extras=extras,
             documents=Documents(library, store, sources, beside, search, hidden=protected.holds),
             moments=moments,
+            covers=Covers(sources, beside),
             search=search,
             metrics=Metrics(settings, folder, cells, extras),
             lists=bool(settings.list_library) and library.can_list,
