@@ -25,7 +25,7 @@ from mp3_slicer.render import RENDER_OPTIONS, OptionError, PeaksRequest, RenderR
 from mp3_slicer.render.formats import FORMATS
 from mp3_slicer.tags import content_type_of, has_cover, read_chapters_json, read_cover, read_tags, write_chapters
 from mp3_slicer.timespan import TimeSpan, TimeSpanError
-from mp3_slicer.transcripts import FORMS, MOST_CUES, Cue, read, snapped, within, write
+from mp3_slicer.transcripts import FORMS, MOST_CUES, Cue, read, read_points, snapped, within, write
 from mp3_slicer.transcripts.cues import clean
 from mp3_slicer.web.conditional import evaluate
 from mp3_slicer.web.disposition import attachment
@@ -197,6 +197,8 @@ def words(data: bytes) -> None:
 @target
 def ohms(data: bytes) -> None:
     """OHMS XML."""
+    points, _ = read_points(data)
+    assert all(each.start >= 0 for each in points)
     _transcript(b".xml", data)
 
 

@@ -25,8 +25,9 @@ from mp3_slicer.tags import (
     read_tags,
 )
 from mp3_slicer.tags.chapters import MOST_BYTES as MOST_CHAPTER_BYTES
+from mp3_slicer.tags.chapters import MOST_TITLE, ordered, plain
 from mp3_slicer.tags.id3 import Read
-from mp3_slicer.transcripts import ENDINGS, MOST_BYTES, Choice, choose
+from mp3_slicer.transcripts import ENDINGS, MOST_BYTES, Choice, Point, choose, read_points
 from mp3_slicer.web.request import Request
 
 #: What the sidecar of chapters adds to its source's path.
@@ -82,14 +83,23 @@ class Beside:
     def chapters(
         self, opened: Opened, request: Request, tags: Tags | None = None, there: Collection[bytes] | None = None
     ) -> Chaptered:
-        """The chapters of an open source: of its sidecar, or else of its tag, which is read unless it is given."""
+        """The chapters of an open source: of a sidecar, or else of its tag, which is read unless it is given."""
         flaws = []
+        there = self.there(opened) if there is None else there
         for found in self._sidecars.read(opened.name, (CHAPTERS,), request.permit, MOST_CHAPTER_BYTES, there):
             nothing: tuple[tuple[Chapter, ...], str] = ((), "")
             (chapters, flaw), reason = parsed(partial(read_chapters_json, found.data), nothing)
             if flaw or reason:
                 flaws.append((found.name, flaw or reason))
             if chapters:
+                return Chaptered(chapters, found.mtime_ns // SECOND, tuple(flaws))
+        for found in self._sidecars.read(opened.name, (b".xml",), request.permit, MOST_BYTES, there):
+            unread: tuple[list[Point], str] = ([], "")
+            (points, flaw), reason = parsed(partial(read_points, found.data), unread)
+            if flaw or reason:
+                flaws.append((found.name, flaw or reason))
+            if points:
+                chapters = ordered(Chapter(each.start, None, plain(each.title, MOST_TITLE)) for each in points)
                 return Chaptered(chapters, found.mtime_ns // SECOND, tuple(flaws))
         return Chaptered((tags or self.tags(opened)[0]).chapters, _modified(opened), tuple(flaws))
 
