@@ -38,6 +38,7 @@ class Place:
         for name in ("members/b", "members/deep/c", "open/a"):
             shutil.copy(source, os.path.join(self.real, f"{name}.mp3"))
             pathlib.Path(self.real, f"{name}.srt").write_text("00:01.000 --> 00:02.000\nx\n", encoding="ascii")
+            pathlib.Path(self.real, f"{name}.jpg").write_bytes(b"\xff\xd8\xff" + bytes(20))
             chapters = '{"chapters": [{"startTime": 1, "title": "x"}]}'
             pathlib.Path(self.real, f"{name}.chapters.json").write_text(chapters, encoding="ascii")
         self.keys = os.path.join(path, "keys")

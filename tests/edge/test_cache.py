@@ -417,13 +417,14 @@ def test_what_is_cached_is_served_while_the_slicer_is_down(start, front, fresh):
         ("/info/show.mp3", 200, 60),
         ("/transcripts/show.vtt?t=1,2", 404, 10),
         ("/chapters/show.json", 404, 10),
+        ("/covers/show.mp3", 404, 10),
         ("/openapi.json", 200, 3600),
     ],
 )
 def test_answers_are_kept_as_long_as_the_slicer_says(edge, tap, target, status, reuse):
     first, second = edge.get(target), edge.get(target)
     # What is no clip is not among clips. Where fills are counted it has a part of its own (tests/attack/test_cache.py).
-    kept = status == 200 or target.startswith(("/info/", "/library", "/transcripts/", "/chapters/"))
+    kept = status == 200 or target.startswith(("/info/", "/library", "/transcripts/", "/chapters/", "/covers/"))
     assert (first.status, second.status, second.cache) == (status, status, "HIT" if kept else "MISS")
     assert second.headers["cache-control"] == f"public, max-age={reuse}"
     assert first.body == second.body

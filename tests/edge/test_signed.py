@@ -212,7 +212,7 @@ def test_renders_waveforms_and_descriptions_are_guarded_too(edge):
         assert second.headers["cache-control"].startswith("private, max-age=")
         assert_problem(edge.get(url), 403, "signature-missing")
         assert_problem(edge.get(signed(url, seconds=-1)), 410, "signature-expired")
-    for url in ("/transcripts/deep/er/show.vtt", "/chapters/deep/er/show.json"):
+    for url in ("/transcripts/deep/er/show.vtt", "/chapters/deep/er/show.json", "/covers/deep/er/show.mp3"):
         assert_problem(edge.get(url), 403, "signature-missing")
         assert edge.get(signed(url)).status == 404
 

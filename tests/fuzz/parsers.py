@@ -12,7 +12,7 @@ import tempfile
 from fuzz.mutate import CORPUS
 
 #: Bytes of an input at most.
-MAX_LENGTH = 4096
+MAX_LENGTH = 8192
 #: Seconds without a result that make an input a finding, and MiB of memory: those of the fuzzer itself are many.
 HANG_SECONDS, MEMORY_MIB = 5, 1024
 #: A target that is there to be found broken, with the corpus of another.

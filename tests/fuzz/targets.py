@@ -23,9 +23,9 @@ from mp3_slicer.mp3.header import MAX_FRAME_LENGTH, FrameHeader
 from mp3_slicer.mp3.tags import audio_bounds
 from mp3_slicer.render import RENDER_OPTIONS, OptionError, PeaksRequest, RenderRequest
 from mp3_slicer.render.formats import FORMATS
-from mp3_slicer.tags import read_chapters_json, read_tags, write_chapters
+from mp3_slicer.tags import content_type_of, has_cover, read_chapters_json, read_cover, read_tags, write_chapters
 from mp3_slicer.timespan import TimeSpan, TimeSpanError
-from mp3_slicer.transcripts import FORMS, MOST_CUES, Cue, read, snapped, within, write
+from mp3_slicer.transcripts import FORMS, MOST_CUES, Cue, read, read_points, snapped, within, write
 from mp3_slicer.transcripts.cues import clean
 from mp3_slicer.web.conditional import evaluate
 from mp3_slicer.web.disposition import attachment
@@ -197,6 +197,8 @@ def words(data: bytes) -> None:
 @target
 def ohms(data: bytes) -> None:
     """OHMS XML."""
+    points, _ = read_points(data)
+    assert all(each.start >= 0 for each in points)
     _transcript(b".xml", data)
 
 
@@ -223,6 +225,19 @@ def id3(data: bytes) -> None:
         found = read_tags(partial(os.pread, fd), len(data))
     assert all(len(name) <= 500 and "\n" not in name for name in found.names)
     assert all(each.end is None or each.start < each.end for each in found.chapters)
+
+
+@target
+def cover(data: bytes) -> None:
+    """The picture of a tag."""
+
+    def read_from(length: int, offset: int) -> bytes:
+        return data[offset : offset + length]
+
+    found = read_cover(read_from, len(data))
+    if found:
+        assert has_cover(read_from, len(data))
+        assert content_type_of(found.data) == found.content_type
 
 
 @target

@@ -25,6 +25,8 @@ And welcome to the show.
 <v Bob>Thank you.
 """
 CHAPTERS = {"version": "1.2.0", "chapters": [{"startTime": 0, "title": "One"}, {"startTime": 7.25, "title": "Two"}]}
+INDEX = """<ROOT><record><index><point><time>4</time><title>War &amp;amp; peace</title></point>
+<point><time>0</time><title>Childhood</title></point></index></record></ROOT>"""
 
 
 @pytest.fixture(scope="module")
@@ -33,13 +35,16 @@ def place(media, stream):
     place.mkdir()
     data = Path(stream("mpeg1-44-stereo-cbr128")).read_bytes()
     named = tag(frame(b"TIT2", b"\3A title") + frame(b"TPE1", b"\3Ann") + chapter(b"first", 1000, 2500, "In the tag"))
-    for name in ("show", "plain", "broken", "other"):
+    for name in ("show", "plain", "broken", "other", "endless", "oral"):
         (place / f"{name}.mp3").write_bytes(data)
     (place / "tagged.mp3").write_bytes(named + data)
     (place / "show.vtt").write_text(VTT, encoding="utf-8")
     (place / "show.chapters.json").write_text(json.dumps(CHAPTERS), encoding="utf-8")
     (place / "broken.vtt").write_text("nothing\n", encoding="utf-8")
     (place / "broken.json").write_text("{", encoding="utf-8")
+    (place / "oral.xml").write_text(INDEX, encoding="utf-8")
+    # More digits than Python converts.
+    (place / "endless.vtt").write_text(VTT.replace("Thank", f"&#{'1' * 5000};"), encoding="utf-8")
     (place / "other.mp3.srt").write_bytes("1\n00:00:01,000 --> 00:00:02,000\nÄpfel\n".encode("latin-1"))
     (place / ".hidden.vtt").write_text(VTT, encoding="utf-8")
     (place / "plain.vtt").symlink_to("/etc/passwd")
@@ -63,6 +68,11 @@ def test_a_transcript_in_every_form(server, place):
     assert b"00:00:01,000 --> 00:00:03,000\nAnn: Good morning.\n" in server.get("/transcripts/moments/show.srt")[2]
     assert server.get("/transcripts/moments/show.vtt", If_None_Match=headers["etag"])[0] == 304
     assert server.get("/transcripts/moments/show.vtt", Range="bytes=0-5")[2] == body
+
+
+def test_a_reference_without_end_is_a_character_that_is_none(server, place):
+    assert "Bob: \ufffd you.\n" in server.get("/transcripts/moments/endless.txt")[2].decode()
+    assert json.loads(server.get("/info/moments/endless.mp3")[2])["transcript"]["cues"] == 3
 
 
 def test_a_span_counts_from_its_start(server, place):
@@ -112,6 +122,19 @@ def test_chapters_of_a_sidecar_and_of_a_tag(server, place):
     assert only == {"startTime": 1.0, "endTime": 2.5, "title": "In the tag", "id": "chapter-1"}
     problem(server.get("/chapters/moments/plain.json"), 404, "chapters-missing")
     problem(server.get("/chapters/moments/show.vtt"), 400, "option-refused")
+
+
+def test_chapters_of_an_index(server, place):
+    status, _, body = server.get("/chapters/moments/oral.json")
+    assert status == 200
+    assert [(each["title"], each["startTime"], each.get("endTime")) for each in json.loads(body)["chapters"]] == [
+        ("Childhood", 0, 4),
+        ("War & peace", 4, None),
+    ]
+    headers = server.get("/clips/moments/oral.mp3?id=chapter-2")[1]
+    assert headers["content-location"] == "/clips/moments/oral.mp3?t=4"
+    info = json.loads(server.get("/info/moments/oral.mp3")[2])
+    assert (info["chapters"], info["unreadable"]) == (2, [])
 
 
 def test_the_clip_of_a_chapter(server, place):

@@ -177,3 +177,9 @@ def test_nothing_changes_after_start(environ: dict[str, str]) -> None:
         found.media = "/"  # type: ignore[misc]
     with pytest.raises((AttributeError, TypeError)):
         found.other = 1  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", ["none", "rot13", "idna", "punycode", "undefined"])
+def test_an_encoding_that_cannot_decode_every_file_is_refused(name: str, environ: dict[str, str]) -> None:
+    with pytest.raises(SettingsError, match="TRANSCRIPT_ENCODING"):
+        Settings.from_environ(environ | {"SLICER_TRANSCRIPT_ENCODING": name})

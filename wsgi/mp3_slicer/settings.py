@@ -242,6 +242,11 @@ class Settings:
         return self.is_remote or bool(self.shared_results)
 
     @property
+    def media_name(self) -> str:
+        """What tells these media from others in folders that several servers share."""
+        return f"{self.objects_endpoint} {self.media}" if self.is_remote and self.objects_endpoint else self.media
+
+    @property
     def origins(self) -> tuple[str, ...]:
         """The allowed CORS origins, in the order given."""
         return tuple(part.strip() for part in self.cors_origins.split(",") if part.strip())
@@ -381,7 +386,7 @@ def _check_jobs(settings: Settings) -> None:
 def _check_encoding(settings: Settings) -> None:
     """Raise SettingsError where no text can be decoded by the encoding of transcripts."""
     try:
-        b"a".decode(settings.transcript_encoding, "replace")
+        bytes(range(256)).decode(settings.transcript_encoding, "replace")
     except (LookupError, ValueError):
         raise SettingsError(
             f"{PREFIX}TRANSCRIPT_ENCODING={settings.transcript_encoding[:40]!r} is no text encoding of Python, like windows-1252"

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from mp3_slicer.catalogue import Catalogue, CatalogueError, Query, QueryError, build, generations
-from mp3_slicer.catalogue.build import Outcome, Seen, update
-from mp3_slicer.catalogue.documents import Document, Part
+from mp3_slicer.catalogue.build import Outcome, update
+from mp3_slicer.catalogue.documents import Document, Part, Seen
 from mp3_slicer.catalogue.parts import PART, pack, split, unpack, words
 from mp3_slicer.catalogue.places import TOGETHER
 from mp3_slicer.tags import Names

@@ -3,8 +3,8 @@
 import pytest
 
 from mp3_slicer.catalogue import Catalogue, Query
-from mp3_slicer.catalogue.build import Seen, update
-from mp3_slicer.catalogue.documents import Document, Part
+from mp3_slicer.catalogue.build import update
+from mp3_slicer.catalogue.documents import Document, Part, Seen
 from mp3_slicer.catalogue.parts import pack, words
 from mp3_slicer.tags import Names
 from mp3_slicer.transcripts import Cue

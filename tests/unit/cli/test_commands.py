@@ -18,7 +18,7 @@ from mp3_slicer.media.store import IndexPendingError
 from mp3_slicer.server.express import RUN_USER
 from support import streams
 from support.cutting import cut_bytes, decoded, index_of, samples, span_of
-from support.server import children_of, folder
+from support.server import children_of, folder, status, until
 
 SLICER = [sys.executable, "-m", "mp3_slicer"]
 #: The same, reading so slowly that a signal comes midway.
@@ -281,6 +281,30 @@ def test_index_lists_what_it_cannot_do_and_does_the_rest(slicer, media: Path, en
     assert f"a.mp3: it is larger than {largest} bytes" in done.stderr
 
 
+#: A defect of a parser, in every process of the command.
+DEFECT = """
+from mp3_slicer.transcripts import read as _
+import sys
+module = sys.modules["mp3_slicer.transcripts.choose"]
+real = module.read
+def read(ending, data, fallback):
+    return [][1] if b"boom" in data else real(ending, data, fallback)
+module.read = read
+"""
+
+
+def test_a_defect_of_a_parser_costs_one_sidecar(slicer, media: Path, environ: dict[str, str], tmp_path: Path) -> None:
+    place = Path(folder())
+    (place / "sitecustomize.py").write_text(DEFECT)
+    for name, said in (("a", "boom"), ("b", "harbour")):
+        (media / f"{name}.vtt").write_text(f"WEBVTT\n\n00:01.000 --> 00:02.000\n{said}\n")
+    done = slicer("index", media, env=environ | {"PYTHONPATH": str(place)})
+    assert done.returncode == 0
+    assert "catalogue: 3 files, 3 of them read, 0 removed, 1 unreadable" in done.stdout
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("a.vtt: it cannot be read: a defect of Slicer, IndexError in sitecustomize.py, line ")
+
+
 def test_index_goes_on_when_the_time_of_one_try_is_up() -> None:
     tries = iter([IndexPendingError(), IndexPendingError(), None])
 
@@ -358,6 +382,18 @@ def test_ctrl_c_ends_an_index_run_quietly(media: Path, environ: dict[str, str], 
             assert time.monotonic() < end, "a process is left"
             time.sleep(0.05)
     assert not [name for name in os.listdir(environ["SLICER_INDEX_DIR"]) if name.endswith(".tmp")]
+
+
+def test_a_killed_index_run_leaves_no_process(media: Path, environ: dict[str, str]) -> None:
+    for number in range(1000):
+        os.link(media / "a.mp3", media / f"{number}.mp3")
+    words = [*SLICER, "index", media, "--jobs", "2"]
+    with subprocess.Popen(words, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        until(lambda: len(list(Path(environ["SLICER_INDEX_DIR"]).glob("*"))) >= 5, 60, "files are indexed")
+        started = children_of(process.pid)
+        process.kill()
+    assert len(started) >= 3
+    until(lambda: not any(map(status, started)), 30, "no process is left")
 
 
 # ------------------------------------------------------------------------------------------------- doctor and serve

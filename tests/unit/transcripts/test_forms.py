@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from mp3_slicer.transcripts import ENDINGS, MOST_BYTES, MOST_CUES, choose, read, snapped, within, write
+from mp3_slicer.transcripts import ENDINGS, MOST_BYTES, MOST_CUES, choose, read, read_points, snapped, within, write
 from mp3_slicer.transcripts.cues import Cue
 
 LATIN = "windows-1252"
@@ -216,6 +216,24 @@ def test_ohms_with_vtt() -> None:
     assert cues(".xml", text) == [(1000, 2000, "Hello", "")]
 
 
+INDEX = """<ROOT xmlns="https://www.weareavp.com/nunncenter/ohms"><record id="1"><title>All of it</title><index>
+<point><time>0</time><title>Childhood &lt;i&gt;in&lt;/i&gt; Kentucky &amp;amp; Ohio</title><synopsis>Long</synopsis></point>
+<point><time>01:02</time><title/><gpspoints><gps>1,2</gps></gpspoints></point>
+<point><time>185</time><title>War</title></point></index></record></ROOT>"""
+
+
+def test_the_points_of_an_index() -> None:
+    points, flaw = read_points(INDEX.encode())
+    assert (points, flaw) == ([(0, "Childhood in Kentucky & Ohio"), (62_000, ""), (185_000, "War")], "")
+    assert flaws(".xml", INDEX) == ""
+    assert read_points(INDEX.replace(">185<", "><").encode()) == (
+        points[:2],
+        "1 of the points of its index have no time that can be read",
+    )
+    assert read_points(INDEX[:-60].encode())[0][:2] == points[:2]
+    assert read_points(OHMS.encode()) == ([], "")
+
+
 BOMB = """<!DOCTYPE a [<!ENTITY b "xxxxxxxxxx"><!ENTITY c "&b;&b;&b;&b;&b;&b;&b;&b;&b;&b;">]>
 <ROOT><sync>1:|2</sync><transcript>&c;</transcript></ROOT>"""
 
@@ -235,6 +253,14 @@ BOMB = """<!DOCTYPE a [<!ENTITY b "xxxxxxxxxx"><!ENTITY c "&b;&b;&b;&b;&b;&b;&b;
 )
 def test_ohms_that_is_broken(text: str, flaw: str) -> None:
     assert flaw in flaws(".xml", text)
+
+
+def test_an_index_that_is_a_bomb_or_none() -> None:
+    for data in (
+        INDEX.replace("<ROOT", '<!DOCTYPE a [<!ENTITY b "x">]><ROOT').encode(),
+        *(b"<point>" * 100, b"", b"\xff\xfe", b" " * (MOST_BYTES + 1)),
+    ):
+        assert read_points(data) == ([], "")
 
 
 def test_what_stands_before_a_mistake_is_read() -> None:
@@ -358,3 +384,10 @@ def test_what_is_written_is_read_again(form: str) -> None:
 def test_text_names_a_speaker_when_another_one_speaks() -> None:
     said = [Cue(0, 1, "a", "Ann"), Cue(1, 2, "b\nc", "Ann"), Cue(2, 3, "d", "Bob")]
     assert write(said, "txt") == b"Ann: a\nb c\nBob: d\n"
+
+
+@pytest.mark.parametrize("ending", [b".vtt", b".txt"])
+def test_a_reference_with_more_digits_than_python_converts(ending: bytes) -> None:
+    said = f"00:01.000 --> 00:02.000\nA &#{'1' * 5000}; B &#38; C &#x41;\n"
+    (only,) = read(ending, said.encode(), "windows-1252").cues
+    assert only.text == "A \ufffd B & C A"

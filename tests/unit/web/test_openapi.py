@@ -15,7 +15,7 @@ from mp3_slicer.render import PEAKS_OPTIONS, RENDER_OPTIONS, formats
 from mp3_slicer.render.request import CONTENT_TYPES
 from mp3_slicer.settings import Settings
 from mp3_slicer.signing import NAMES
-from mp3_slicer.web import app, documents, moments, search, studio_files
+from mp3_slicer.web import app, covers, documents, moments, search, studio_files
 from mp3_slicer.web.cors import Cors
 from mp3_slicer.web.problems import MAX_AGE
 from mp3_slicer.web.response import Caching
@@ -216,6 +216,7 @@ def test_the_page_has_how_long_every_answer_may_be_kept():
     settings = Settings(media="/")
     ages = {"/info": documents._INFO_MAX_AGE, "/library": documents._LIBRARY_MAX_AGE}
     ages["/transcripts` and `/chapters"] = moments.MAX_AGE
+    ages["/covers"] = covers.MAX_AGE
     ages["/search"] = search.MAX_AGE
     ages["/openapi.json"] = documents._OPENAPI_MAX_AGE
     for of, seconds in ages.items():

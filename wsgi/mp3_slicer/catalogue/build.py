@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from mp3_slicer import atomic
 from mp3_slicer.catalogue import generations
-from mp3_slicer.catalogue.documents import Document
+from mp3_slicer.catalogue.documents import Document, Seen
 from mp3_slicer.catalogue.fold import tokens
 from mp3_slicer.catalogue.parts import unpack, words
 from mp3_slicer.catalogue.schema import FORMAT, TABLES
@@ -23,14 +23,6 @@ _WAIT = 3600
 _HASH_BYTES = 64 << 20
 #: Letters of a word that can be found by a part of it.
 _LEAST_TERM, _MOST_TERM = 4, 40
-
-
-class Seen(NamedTuple):
-    """A source that is there now."""
-
-    path: bytes
-    stamp: str
-    mtime_ns: int
 
 
 class Outcome(NamedTuple):

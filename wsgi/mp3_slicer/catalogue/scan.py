@@ -1,11 +1,11 @@
 """Finds what the catalogue must hold: what is there now, and what is in it. Done by the command that indexes, never in a request."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from mp3_slicer.catalogue.build import Seen
-from mp3_slicer.catalogue.documents import Document, Stamps, read_document
-from mp3_slicer.media.library import Entry, Library
+from mp3_slicer.catalogue.documents import Document, KeyStamps, Seen, Stamps, Unread, read_document
+from mp3_slicer.errors import parsed, reason_of
+from mp3_slicer.media.library import Catalog, Entry, Library
 from mp3_slicer.media.protected import Protected
 from mp3_slicer.media.sidecars import Sidecars
 from mp3_slicer.media.source import Source, SourceMissingError
@@ -19,37 +19,68 @@ _SECONDS = 60
 class Scan(NamedTuple):
     """Where to look. It can be sent to other processes."""
 
-    media: str
+    library: Callable[[], Catalog]
+    protected: Callable[[], Protected]  #: folders whose files need signed URLs
     index_dir: str
     encoding: str  #: of transcripts that are not UTF-8
-    protected: tuple[bytes, ...]  #: folders whose files need signed URLs
 
 
-def seen(scan: Scan, entries: Iterable[Entry]) -> list[Seen]:
-    """The sources that are there, by a list of them."""
-    stamps = Stamps(Library(scan.media))
-    return [Seen(each.path, stamps.of(each.path, each.size, each.mtime_ns), each.mtime_ns) for each in entries]
+class Listed:
+    """The sources of a library, and what lies beside them. In memory, each object of a store that is either takes half a kilobyte."""
+
+    def __init__(self, library: Catalog) -> None:
+        self._library = library
+        self._entries: list[Entry] = []
+        self._beside = KeyStamps()
+
+    def sources(self) -> Iterator[Entry]:
+        """List them, once."""
+        for entry in self._library.list(other=self._beside.hear):
+            self._entries.append(entry)
+            yield entry
+
+    def seen(self) -> list[Seen]:
+        """All that was listed, as it is now."""
+        if isinstance(self._library, Library):
+            stamps = Stamps(self._library)
+            return [
+                Seen(each.path, stamps.of(each.path, each.size, each.mtime_ns), each.mtime_ns) for each in self._entries
+            ]
+        found = ((each, *self._beside.of(each)) for each in self._entries)
+        return [Seen(each.path, stamp, each.mtime_ns, beside) for each, stamp, beside in found]
 
 
-def read_batch(scan: Scan, batch: list[Seen]) -> list[Document]:
+class Batch(NamedTuple):
+    """What became of some sources."""
+
+    documents: list[Document]
+    unread: list[Unread]
+
+
+def read_batch(scan: Scan, batch: list[Seen]) -> Batch:
     """What the catalogue stores of some sources. Those that cannot be read are left out, and read by the next run."""
-    library = Library(scan.media)
-    sidecars = Sidecars(library, Protected(scan.media, scan.protected))
+    library = scan.library()
+    sidecars = Sidecars(library, scan.protected())
     store = IndexStore(scan.index_dir, seconds=_SECONDS)
-    made = []
+    made = Batch([], [])
     for each in batch:
         try:
             with library.open(each.path) as source:
                 seconds = _seconds(store, source)
-                made.append(read_document(library, sidecars, source, each.path, each.stamp, scan.encoding, seconds))
-        except (OSError, SourceMissingError):
+                document, unread = read_document(library, sidecars, source, each, scan.encoding, seconds)
+        except SourceMissingError:
+            continue  # it is gone since it was listed
+        except Exception as error:  # of any kind: one file never ends the work on the others
+            made.unread.append(Unread(each.path, reason_of(error), is_source=True))
             continue
+        made.documents.append(document)
+        made.unread.extend(unread)
     return made
 
 
 def _seconds(store: IndexStore, source: Source) -> float:
     """The duration of a source; 0 for one that cannot be cut."""
     try:
-        return float(store.get(source).seconds)
+        return parsed(lambda: float(store.get(source).seconds), 0.0)[0]
     except (Mp3Error, IndexPendingError):
         return 0.0

@@ -3,6 +3,15 @@
 #: Raised with anything that makes an older catalogue wrong: the tables, the folding of text, the packing of cues.
 FORMAT = "1"
 
+#: What SQLite can store as a number; file systems have later times, from the year 2262 on.
+_LEAST, _MOST = -(1 << 63), (1 << 63) - 1
+
+
+def stored_time(mtime_ns: int) -> int:
+    """A time in nanoseconds as the catalogue has it."""
+    return min(max(mtime_ns, _LEAST), _MOST)
+
+
 _FTS = "content='', tokenize=\"unicode61 remove_diacritics 0 categories 'L* N* Co Mn Mc'\""
 TABLES = f"""
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
@@ -10,9 +11,9 @@ from multiprocessing import get_context
 
 from tqdm import tqdm
 
-from mp3_slicer.catalogue.build import Outcome, Seen, update
-from mp3_slicer.catalogue.documents import Document
-from mp3_slicer.catalogue.scan import Scan, read_batch, seen
+from mp3_slicer.catalogue.build import Outcome, update
+from mp3_slicer.catalogue.documents import Document, Seen
+from mp3_slicer.catalogue.scan import Listed, Scan, read_batch
 from mp3_slicer.cli import waveforms
 from mp3_slicer.cli.batches import bar, map_bounded
 from mp3_slicer.cli.errors import UsageError
@@ -20,8 +21,10 @@ from mp3_slicer.cli.options import settings_of
 from mp3_slicer.cli.tally import Tally
 from mp3_slicer.media.indexing import TRY_SECONDS, Indexed, index_batch
 from mp3_slicer.media.library import Catalog, Entry
+from mp3_slicer.media.protected import Protected, ProtectedKeys
 from mp3_slicer.media.store import IndexStore
 from mp3_slicer.objects.choose import indexes_of, library_of
+from mp3_slicer.parent import end_with
 from mp3_slicer.server import express, machine, preflight, privileges, reach
 from mp3_slicer.settings import Settings
 
@@ -48,7 +51,8 @@ def run(options: argparse.Namespace) -> int:
     library = library_of(settings)
     if not library.can_list:
         raise UsageError(f"{settings.media} has no list: its files are indexed when they are asked for")
-    entries, remove = _entries(settings, library, store)
+    listed = Listed(library)
+    entries, remove = _entries(settings, library, listed, store)
     tally = Tally()
     # A thread of its own would be handed the signals that `map_bounded` keeps from this one.
     tqdm.monitor_interval = 0
@@ -57,30 +61,28 @@ def run(options: argparse.Namespace) -> int:
             for found in map_bounded(pool, _batch(settings), (entry.path for entry in entries), jobs):
                 shown.update(len(found))
                 tally.add(found)
-            outcome = _catalogue(settings, pool, jobs, entries) if isinstance(entries, list) else None
+            outcome = _catalogue(settings, pool, jobs, listed.seen(), tally)
             drawn = waveforms.draw_all(partial(draw, settings), pool, jobs, library, tally.refused) if draw else None
         except BrokenExecutor:
             raise UsageError("an indexing process was killed; run the command again to continue") from None
-    tally.report(remove(), settings.shared_indexes)
-    if outcome is not None:
-        print(f"catalogue: {outcome.files} files, {outcome.changed} of them read, {outcome.gone} removed")
+    tally.report(remove(), settings.shared_indexes, outcome)
     if drawn is not None:
         print(drawn)
-    return 1 if tally.refused or (drawn is not None and drawn.refused) else 0
+    return 0 if tally.is_clean and not (drawn is not None and drawn.refused) else 1
 
 
 def _entries(
-    settings: Settings, library: Catalog, store: IndexStore
+    settings: Settings, library: Catalog, listed: Listed, store: IndexStore
 ) -> tuple[list[Entry] | Iterator[Entry], Callable[[], int]]:
     """What is there, and what removes the indexes of what is not, once all was read."""
     if not settings.is_remote:
         gone = store.prune(settings.media)
-        return list(library.list()), lambda: gone
+        return list(listed.sources()), lambda: gone
     from mp3_slicer.objects.census import Census
 
     # A bucket may have millions, and nobody knows how many before the end of its list.
     census = Census(library, store)
-    return census.counted(library.list()), census.remove
+    return census.counted(listed.sources()), census.remove
 
 
 def _batch(settings: Settings) -> Callable[[list[bytes]], list[Indexed]]:
@@ -104,18 +106,21 @@ def _pool(jobs: int) -> ProcessPoolExecutor:
     if not os.access(".", os.X_OK):
         os.chdir("/")
     # Spawned, not forked: a fork of a process with threads is not safe, and Python will not do it by default either.
-    return ProcessPoolExecutor(jobs, mp_context=get_context("spawn"))
+    # A process whose parent was killed would wait for work for ever.
+    return ProcessPoolExecutor(jobs, get_context("spawn"), initializer=end_with, initargs=(os.getpid(), signal.SIGKILL))
 
 
-def _catalogue(settings: Settings, pool: ProcessPoolExecutor, jobs: int, entries: list[Entry]) -> Outcome:
+def _catalogue(settings: Settings, pool: ProcessPoolExecutor, jobs: int, there: list[Seen], tally: Tally) -> Outcome:
     """Bring the catalogue up to date with what is there."""
-    protected = settings.signed_folders if settings.signing_keys else ()
-    scan = Scan(settings.media, settings.index_dir, settings.transcript_encoding, protected)
+    folders = settings.signed_folders if settings.signing_keys else ()
+    protected = partial(ProtectedKeys, folders) if settings.is_remote else partial(Protected, settings.media, folders)
+    scan = Scan(partial(library_of, settings), protected, settings.index_dir, settings.transcript_encoding)
 
     def read(changed: list[Seen]) -> Iterator[Document]:
         with bar(len(changed)) as shown:
-            for documents in map_bounded(pool, partial(read_batch, scan), changed, jobs):
-                shown.update(len(documents))
-                yield from documents
+            for batch in map_bounded(pool, partial(read_batch, scan), changed, jobs):
+                shown.update(len(batch.documents))
+                tally.leave(batch.unread)
+                yield from batch.documents
 
-    return update(settings.index_dir, settings.media, seen(scan, entries), read)
+    return update(settings.index_dir, settings.media_name, there, read)

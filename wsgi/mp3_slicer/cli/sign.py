@@ -13,7 +13,7 @@ from mp3_slicer.signing.signature import MOST_EXPIRES
 from mp3_slicer.timespan import ALLOWED, TimeSpan, TimeSpanError
 
 #: Paths that may need a signature.
-_SIGNED_PREFIXES = ("/clips/", "/renders/", "/peaks/", "/transcripts/", "/chapters/", "/info/")
+_SIGNED_PREFIXES = ("/clips/", "/renders/", "/peaks/", "/transcripts/", "/chapters/", "/covers/", "/info/")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

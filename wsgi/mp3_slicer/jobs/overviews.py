@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from mp3_slicer.errors import SlicerError
+from mp3_slicer.errors import reason_of
 from mp3_slicer.jobs.work import Maker
 from mp3_slicer.render import PeaksRequest
 from mp3_slicer.settings import Settings
@@ -28,8 +28,6 @@ def draw_batch(settings: Settings, paths: list[bytes]) -> list[Drawn]:
     for path in paths:
         try:
             found.append(Drawn(path, "", maker.draw(path, waveform)))
-        except SlicerError as error:
-            found.append(Drawn(path, str(error), False))
-        except OSError as error:
-            found.append(Drawn(path, error.strerror or str(error), False))
+        except Exception as error:  # of any kind: one file never ends the work on the others
+            found.append(Drawn(path, reason_of(error), False))
     return found

@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
+from mp3_slicer.errors import reason_of
 from mp3_slicer.media.library import Catalog
-from mp3_slicer.media.source import Source, SourceArchivedError, SourceMissingError
+from mp3_slicer.media.source import Source, SourceMissingError
 from mp3_slicer.media.store import IndexPendingError, IndexStore
-from mp3_slicer.mp3 import Mp3Error, UnsupportedMp3Error
+from mp3_slicer.mp3 import UnsupportedMp3Error
 
 #: Seconds of a try, and tries for a file.
 TRY_SECONDS, _TRIES = 3600, 24
@@ -29,24 +30,11 @@ def index_batch(
     found: list[Indexed] = []
     for path in paths:
         try:
-            with library.open(path) as source:
-                if source.identity.size > largest:
-                    found.append(Indexed(path, f"it is larger than {largest} bytes", False))
-                    continue
-                known = store.is_indexed(source)
-                if not known:
-                    _index_to_the_end(store, source)
-                    # The store also answers without writing; here an index must be written.
-                    if not store.is_indexed(source):
-                        found.append(Indexed(path, "its index cannot be stored", False))
-                        continue
-                found.append(Indexed(path, "", not known, _share(store, source)))
+            found.append(_indexed(library, store, path, largest))
         except SourceMissingError:
             found.append(Indexed(path, "it is gone or cannot be read", False))
-        except (Mp3Error, SourceArchivedError) as error:
-            found.append(Indexed(path, str(error), False))
-        except OSError as error:
-            found.append(Indexed(path, error.strerror or str(error), False))
+        except Exception as error:  # of any kind: one file never ends the work on the others
+            found.append(Indexed(path, reason_of(error), False))
     return found
 
 
@@ -55,6 +43,19 @@ def _share(store: IndexStore, source: Source) -> str | None:
     if store.shared is None:
         return None
     return "" if store.share(source) else store.shared.trouble or "it changes at the moment"
+
+
+def _indexed(library: Catalog, store: IndexStore, path: bytes, largest: int) -> Indexed:
+    with library.open(path) as source:
+        if source.identity.size > largest:
+            return Indexed(path, f"it is larger than {largest} bytes", False)
+        known = store.is_indexed(source)
+        if not known:
+            _index_to_the_end(store, source)
+            # The store also answers without writing; here an index must be written.
+            if not store.is_indexed(source):
+                return Indexed(path, "its index cannot be stored", False)
+        return Indexed(path, "", not known, _share(store, source))
 
 
 def _index_to_the_end(store: IndexStore, source: Source) -> None:

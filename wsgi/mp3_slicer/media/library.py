@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -21,6 +21,15 @@ class Entry:
     path: bytes  #: from the media folder, with / between the names
     size: int  #: bytes
     mtime_ns: int
+    tag: str = ""  #: what a store calls this version of an object; empty for a file
+
+
+#: Hears of a file in a list.
+Heard = Callable[[Entry], None]
+
+
+def _unheard(_: Entry) -> None:
+    """Hear of nothing."""
 
 
 class Catalog(Protocol):
@@ -31,6 +40,15 @@ class Catalog(Protocol):
     def open(self, path: bytes) -> Source:
         """Open the source at a path. Raises SourceMissingError, SourceUnavailableError and SourceArchivedError."""
 
+    def open_beside(self, path: bytes, ending: bytes) -> Source:
+        """Open a file beside a source, whose name ends in `ending`, by the same rules and with the same errors."""
+
+    def beside(self, stem: bytes, names: Sequence[bytes]) -> Collection[bytes]:
+        """Those of some paths, which begin with `stem` and a point, that are worth an attempt to open them.
+
+        Raises SourceUnavailableError.
+        """
+
     def inner_path(self, source: Source) -> bytes:
         """The real path of an open source, without links."""
 
@@ -38,9 +56,17 @@ class Catalog(Protocol):
         """Return whether its sources can be read now."""
 
     def list(
-        self, prefix: bytes = b"", after: bytes = b"", *, hidden: Callable[[bytes], bool] = lambda _: False
+        self,
+        prefix: bytes = b"",
+        after: bytes = b"",
+        *,
+        hidden: Callable[[bytes], bool] = lambda _: False,
+        other: Heard = _unheard,
     ) -> Iterator[Entry]:
-        """Sources whose path starts with `prefix` and comes after `after`, in byte order of their paths; none that is `hidden`."""
+        """Sources whose path starts with `prefix` and comes after `after`, in byte order of their paths; none that is `hidden`.
+
+        `other` hears of the files between them that are none, if a list has those too: that of a store has, that of a folder has not.
+        """
 
 
 class Library:
@@ -68,6 +94,10 @@ class Library:
             raise SourceMissingError
         return open_source(self._root, path)
 
+    def beside(self, stem: bytes, names: Sequence[bytes]) -> Collection[bytes]:
+        """All of them: an attempt costs no more than a look."""
+        return names
+
     def full_path(self, path: bytes) -> bytes:
         """The whole path of one from the media folder."""
         return self._root + b"/" + path
@@ -86,7 +116,12 @@ class Library:
         return True
 
     def list(
-        self, prefix: bytes = b"", after: bytes = b"", *, hidden: Callable[[bytes], bool] = lambda _: False
+        self,
+        prefix: bytes = b"",
+        after: bytes = b"",
+        *,
+        hidden: Callable[[bytes], bool] = lambda _: False,
+        other: Heard = _unheard,
     ) -> Iterator[Entry]:
         """Sources whose path starts with `prefix` and comes after `after`, in byte order of their paths.
 

@@ -1,9 +1,9 @@
 """The media of a store: which keys name a source, and the list of what can be cut."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from urllib.parse import unquote_to_bytes
 
-from mp3_slicer.media.library import Entry, is_safe, is_source_name
+from mp3_slicer.media.library import Entry, Heard, is_safe, is_source_name
 from mp3_slicer.media.source import Source, SourceMissingError
 from mp3_slicer.objects.client import Client
 from mp3_slicer.objects.errors import StoreError
@@ -28,6 +28,22 @@ class ObjectLibrary:
             raise SourceMissingError
         return ObjectSource(self.client, path, self.client.open(path))
 
+    def open_beside(self, path: bytes, ending: bytes) -> ObjectSource:
+        """Open an object beside a source, whose key ends in `ending`, by the same rules and with the same errors."""
+        if not is_safe(path) or not path.endswith(ending) or not _is_utf8(path):
+            raise SourceMissingError
+        return ObjectSource(self.client, path, self.client.open(path))
+
+    def beside(self, stem: bytes, names: Sequence[bytes]) -> Collection[bytes]:
+        """Those of some paths that the store lists, by one request. An origin has no list, and so no sidecars. Raises StoreError."""
+        if not self.can_list or not is_safe(stem) or not _is_utf8(stem):
+            return ()
+        found = page(self.client, stem + b".", b"", PAGE)
+        # Behind so many keys of one stem the list says nothing of the others.
+        last = found.entries[-1].path if found.goes_on and found.entries else b"\xff"
+        there = {entry.path for entry in found.entries}
+        return [name for name in names if name in there or name > last]
+
     def inner_path(self, source: Source) -> bytes:
         """The path of a source: there are no links."""
         return unquote_to_bytes(source.identity.path.removeprefix(self.client.url(b"")))
@@ -43,10 +59,16 @@ class ObjectLibrary:
         return True
 
     def list(
-        self, prefix: bytes = b"", after: bytes = b"", *, hidden: Callable[[bytes], bool] = lambda _: False
+        self,
+        prefix: bytes = b"",
+        after: bytes = b"",
+        *,
+        hidden: Callable[[bytes], bool] = lambda _: False,
+        other: Heard = lambda _: None,
     ) -> Iterator[Entry]:
         """Sources whose path starts with `prefix` and comes after `after`, in byte order of their paths; none that is `hidden`.
 
+        `other` hears of the objects between them that are none.
         A page of keys is in memory at a time. Raises StoreError.
         """
         if not (_is_utf8(prefix) and _is_utf8(after)):
@@ -57,7 +79,9 @@ class ObjectLibrary:
             barren += 1
             for entry in found.entries:
                 path = entry.path
-                if is_safe(path) and is_source_name(path) and not hidden(path):
+                if not is_source_name(path):
+                    other(entry)
+                elif is_safe(path) and not hidden(path):
                     barren = 0
                     yield entry
             if not found.entries or not found.goes_on:

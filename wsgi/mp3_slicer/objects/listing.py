@@ -59,6 +59,7 @@ def _parsed(data: bytes, skip: int) -> Page:
                 unquote_to_bytes(_text(item, "Key").replace("+", " "))[skip:],
                 int(_text(item, "Size")),
                 int(datetime.fromisoformat(_text(item, "LastModified")).timestamp()) * _SECOND,
+                _text(item, "ETag"),
             )
             for item in document.iterfind("{*}Contents")
         ]

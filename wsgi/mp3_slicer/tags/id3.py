@@ -23,6 +23,7 @@ _FIELDS = {
     b"TIT2": "title", b"TPE1": "artist", b"TALB": "album", b"TDRC": "date", b"TYER": "date",
     b"TT2": "title", b"TP1": "artist", b"TAL": "album", b"TYE": "date",  # codespell:ignore
 }  # fmt: skip
+_WANTED = frozenset((*_FIELDS, b"CHAP"))
 _ENCODINGS = ("latin-1", "utf-16", "utf-16-be", "utf-8")
 
 
@@ -86,11 +87,29 @@ def _syncsafe(raw: bytes) -> int:
     return raw[0] << 21 | raw[1] << 14 | raw[2] << 7 | raw[3]
 
 
-def _frames(read: Read, size: int) -> Iterator[tuple[bytes, bytes]]:
-    """Name and content of each frame that matters, of the tag at the beginning."""
+class Tag(NamedTuple):
+    """The tag at the beginning of a file."""
+
+    version: int  #: 2, 3 or 4
+    read: Read  #: its bytes by offsets
+    begin: int  #: the offset of its first frame
+    end: int
+
+
+class Frame(NamedTuple):
+    """Where a frame of a tag is."""
+
+    name: bytes
+    flags: int  #: of its format; 0 in version 2
+    offset: int  #: of its content
+    length: int
+
+
+def opened(read: Read, size: int) -> Tag | None:
+    """The tag at the beginning of a file of `size` bytes; None without one."""
     head = read(_HEADER, 0)
     if len(head) < _HEADER or head[:3] != b"ID3" or not 2 <= head[3] <= 4 or any(byte & 0x80 for byte in head[6:]):
-        return
+        return None
     version, flags = head[3], head[5]
     end = min(size, _HEADER + _syncsafe(head[6:]))
     if version < 4 and flags & 0x80:
@@ -101,39 +120,53 @@ def _frames(read: Read, size: int) -> Iterator[tuple[bytes, bytes]]:
     if flags & 0x40 and version > 2:
         extended = read(4, position)
         if len(extended) < 4:
-            return
+            return None
         position += _syncsafe(extended) if version == 4 else 4 + int.from_bytes(extended, "big")
-    yield from _walk(read, position, end, version)
+    return Tag(version, read, position, end)
 
 
 def _reader(data: bytes) -> Read:
     return lambda length, offset: data[offset : offset + length]
 
 
-def _walk(read: Read, position: int, end: int, version: int) -> Iterator[tuple[bytes, bytes]]:
-    """The frames that matter from one offset to another."""
-    width = 6 if version == 2 else 10
+def _frames(read: Read, size: int) -> Iterator[tuple[bytes, bytes]]:
+    """Name and content of each frame that matters, of the tag at the beginning."""
+    tag = opened(read, size)
     left = _MOST_READ
+    if tag is None:
+        return
+    for frame in walk(tag, _WANTED):
+        data = tag.read(min(frame.length, _MOST_FRAME, left), frame.offset) if left > 0 else b""
+        left -= len(data)
+        data = unpacked(frame, data, tag.version, _MOST_FRAME)
+        if data:
+            yield frame.name, data
+
+
+def walk(tag: Tag, wanted: frozenset[bytes]) -> Iterator[Frame]:
+    """The frames of a tag with these names that lie in it as a whole and are not empty."""
+    width = 6 if tag.version == 2 else 10
+    position = tag.begin
     for _ in range(_MOST_FRAMES):
-        head = read(width, position) if position + width <= end else b""
+        head = tag.read(width, position) if position + width <= tag.end else b""
         if len(head) < width or head[0] == 0:
             return
-        name = head[: 3 if version == 2 else 4]
+        name = head[: 3 if tag.version == 2 else 4]
         raw = head[len(name) : 2 * len(name)]
         # Some programs write plain sizes into version 4, which only a high bit tells from others.
-        length = _syncsafe(raw) if version == 4 and not any(byte & 0x80 for byte in raw) else int.from_bytes(raw, "big")
+        is_plain = tag.version < 4 or any(byte & 0x80 for byte in raw)
+        length = int.from_bytes(raw, "big") if is_plain else _syncsafe(raw)
         position += width
-        if (name in _FIELDS or name == b"CHAP") and 0 < length <= end - position and left > 0:
-            data = read(min(length, _MOST_FRAME, left), position)
-            left -= len(data)
-            data = _unpacked(data, head[9], version) if version > 2 else data
-            if data:
-                yield name, data
+        if name in wanted and 0 < length <= tag.end - position:
+            yield Frame(name, 0 if tag.version == 2 else head[9], position, length)
         position += length
 
 
-def _unpacked(data: bytes, flags: int, version: int) -> bytes:
-    """The content of a frame by its flags; empty for one that is encrypted or cannot be inflated."""
+def unpacked(frame: Frame, data: bytes, version: int, most: int) -> bytes:
+    """Up to `most` bytes of the content of a frame, of its first bytes `data`; none of one that is encrypted or cannot be inflated."""
+    flags = frame.flags
+    if version == 2:
+        return data
     if version == 3:
         compressed, encrypted, grouped, unsynchronised, long = flags & 0x80, flags & 0x40, flags & 0x20, 0, flags & 0x80
     else:
@@ -147,7 +180,7 @@ def _unpacked(data: bytes, flags: int, version: int) -> bytes:
     if not compressed:
         return data
     try:
-        return zlib.decompressobj().decompress(data, _MOST_FRAME)
+        return zlib.decompressobj().decompress(data, most)
     except zlib.error:
         return b""
 

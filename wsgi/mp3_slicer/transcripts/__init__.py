@@ -2,6 +2,7 @@
 
 from mp3_slicer.transcripts.choose import Choice, choose
 from mp3_slicer.transcripts.cues import MOST_BYTES, MOST_CUES, Cue, Flaw, Transcript, snapped, within
+from mp3_slicer.transcripts.ohms import Point, read_points
 from mp3_slicer.transcripts.read import ENDINGS, read
 from mp3_slicer.transcripts.write import FORMS, write
 
@@ -13,9 +14,11 @@ __all__ = [
     "Choice",
     "Cue",
     "Flaw",
+    "Point",
     "Transcript",
     "choose",
     "read",
+    "read_points",
     "snapped",
     "within",
     "write",

@@ -1,8 +1,10 @@
 """The transcript of a source among the files beside it."""
 
 from collections.abc import Iterable
+from functools import partial
 from typing import NamedTuple
 
+from mp3_slicer.errors import parsed
 from mp3_slicer.transcripts.cues import Flaw, Transcript
 from mp3_slicer.transcripts.read import read
 
@@ -16,11 +18,14 @@ class Choice(NamedTuple):
 
 
 def choose(files: Iterable[tuple[str, bytes, bytes]], fallback: str) -> Choice:
-    """Take the first that has a cue. Each file is its name, what that ends in, and its bytes; those behind that one are not read."""
+    """Take the first that has a cue. Each file is its name, what that ends in, and its bytes; those behind that one are not read.
+
+    A defect of a reader is a flaw of the file.
+    """
     flaws: list[tuple[str, Flaw]] = []
     for name, ending, data in files:
-        transcript = read(ending, data, fallback)
-        flaws += [(name, flaw) for flaw in transcript.flaws]
+        transcript, reason = parsed(partial(read, ending, data, fallback), Transcript("", ()))
+        flaws += [(name, flaw) for flaw in (*transcript.flaws, *([Flaw(reason)] if reason else ()))]
         if transcript.cues:
             return Choice(name, transcript, tuple(flaws))
     return Choice(None, Transcript("", ()), tuple(flaws))

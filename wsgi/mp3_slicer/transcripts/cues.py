@@ -15,6 +15,8 @@ MOST_TIME = 3_600_000_000
 _PER_CHARACTER, _LEAST = 60, 2000
 _TAG = re.compile(r"</?[A-Za-z0-9][^<>]{0,300}>|\{\\[^{}]{0,100}\}")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
+#: More digits than any character has; Python converts no more than 4300.
+_ENDLESS = re.compile(r"&#[0-9]{12,};?")
 _SPACES = re.compile(r"[^\S\n]+")
 _LINES = re.compile(r" ?\n[ \n]*")
 
@@ -98,7 +100,7 @@ def clean(text: str) -> str:
     if "<" in text or "{" in text:
         text = _TAG.sub("", text)
     if "&" in text:
-        text = html.unescape(text)
+        text = html.unescape(_ENDLESS.sub("\ufffd", text))
     if not text.isascii():
         text = text.encode("utf-8", "replace").decode()
     text = _CONTROL.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))

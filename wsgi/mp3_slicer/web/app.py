@@ -10,7 +10,6 @@ from mp3_slicer.counts.cells import Cells
 from mp3_slicer.counts.folder import Folder, in_memory
 from mp3_slicer.counts.log import LineLog
 from mp3_slicer.media.aside import Aside
-from mp3_slicer.media.library import Library
 from mp3_slicer.media.shelf import Shelf
 from mp3_slicer.media.sidecars import Sidecars
 from mp3_slicer.objects.choose import indexes_of, library_of
@@ -19,6 +18,7 @@ from mp3_slicer.web.access import Access, Hosts
 from mp3_slicer.web.beside import Beside
 from mp3_slicer.web.clips import Clips
 from mp3_slicer.web.cors import Cors
+from mp3_slicer.web.covers import Covers
 from mp3_slicer.web.documents import Documents
 from mp3_slicer.web.extras import Extras
 from mp3_slicer.web.ledger import Ledger, Watched
@@ -85,11 +85,9 @@ class Slicer:
             mounts=bytes if settings.is_remote else None,
         )
         sources = Sources(shelf, aside)
-        beside = Beside(
-            Sidecars(library if isinstance(library, Library) else None, protected), settings.transcript_encoding
-        )
+        beside = Beside(Sidecars(library, protected), settings.transcript_encoding)
         moments = Moments(sources, beside)
-        search = Search(Catalogue(settings.index_dir, settings.media), sources, protected)
+        search = Search(Catalogue(settings.index_dir, settings.media_name), sources, protected)
         extras = Extras(settings, sources, self._inner, self._ledger.told_shared)
         return Views(
             studio=StudioFiles(),
@@ -97,6 +95,7 @@ class Slicer:
             extras=extras,
             documents=Documents(library, store, sources, beside, search, hidden=protected.holds),
             moments=moments,
+            covers=Covers(sources, beside),
             search=search,
             metrics=Metrics(settings, folder, cells, extras),
             lists=bool(settings.list_library) and library.can_list,

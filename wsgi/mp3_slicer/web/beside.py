@@ -1,13 +1,33 @@
 """The files beside a source, and its tags: transcript, chapters and names, or nothing where there is none."""
 
+from collections.abc import Collection
+from functools import partial
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
+from mp3_slicer.errors import parsed
 from mp3_slicer.media.shelf import Opened
 from mp3_slicer.media.sidecars import Sidecars
 from mp3_slicer.mp3 import SECOND
-from mp3_slicer.tags import Chapter, Tags, in_blocks, read_chapters_json, read_tags
+from mp3_slicer.tags import (
+    COVER_ENDINGS,
+    MOST_COVER,
+    SNIFFED,
+    Chapter,
+    Cover,
+    Names,
+    Tags,
+    content_type_of,
+    has_cover,
+    in_blocks,
+    read_chapters_json,
+    read_cover,
+    read_tags,
+)
 from mp3_slicer.tags.chapters import MOST_BYTES as MOST_CHAPTER_BYTES
-from mp3_slicer.transcripts import ENDINGS, MOST_BYTES, Choice, choose
+from mp3_slicer.tags.chapters import MOST_TITLE, ordered, plain
+from mp3_slicer.tags.id3 import Read
+from mp3_slicer.transcripts import ENDINGS, MOST_BYTES, Choice, Point, choose, read_points
 from mp3_slicer.web.request import Request
 
 #: What the sidecar of chapters adds to its source's path.
@@ -29,6 +49,13 @@ class Chaptered(NamedTuple):
     flaws: tuple[tuple[str, str], ...] = ()  #: the file, and what is wrong with it
 
 
+class Pictured(NamedTuple):
+    """The picture of a source."""
+
+    cover: Cover
+    modified: int  #: as for a transcript
+
+
 class Beside:
     """One object for all threads; it holds nothing that changes."""
 
@@ -37,40 +64,96 @@ class Beside:
         self._sidecars = sidecars
         self._encoding = encoding
 
-    def words(self, opened: Opened, request: Request) -> Words:
-        """The transcript of an open source; without cues where there is none."""
+    def there(self, opened: Opened) -> Collection[bytes]:
+        """The paths of all sidecars of a source, as far as they are known without opening them."""
+        return self._sidecars.there(opened.name, (*ENDINGS, CHAPTERS, *COVER_ENDINGS))
+
+    def words(self, opened: Opened, request: Request, there: Collection[bytes] | None = None) -> Words:
+        """The transcript of an open source; without cues where there is none. `there` are its sidecars where they are known."""
         times: dict[str, int] = {}
 
         def each() -> Any:
-            for found in self._sidecars.read(opened.name, ENDINGS, request.permit, MOST_BYTES):
+            for found in self._sidecars.read(opened.name, ENDINGS, request.permit, MOST_BYTES, there):
                 times[found.name] = found.mtime_ns // SECOND
                 yield found.name, found.ending, found.data
 
         choice = choose(each(), self._encoding)
         return Words(choice, times[choice.name] if choice.name is not None else _modified(opened))
 
-    def chapters(self, opened: Opened, request: Request, tags: Tags | None = None) -> Chaptered:
-        """The chapters of an open source: of its sidecar, or else of its tag, which is read unless it is given."""
+    def chapters(
+        self, opened: Opened, request: Request, tags: Tags | None = None, there: Collection[bytes] | None = None
+    ) -> Chaptered:
+        """The chapters of an open source: of a sidecar, or else of its tag, which is read unless it is given."""
         flaws = []
-        for found in self._sidecars.read(opened.name, (CHAPTERS,), request.permit, MOST_CHAPTER_BYTES):
-            chapters, flaw = read_chapters_json(found.data)
-            if flaw:
-                flaws.append((found.name, flaw))
+        there = self.there(opened) if there is None else there
+        for found in self._sidecars.read(opened.name, (CHAPTERS,), request.permit, MOST_CHAPTER_BYTES, there):
+            nothing: tuple[tuple[Chapter, ...], str] = ((), "")
+            (chapters, flaw), reason = parsed(partial(read_chapters_json, found.data), nothing)
+            if flaw or reason:
+                flaws.append((found.name, flaw or reason))
             if chapters:
                 return Chaptered(chapters, found.mtime_ns // SECOND, tuple(flaws))
-        return Chaptered((tags or self.tags(opened)).chapters, _modified(opened), tuple(flaws))
+        for found in self._sidecars.read(opened.name, (b".xml",), request.permit, MOST_BYTES, there):
+            unread: tuple[list[Point], str] = ([], "")
+            (points, flaw), reason = parsed(partial(read_points, found.data), unread)
+            if flaw or reason:
+                flaws.append((found.name, flaw or reason))
+            if points:
+                chapters = ordered(Chapter(each.start, None, plain(each.title, MOST_TITLE)) for each in points)
+                return Chaptered(chapters, found.mtime_ns // SECOND, tuple(flaws))
+        return Chaptered((tags or self.tags(opened)[0]).chapters, _modified(opened), tuple(flaws))
 
-    def tags(self, opened: Opened) -> Tags:
-        """The tags of an open source."""
-        return read_tags(in_blocks(opened.source.read), opened.source.identity.size)
+    def tags(self, opened: Opened, read: Read | None = None) -> tuple[Tags, str]:
+        """The tags of an open source, and why they cannot be read; empty where they can."""
+        get = read or in_blocks(opened.source.read)
+        return parsed(lambda: read_tags(get, opened.source.identity.size), Tags(Names(), ()))
+
+    def cover(self, opened: Opened, request: Request) -> Pictured | None:
+        """The picture of an open source: beside it, in its tag, or for its whole folder; None without one."""
+        name = opened.name
+        beside = self._pictures(name, request, MOST_COVER)
+        if beside is not None:
+            return beside
+        source = opened.source
+        found, _ = parsed(lambda: read_cover(in_blocks(source.read), source.identity.size), None)
+        if found is not None:
+            return Pictured(found, _modified(opened))
+        return self._pictures(_of_folder(name), request, MOST_COVER)
+
+    def _pictures(
+        self, path: bytes, request: Request, most: int, there: Collection[bytes] | None = None
+    ) -> Pictured | None:
+        """The first picture beside a path, or its first `most` + 1 bytes."""
+        for found in self._sidecars.read(path, COVER_ENDINGS, request.permit, most, there):
+            kind = content_type_of(found.data)
+            if kind is not None and found.size <= MOST_COVER:
+                return Pictured(Cover(kind, found.data), found.mtime_ns // SECOND)
+        return None
+
+    def _is_pictured(self, opened: Opened, request: Request, there: Collection[bytes], read: Read) -> bool:
+        """Return whether there is a cover; of a picture only the beginning is read."""
+        size = opened.source.identity.size
+        return (
+            self._pictures(opened.name, request, SNIFFED, there) is not None
+            or parsed(lambda: has_cover(read, size), False)[0]
+            or self._pictures(_of_folder(opened.name), request, SNIFFED) is not None
+        )
 
     def describe(self, opened: Opened, request: Request) -> tuple[dict[str, Any], int]:
         """The members of a source's description that are known from tags and sidecars, and when the last of them changed."""
-        tags = self.tags(opened)
-        words, chaptered = self.words(opened, request), self.chapters(opened, request, tags)
+        # For a store that is one request.
+        there = self.there(opened)
+        read = in_blocks(opened.source.read)
+        is_pictured = self._is_pictured(opened, request, there, read)
+        tags, reason = self.tags(opened, read)
+        words, chaptered = self.words(opened, request, there), self.chapters(opened, request, tags, there)
         choice = words.choice
         flaws = [{"file": name, "line": flaw.line, "detail": flaw.detail} for name, flaw in choice.flaws]
-        flaws += [{"file": name, "line": None, "detail": detail} for name, detail in chaptered.flaws]
+        own = opened.name.rpartition(b"/")[2].decode("utf-8", "replace")
+        flaws += [
+            {"file": name, "line": None, "detail": detail}
+            for name, detail in (*chaptered.flaws, *([(own, reason)] if reason else ()))
+        ]
         transcript = None
         if choice.name is not None:
             cues = choice.transcript.cues
@@ -78,10 +161,16 @@ class Beside:
         members = {
             **tags.names._asdict(),
             "chapters": len(chaptered.chapters),
+            "cover": f"/covers/{quote(opened.name)}" if is_pictured else None,
             "transcript": transcript,
             "unreadable": flaws,
         }
         return members, max(_modified(opened), words.modified, chaptered.modified)
+
+
+def _of_folder(name: bytes) -> bytes:
+    """The path whose sidecars are for all sources of a folder."""
+    return name[: name.rfind(b"/") + 1] + b"cover.mp3"
 
 
 def _modified(opened: Opened) -> int:

@@ -12,7 +12,6 @@ from mp3_slicer.media.aside import StandstillError
 from mp3_slicer.media.describe import describe
 from mp3_slicer.media.library import Catalog
 from mp3_slicer.media.names import NamesPendingError
-from mp3_slicer.media.shelf import Opened
 from mp3_slicer.media.store import IndexStore
 from mp3_slicer.web.beside import Beside
 from mp3_slicer.web.problems import Problem, busy
@@ -55,7 +54,10 @@ class Documents:
     def info(self, request: Request) -> Response:
         """The description of the source at a path. Raises Problem."""
         path = request.path
-        opened, (said, modified) = self._sources.aside(path, lambda: self._described(request))
+        opened, (said, modified) = self._sources.aside(
+            path,
+            lambda: self._sources.at(path, request, lambda opened: (opened, self._beside.describe(opened, request))),
+        )
         document = {
             "path": path.decode("utf-8", "replace"),
             "clips": f"/clips/{quote(path)}",
@@ -63,11 +65,6 @@ class Documents:
             **said,
         }
         return _json(request, document, _INFO_MAX_AGE, modified)
-
-    def _described(self, request: Request) -> tuple[Opened, tuple[dict[str, Any], int]]:
-        """The source of a request, and what its tags and sidecars say of it. Raises Problem."""
-        opened = self._sources.current(request.path, request)
-        return opened, self._beside.describe(opened, request)
 
     def unlisted(self, request: Request) -> Response:
         """The refusal of a list."""

@@ -2,6 +2,7 @@
 
 from urllib.parse import quote
 
+from mp3_slicer.media.shelf import Opened
 from mp3_slicer.mp3 import SpanOutsideError
 from mp3_slicer.tags import chapter_of, write_chapters
 from mp3_slicer.tags.chapters import CONTENT_TYPE
@@ -32,12 +33,14 @@ class Moments:
         stem, form = split_suffix(request.path)
         if form not in FORMS:
             raise _refused("format", f"there are no transcripts as {form[:20]!r}", ", ".join(FORMS))
-        return self._sources.aside(request.path, lambda: self._transcript(request, stem, form))
+        span = parse_span(request.option("t"))
+        return self._sources.aside(
+            request.path,
+            lambda: self._sources.at_stem(stem, request, lambda opened: self._transcript(request, opened, form, span)),
+        )
 
-    def _transcript(self, request: Request, stem: bytes, form: str) -> Response:
+    def _transcript(self, request: Request, opened: Opened, form: str, span: TimeSpan) -> Response:
         text = request.option("t")
-        span = parse_span(text)
-        opened = self._sources.find(stem, request)
         if text is not None:
             try:
                 opened.index.locate(span.start, None)
@@ -63,10 +66,13 @@ class Moments:
         stem, form = split_suffix(request.path)
         if form != "json":
             raise _refused("format", f"there are no chapters as {form[:20]!r}", "json")
-        return self._sources.aside(request.path, lambda: self._chapters(request, stem))
+        return self._sources.aside(
+            request.path,
+            lambda: self._sources.at_stem(stem, request, lambda opened: self._chapters(request, opened)),
+        )
 
-    def _chapters(self, request: Request, stem: bytes) -> Response:
-        found = self._beside.chapters(self._sources.find(stem, request), request)
+    def _chapters(self, request: Request, opened: Opened) -> Response:
+        found = self._beside.chapters(opened, request)
         if not found.chapters:
             raise Problem(404, "chapters-missing", "this source has no chapters, in its tag or beside it")
         return respond_whole(
@@ -88,10 +94,18 @@ class Moments:
         span = parse_span(text)
         if name is None and snap is None:
             return span
-        return self._sources.aside(request.path, lambda: self._named(request, span, name, is_snapped=snap is not None))
+        return self._sources.aside(
+            request.path,
+            lambda: self._sources.at(
+                request.path,
+                request,
+                lambda opened: self._named(request, opened, span, name, is_snapped=snap is not None),
+            ),
+        )
 
-    def _named(self, request: Request, span: TimeSpan, name: str | None, *, is_snapped: bool) -> TimeSpan:
-        opened = self._sources.current(request.path, request)
+    def _named(
+        self, request: Request, opened: Opened, span: TimeSpan, name: str | None, *, is_snapped: bool
+    ) -> TimeSpan:
         if name is not None:
             chapter = chapter_of(self._beside.chapters(opened, request).chapters, name)
             if chapter is None:

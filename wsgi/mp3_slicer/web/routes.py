@@ -9,6 +9,7 @@ from mp3_slicer.web.response import Response
 
 if TYPE_CHECKING:
     from mp3_slicer.web.clips import Clips
+    from mp3_slicer.web.covers import Covers
     from mp3_slicer.web.documents import Documents
     from mp3_slicer.web.extras import Extras
     from mp3_slicer.web.metrics import Metrics
@@ -49,6 +50,7 @@ class Views(NamedTuple):
     extras: "Extras"
     documents: "Documents"
     moments: "Moments"
+    covers: "Covers"
     search: "Search"
     metrics: "Metrics"
     lists: bool  #: whether clients may list all sources
@@ -73,6 +75,7 @@ def table(views: Views) -> tuple[Route, ...]:
         Route("peaks", "/peaks/<path>", extras.waveform, options=frozenset(PEAKS_OPTIONS), is_media=True),
         Route("transcripts", "/transcripts/<path>", moments.transcript, options=frozenset({"t"}), is_media=True),
         Route("chapters", "/chapters/<path>", moments.chapters, options=_NONE, is_media=True),
+        Route("covers", "/covers/<path>", views.covers.get, options=_NONE, is_media=True),
         Route("jobs", "/jobs", lambda request: extras.jobs.post(request), methods=("POST",)),
         Route("job", "/jobs/<id>", lambda request: extras.jobs.state(request)),
         Route("job", "/jobs/<id>", lambda request: extras.jobs.cancel(request), ("DELETE",), frozenset({"token"})),

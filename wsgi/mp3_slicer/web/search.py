@@ -6,7 +6,16 @@ from urllib.parse import quote, urlencode
 
 from werkzeug.http import http_date
 
-from mp3_slicer.catalogue import Catalogue, CatalogueError, CatalogueTimeoutError, Found, Named, Query, QueryError
+from mp3_slicer.catalogue import (
+    Catalogue,
+    CatalogueError,
+    CatalogueTimeoutError,
+    Found,
+    Named,
+    Query,
+    QueryError,
+    stored_time,
+)
 from mp3_slicer.media.protected import Protected
 from mp3_slicer.mp3 import SECOND
 from mp3_slicer.web.problems import Problem, overstayed
@@ -89,7 +98,11 @@ class Search:
             known = self._catalogue.known([path for path, _ in sources])
         except CatalogueError:
             return {}
-        return {path: titled(known[path]) for path, mtime in sources if path in known and known[path].mtime_ns == mtime}
+        return {
+            path: titled(known[path])
+            for path, mtime in sources
+            if path in known and known[path].mtime_ns == stored_time(mtime)
+        }
 
 
 def unsearchable(error: CatalogueError) -> Problem:

@@ -74,20 +74,27 @@ class Sources:
                 self._shelf.drop(path, opened)
         raise busy("the file is being changed; try again", 1)
 
-    def current(self, path: bytes, request: Request) -> Opened:
-        """The open source that is at a path now. Raises Problem."""
-        return self.work(path, request, _checked)
+    def at(self, path: bytes, request: Request, work: Callable[[Opened], _T]) -> _T:
+        """Return the result of work on the source at a path and what lies beside it, once it is known to be current. Raises Problem.
+
+        An object that is replaced while it is read is read again.
+        """
+        return self.work(path, request, lambda opened: work(_checked(opened)))
 
     def find(self, stem: bytes, request: Request) -> Opened:
         """The open source whose path is `stem` and the ending of MP3 files, as it is now. Raises Problem."""
+        return self.at_stem(stem, request, lambda opened: opened)
+
+    def at_stem(self, stem: bytes, request: Request, work: Callable[[Opened], _T]) -> _T:
+        """Return the result of work, as `at` does, on the source whose path is `stem` and the ending of MP3 files. Raises Problem."""
         *others, last = _SUFFIXES
         for suffix in others:
             try:
-                return self.current(stem + suffix, request)
+                return self.at(stem + suffix, request, work)
             except Problem as problem:
-                if problem.status != 404:
+                if problem.kind != "not-found":
                     raise
-        return self.current(stem + last, request)
+        return self.at(stem + last, request, work)
 
     def aside(self, path: bytes, work: Callable[[], _T]) -> _T:
         """Return the result of work that reads media at a path. Raises Problem 503 if they stand still."""
