@@ -1,6 +1,7 @@
 """A real object store for tests: SeaweedFS on loopback, and objects put into it over S3."""
 
 import contextlib
+import glob
 import json
 import os
 import random
@@ -22,6 +23,8 @@ from support.server import folder, until
 WEED = os.path.join(os.path.dirname(sys.executable), "weed")
 BUCKET, KEY, SECRET = "audio", "slicer", "/a+secret"
 START_SECONDS = 90
+#: SeaweedFS makes a socket there for each gRPC port, whatever it is told.
+GRPC_SOCKETS = "/tmp/seaweedfs-*-grpc-{port}.sock"
 
 
 def ports(count: int) -> list[int]:
@@ -55,7 +58,8 @@ class Store:
 
     def _prepare(self) -> None:
         self.work = folder()
-        self.port, *others = ports(4)
+        self.ports = ports(4)
+        self.port, *others = self.ports
         self.url = f"http://127.0.0.1:{self.port}"
         self.media = f"s3://{BUCKET}/shows"
         #: What a slicer needs to serve it.
@@ -70,7 +74,8 @@ class Store:
             keys = [{"accessKey": KEY, "secretKey": SECRET}]
             json.dump({"identities": [{"name": "slicer", "credentials": keys, "actions": ["Admin"]}]}, file)
         self._command = [
-            *(WEED, "server", "-master.telemetry=false", f"-dir={self.work}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"),
+            *(WEED, "-logtostderr", "server", "-master.telemetry=false", f"-dir={self.work}"),
+            *("-ip=127.0.0.1", "-ip.bind=127.0.0.1"),
             *(f"-master.port={others[0]}", f"-volume.port={others[1]}", "-filer", f"-filer.port={others[2]}", "-s3"),
             *(
                 f"-s3.port={self.port}",
@@ -86,7 +91,13 @@ class Store:
     def start(self) -> None:
         """Start it, with what it had."""
         log = open(os.path.join(self.work, "log"), "ab")  # noqa: SIM115 - the process keeps it
-        self.process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        self.process = subprocess.Popen(
+            self._command,
+            env={**os.environ, "TMPDIR": self.work},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
         log.close()
         until(self._ready, START_SECONDS, "the store takes objects")
 
@@ -129,6 +140,9 @@ class Store:
     def stop(self) -> None:
         self.kill()
         shutil.rmtree(self.work, ignore_errors=True)
+        for port in self.ports:
+            for path in glob.glob(GRPC_SOCKETS.format(port=port + 10_000)):
+                os.unlink(path)
 
 
 @contextlib.contextmanager
