@@ -3,7 +3,7 @@
 import os
 import tempfile
 
-from support.store import Store, stored
+from support.store import SeaweedFS, Store, stored
 
 
 def left(store: Store, pid: int) -> list[str]:
@@ -14,11 +14,11 @@ def left(store: Store, pid: int) -> list[str]:
 
 
 def test_a_store_leaves_no_file() -> None:
-    with stored({"a.mp3": b"x"}) as store:
-        pids = [store.process.pid]
+    with stored({"a.mp3": b"x"}, SeaweedFS) as store:
+        pids = [store.processes[0].pid]
         assert left(store, pids[0])
         # One that is started once more has another process, and the same ports.
         store.kill()
         store.start()
-        pids.append(store.process.pid)
+        pids.append(store.processes[0].pid)
     assert [path for pid in pids for path in left(store, pid)] == []
