@@ -23,6 +23,7 @@ from mp3_slicer.timespan import TimeSpan
 from support import streams
 from support.cutting import cut_bytes, decoded, index_of, samples
 from support.server import folder, publish, serving
+from support.store import stored
 
 KINDS = ["mpeg1-44-stereo-cbr128", "mpeg1-44-joint-vbr2", "mpeg1-32-mono-cbr64", "mpeg2-22-joint-cbr64"]
 #: Several times what Apache, mod_wsgi (8 MB) and the kernel's sockets hold between the application and a client that waits.
@@ -57,6 +58,17 @@ def show(sources):
 @pytest.fixture(scope="module")
 def url(show):
     return f"/clips/clips/{os.path.basename(show)}"
+
+
+@pytest.fixture(scope="module", params=["folder", "bucket"])
+def either(request, server, sources):
+    """A server to ask only: of the folder, then of a bucket with the same streams."""
+    if request.param == "folder":
+        yield server
+        return
+    files = {f"clips/{kind}.mp3": pathlib.Path(path).read_bytes() for kind, path in sources.items()}
+    with stored(files) as store, serving(store.media, environ=store.environ) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
@@ -101,11 +113,11 @@ def problem(answer, status, kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_clip_is_what_the_engine_cuts(kind, server, sources, tmp_path):
+def test_a_clip_is_what_the_engine_cuts(kind, either, server, sources, tmp_path):
     path = sources[kind]
     whole = decoded(path, "ffmpeg")
     for text in ("3,7.5", "0,0.1", "19.5", ",1", "12.3456789,12.6"):
-        status, headers, body = server.get(f"/clips/clips/{kind}.mp3?t={text}")
+        status, headers, body = either.get(f"/clips/clips/{kind}.mp3?t={text}")
         data, span = expected(path, text)
         assert status == 200
         assert body == data
@@ -119,19 +131,20 @@ def test_a_clip_is_what_the_engine_cuts(kind, server, sources, tmp_path):
         total, rate = span.segment.samples, span.segment.header.sample_rate
         assert headers["x-clip-span"] == f"first={span.first}, end={span.last}, total={total}, rate={rate}"
         modified = parsedate_to_datetime(headers["last-modified"]).timestamp()
-        assert modified == int(os.stat(path).st_mtime)
+        # A bucket has the time at which an object was put there.
+        assert modified == int(os.stat(path).st_mtime) if either is server else modified <= time.time()
         assert not {"transfer-encoding", "content-disposition", "vary", "set-cookie"} & headers.keys()
 
 
-def test_without_t_it_is_the_whole_file(server, show, url, tmp_path):
-    body = server.get(url)[2]
-    assert body == server.get(url + "?t=0")[2] == expected(show)[0]
+def test_without_t_it_is_the_whole_file(either, show, url, tmp_path):
+    body = either.get(url)[2]
+    assert body == either.get(url + "?t=0")[2] == expected(show)[0]
     (tmp_path / "clip.mp3").write_bytes(body)
     assert decoded(tmp_path / "clip.mp3", "ffmpeg") == decoded(show, "ffmpeg")
 
 
-def test_an_end_after_the_end_is_the_end(server, show, url):
-    bodies = [server.get(f"{url}?t=15{end}")[2] for end in ("", ",20", ",21", ",999999999")]
+def test_an_end_after_the_end_is_the_end(either, show, url):
+    bodies = [either.get(f"{url}?t=15{end}")[2] for end in ("", ",20", ",21", ",999999999")]
     assert bodies == [expected(show, "15")[0]] * 4
 
 
@@ -149,16 +162,16 @@ def test_an_end_after_the_end_is_the_end(server, show, url):
         ("18", ["18", "18.0", "npt:18", "00:18", "0:00:18."]),
     ],
 )
-def test_all_spellings_of_a_span_are_one_clip(canonical, spellings, server, url, show):
+def test_all_spellings_of_a_span_are_one_clip(canonical, spellings, either, url, show):
     bodies, etags, locations = set(), set(), set()
     for text in spellings:
-        status, headers, body = server.get(f"{url}?t={text}")
+        status, headers, body = either.get(f"{url}?t={text}")
         assert status == 200, text
         bodies.add(body)
         etags.add(headers["etag"])
         locations.add(headers["content-location"])
     for query in (f"&&t={canonical}&", f"download&t={canonical}", f"t={canonical}&download=a", f"%74={canonical}"):
-        status, headers, body = server.get(f"{url}?{query}")
+        status, headers, body = either.get(f"{url}?{query}")
         assert status == 200, query
         bodies.add(body)
         etags.add(headers["etag"])
@@ -167,13 +180,13 @@ def test_all_spellings_of_a_span_are_one_clip(canonical, spellings, server, url,
     assert locations == {f"{url}?t={canonical}"}
     (etag,) = etags
     assert re.fullmatch(r'"[!#-~]+"', etag)
-    again = server.get(locations.pop())
+    again = either.get(locations.pop())
     assert (again[0], again[2], again[1]["etag"]) == (200, bodies.pop(), etag)
 
 
-def test_times_that_round_to_one_sample_are_one_clip(server, url):
+def test_times_that_round_to_one_sample_are_one_clip(either, url):
     # 1/44100 s is 22675.7 ns.
-    answers = [server.get(f"{url}?t={text}") for text in ("1,2", "1.000011,2", "0.999989,2", "1.000012,2")]
+    answers = [either.get(f"{url}?t={text}") for text in ("1,2", "1.000011,2", "0.999989,2", "1.000012,2")]
     etags = [headers["etag"] for _, headers, _ in answers]
     assert len(set(etags[:3])) == 1
     assert etags[3] != etags[0]
@@ -182,11 +195,11 @@ def test_times_that_round_to_one_sample_are_one_clip(server, url):
     assert firsts == ["44100", "44100", "44100", "44101"]
 
 
-def test_etags_differ_where_clips_do(server, sources):
+def test_etags_differ_where_clips_do(either, sources):
     targets = [f"/clips/clips/{kind}.mp3?t={text}" for kind in KINDS for text in ("1,2", "1,2.001", "1.001,2", "2,3")]
-    etags = [server.get(target, "HEAD")[1]["etag"] for target in targets]
+    etags = [either.get(target, "HEAD")[1]["etag"] for target in targets]
     assert len(set(etags)) == len(targets)
-    assert etags == [server.get(target, "HEAD")[1]["etag"] for target in targets]
+    assert etags == [either.get(target, "HEAD")[1]["etag"] for target in targets]
 
 
 def test_a_copy_that_kept_its_time_has_the_same_etag(server, media, sources):
@@ -211,7 +224,7 @@ def test_a_copy_that_kept_its_time_has_the_same_etag(server, media, sources):
             copy.unlink(missing_ok=True)
 
 
-def test_sixteen_threads_get_their_own_bytes(server, sources):
+def test_sixteen_threads_get_their_own_bytes(either, sources):
     indexes = {kind: index_of(path) for kind, path in sources.items()}
 
     def worker(number):
@@ -225,7 +238,7 @@ def test_sixteen_threads_get_their_own_bytes(server, sources):
             span = indexes[kind].locate(asked.start, asked.end)
             # 503 is the right answer of a full server; asking again has to help.
             for _ in range(20):
-                status, headers, body = server.get(f"/clips/clips/{kind}.mp3?t={text}")
+                status, headers, body = either.get(f"/clips/clips/{kind}.mp3?t={text}")
                 if status != 503:
                     break
                 time.sleep(float(headers["retry-after"]) / 4)
@@ -241,9 +254,9 @@ def test_sixteen_threads_get_their_own_bytes(server, sources):
 
 
 @pytest.mark.parametrize("query", ["?t=3,7", "", "?t=3,7&download=x", "?t=7,3", "?t=30", "?x=1"])
-def test_head_has_the_headers_and_no_body(query, server, url):
-    status, headers, body = server.get(url + query)
-    other = server.get(url + query, "HEAD")
+def test_head_has_the_headers_and_no_body(query, either, url):
+    status, headers, body = either.get(url + query)
+    other = either.get(url + query, "HEAD")
     assert (other[0], other[2]) == (status, b"")
     for each in (headers, other[1]):
         each.pop("date")
@@ -252,21 +265,21 @@ def test_head_has_the_headers_and_no_body(query, server, url):
     assert int(headers["content-length"]) == len(body)
 
 
-def test_head_ignores_a_range(server, url):
-    status, headers, _ = server.get(f"{url}?t=3,7", "HEAD", Range="bytes=0-9")
-    assert (status, headers["content-length"]) == (200, server.get(f"{url}?t=3,7", "HEAD")[1]["content-length"])
+def test_head_ignores_a_range(either, url):
+    status, headers, _ = either.get(f"{url}?t=3,7", "HEAD", Range="bytes=0-9")
+    assert (status, headers["content-length"]) == (200, either.get(f"{url}?t=3,7", "HEAD")[1]["content-length"])
     assert "content-range" not in headers
 
 
-def test_any_range_is_a_part_of_the_whole(server, url):
+def test_any_range_is_a_part_of_the_whole(either, url):
     target = f"{url}?t=3.21,8"
-    _, whole_headers, whole = server.get(target)
+    _, whole_headers, whole = either.get(target)
     size = len(whole)
     draw = random.Random(7)
     cuts = sorted(draw.sample(range(1, size), 15))
     pieces = []
     for start, stop in zip([0, *cuts], [*cuts, size], strict=True):
-        status, headers, body = server.get(target, Range=f"bytes={start}-{stop - 1}")
+        status, headers, body = either.get(target, Range=f"bytes={start}-{stop - 1}")
         assert status == 206
         assert headers["content-range"] == f"bytes {start}-{stop - 1}/{size}"
         assert headers["content-length"] == str(len(body)) == str(stop - start)
@@ -283,15 +296,15 @@ def test_any_range_is_a_part_of_the_whole(server, url):
         (f"-{size + 5}", 0, size),
         (f"1000-{size + 99}", 1000, size),
     ]:
-        status, headers, body = server.get(target, Range=f"bytes={text}")
+        status, headers, body = either.get(target, Range=f"bytes={text}")
         assert (status, body) == (206, whole[start:stop]), text
         assert headers["content-range"] == f"bytes {start}-{stop - 1}/{size}"
 
 
 @pytest.mark.parametrize("text", ["999999999-", "-0", "999999999-999999999"])
-def test_a_range_outside_is_416(text, server, url):
-    size = server.get(f"{url}?t=3,4", "HEAD")[1]["content-length"]
-    answer = server.get(f"{url}?t=3,4", Range=f"bytes={text}")
+def test_a_range_outside_is_416(text, either, url):
+    size = either.get(f"{url}?t=3,4", "HEAD")[1]["content-length"]
+    answer = either.get(f"{url}?t=3,4", Range=f"bytes={text}")
     assert text in problem(answer, 416, "range-outside")["detail"]
     assert answer[1]["content-range"] == f"bytes */{size}"
     assert answer[1]["accept-ranges"] == "bytes"
@@ -299,15 +312,15 @@ def test_a_range_outside_is_416(text, server, url):
 
 
 @pytest.mark.parametrize("text", ["bytes=0-1,5-6", "bytes=5-1", "items=0-1", "bytes=", "bytes=a-", "nonsense"])
-def test_ranges_that_mean_nothing_give_the_whole(text, server, url, show):
-    status, headers, body = server.get(f"{url}?t=3,4", Range=text)
+def test_ranges_that_mean_nothing_give_the_whole(text, either, url, show):
+    status, headers, body = either.get(f"{url}?t=3,4", Range=text)
     assert (status, body) == (200, expected(show, "3,4")[0])
     assert "content-range" not in headers
 
 
-def test_if_range(server, url):
+def test_if_range(either, url):
     target = f"{url}?t=3,4"
-    _, headers, whole = server.get(target)
+    _, headers, whole = either.get(target)
     for validator, status in [
         (headers["etag"], 206),
         (headers["last-modified"], 206),
@@ -316,14 +329,14 @@ def test_if_range(server, url):
         (formatdate(0, usegmt=True), 200),
         ("nonsense", 200),
     ]:
-        answer = server.get(target, Range="bytes=10-19", If_Range=validator)
+        answer = either.get(target, Range="bytes=10-19", If_Range=validator)
         assert (answer[0], answer[2]) == (status, whole[10:20] if status == 206 else whole), validator
-    assert server.get(target, Range="bytes=99999999-", If_Range='"other"')[0] == 200
+    assert either.get(target, Range="bytes=99999999-", If_Range='"other"')[0] == 200
 
 
-def test_not_modified(server, url):
+def test_not_modified(either, url):
     target = f"{url}?t=3,4"
-    _, headers, _ = server.get(target)
+    _, headers, _ = either.get(target)
     for method in ("GET", "HEAD"):
         for condition in (
             {"If_None_Match": headers["etag"]},
@@ -335,7 +348,7 @@ def test_not_modified(server, url):
             {"If_None_Match": headers["etag"], "If_Modified_Since": formatdate(0, usegmt=True)},
             {"If_None_Match": headers["etag"], "Range": "bytes=0-9"},
         ):
-            status, found, body = server.get(target, method, **condition)
+            status, found, body = either.get(target, method, **condition)
             assert (status, body) == (304, b""), condition
             for name in ("etag", "cache-control", "content-location", "last-modified"):
                 assert found[name] == headers[name]
@@ -346,23 +359,23 @@ def test_not_modified(server, url):
         {"If_Modified_Since": "nonsense"},
         {"If_None_Match": '"other"', "If_Modified_Since": headers["last-modified"]},
     ):
-        assert server.get(target, **condition)[0] == 200, condition
+        assert either.get(target, **condition)[0] == 200, condition
 
 
-def test_precondition_failed(server, url):
+def test_precondition_failed(either, url):
     target = f"{url}?t=3,4"
-    headers = server.get(target)[1]
+    headers = either.get(target)[1]
     for condition in (
         {"If_Match": '"other"'},
         {"If_Match": "W/" + headers["etag"]},
         {"If_Unmodified_Since": formatdate(0, usegmt=True)},
         {"If_Match": '"other"', "If_None_Match": headers["etag"]},
     ):
-        answer = server.get(target, **condition)
+        answer = either.get(target, **condition)
         problem(answer, 412, "precondition-failed")
         assert answer[1]["cache-control"] == "no-store"
     for condition in ({"If_Match": headers["etag"]}, {"If_Match": "*"}, {"If_Unmodified_Since": headers["date"]}):
-        assert server.get(target, **condition)[0] == 200, condition
+        assert either.get(target, **condition)[0] == 200, condition
 
 
 @pytest.mark.parametrize(
@@ -374,9 +387,9 @@ def test_precondition_failed(server, url):
         "9" * 4000,
     ],
 )
-def test_dates_beyond_all_bounds_are_ignored(date, server, url):
+def test_dates_beyond_all_bounds_are_ignored(date, either, url):
     for name in ("If_Modified_Since", "If_Unmodified_Since", "If_Range"):
-        assert server.get(f"{url}?t=3,4", Range="bytes=10000000-", **{name: date})[0] in {200, 416}
+        assert either.get(f"{url}?t=3,4", Range="bytes=10000000-", **{name: date})[0] in {200, 416}
 
 
 # ------------------------------------------------------------------------------------------------------------- downloads
@@ -396,17 +409,17 @@ def test_dates_beyond_all_bounds_are_ignored(date, server, url):
         ("download=..%2F..%2Fetc", 'attachment; filename="_.._etc.mp3"'),
     ],
 )
-def test_a_download_has_a_name(option, value, server, url, show):
-    status, headers, body = server.get(f"{url}?t=3,4&{option}")
+def test_a_download_has_a_name(option, value, either, url, show):
+    status, headers, body = either.get(f"{url}?t=3,4&{option}")
     assert (status, body) == (200, expected(show, "3,4")[0])
     assert headers["content-disposition"] == value
-    assert headers["etag"] == server.get(f"{url}?t=3,4")[1]["etag"]
+    assert headers["etag"] == either.get(f"{url}?t=3,4")[1]["etag"]
     assert headers["content-location"] == f"{url}?t=3,4"
     assert "x-evil" not in headers
 
 
-def test_a_download_name_that_is_not_utf8(server, url):
-    status, headers, _ = server.get(f"{url}?t=3,4&download=%FF%FEa")
+def test_a_download_name_that_is_not_utf8(either, url):
+    status, headers, _ = either.get(f"{url}?t=3,4&download=%FF%FEa")
     assert status == 200
     assert re.match(r'attachment; filename="_+a\.mp3"', headers["content-disposition"])
 
@@ -430,8 +443,8 @@ ACCEL = {"X-Sendfile-Type": "X-Accel-Redirect"}
         ("?t=9999,", None),
     ],
 )
-def test_a_proxy_is_sent_to_the_canonical_url(method, query, canonical, server, url):
-    status, headers, body = server.get(url + query, method, **ACCEL)
+def test_a_proxy_is_sent_to_the_canonical_url(method, query, canonical, either, url):
+    status, headers, body = either.get(url + query, method, **ACCEL)
     if canonical is None:
         assert status == 400
         return
@@ -441,7 +454,7 @@ def test_a_proxy_is_sent_to_the_canonical_url(method, query, canonical, server, 
         for name, value in headers.items()
         if name not in {"date", "server", "connection", "x-request-id", "x-content-type-options"}
     }
-    _, plain, _ = server.get(url + query, "HEAD")
+    _, plain, _ = either.get(url + query, "HEAD")
     wanted = {
         # Apache says no length of 0 in the answer to a HEAD.
         "content-length": "0" if method == "GET" else None,
@@ -453,27 +466,27 @@ def test_a_proxy_is_sent_to_the_canonical_url(method, query, canonical, server, 
     assert own == {name: value for name, value in wanted.items() if value is not None}
     assert ("download" in query) == ("content-disposition" in own)
     # There it finds what it would have been given here.
-    there = server.get(own["x-accel-redirect"], **ACCEL)
-    here = server.get(url + query)
+    there = either.get(own["x-accel-redirect"], **ACCEL)
+    here = either.get(url + query)
     assert (there[0], there[2]) == (200, here[2])
     assert "x-accel-redirect" not in there[1]
     assert there[1]["content-type"] == "audio/mpeg"
 
 
-def test_nothing_is_looked_at_to_send_a_proxy_elsewhere(server):
+def test_nothing_is_looked_at_to_send_a_proxy_elsewhere(either):
     path = "/clips/no/" + quote("such%20/Ünïcode?&=#;'", safe="/") + "%FF.mp3"
-    status, headers, _ = server.get(path + "?t=0:00:03", **ACCEL)
+    status, headers, _ = either.get(path + "?t=0:00:03", **ACCEL)
     assert (status, headers["x-accel-redirect"]) == (200, path + "?t=3")
-    assert server.get(headers["x-accel-redirect"], **ACCEL)[0] == 404
+    assert either.get(headers["x-accel-redirect"], **ACCEL)[0] == 404
 
 
 def test_what_the_proxy_must_not_keep(strict, url):
     assert strict.get(url + "?t=03", **ACCEL)[1]["x-accel-expires"] == "0"
 
 
-def test_other_ways_to_send_files_are_not_ours(server, url):
+def test_other_ways_to_send_files_are_not_ours(either, url):
     for kind in ("X-Sendfile", "x-accel-redirect ,", ""):
-        status, headers, body = server.get(url + "?t=3,7.50", X_Sendfile_Type=kind)
+        status, headers, body = either.get(url + "?t=3,7.50", X_Sendfile_Type=kind)
         assert (status, headers["content-type"]) == (200, "audio/mpeg")
         assert body
 
@@ -490,8 +503,8 @@ def test_other_ways_to_send_files_are_not_ours(server, url):
         *("0:00:5,9", "60:00,61:00", "1:2:3,4", "'1,2'", "1" * 81),
     ],
 )
-def test_a_span_that_is_none_is_named(text, server, url):
-    answer = server.get(f"{url}?t={text}")
+def test_a_span_that_is_none_is_named(text, either, url):
+    answer = either.get(f"{url}?t={text}")
     members = problem(answer, 400, "span-malformed")
     assert members["allowed"].startswith("t=start,end")
     if re.fullmatch(r"[\w.,:;'-]*", text):
@@ -500,16 +513,16 @@ def test_a_span_that_is_none_is_named(text, server, url):
     assert answer[1]["cache-control"] == "public, max-age=60"
 
 
-def test_spans_that_this_source_cannot_give(server, url):
-    members = problem(server.get(f"{url}?t=20,21"), 400, "span-outside")
+def test_spans_that_this_source_cannot_give(either, url):
+    members = problem(either.get(f"{url}?t=20,21"), 400, "span-outside")
     assert members["t"] == "20,21"
     assert "20 s" in members["detail"]
-    members = problem(server.get(f"{url}?t=3,3.05"), 400, "span-too-short")
+    members = problem(either.get(f"{url}?t=3,3.05"), 400, "span-too-short")
     assert members["t"] == "3,3.05"
     assert "2205 samples" in members["detail"]
     # What counts is what is left of it at the end.
-    problem(server.get(f"{url}?t=19.95,40"), 400, "span-too-short")
-    assert server.get(f"{url}?t=19.9,40")[0] == 200
+    problem(either.get(f"{url}?t=19.95,40"), 400, "span-too-short")
+    assert either.get(f"{url}?t=19.9,40")[0] == 200
 
 
 @pytest.mark.parametrize(
@@ -521,20 +534,20 @@ def test_spans_that_this_source_cannot_give(server, url):
         ("t=1,2&utm_source=x", "option-unknown", "utm_source"),
     ],
 )
-def test_options_that_are_none_are_named(query, kind, named, server, url):
-    members = problem(server.get(f"{url}?{query}"), 400, kind)
+def test_options_that_are_none_are_named(query, kind, named, either, url):
+    members = problem(either.get(f"{url}?{query}"), 400, kind)
     assert members["option"] == named
     assert repr(named) in members["detail"]
 
 
-def test_a_query_that_is_too_long(server, url):
-    answer = server.get(f"{url}?t=1,2&download={'a' * 4096}")
+def test_a_query_that_is_too_long(either, url):
+    answer = either.get(f"{url}?t=1,2&download={'a' * 4096}")
     assert "4096" in problem(answer, 400, "query-too-long")["detail"]
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "BREW"])
-def test_other_methods_are_refused(method, server, url):
-    answer = server.get(f"{url}?t=1,2", method)
+def test_other_methods_are_refused(method, either, url):
+    answer = either.get(f"{url}?t=1,2", method)
     assert method in problem(answer, 405, "method")["detail"]
     assert answer[1]["allow"] == "GET, HEAD, OPTIONS"
     assert answer[1]["cache-control"] == "public, max-age=60"

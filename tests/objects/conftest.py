@@ -1,17 +1,21 @@
-"""Fixtures: one store, and one server of it, for every test that only asks."""
+"""Fixtures: each store that speaks S3, and one server of it, for every test that only asks."""
 
 from collections.abc import Iterator
 
 import pytest
 
+from support import swift
 from support.server import Server, serving
-from support.store import Store, stored
+from support.store import SeaweedFS, Store, stored
 
 
-@pytest.fixture(scope="session")
-def store() -> Iterator[Store]:
-    """The store that tests share: put objects into it, do not break it."""
-    with stored() as running:
+@pytest.fixture(scope="session", params=[SeaweedFS, pytest.param(swift.Swift, marks=pytest.mark.long)])
+def store(request: pytest.FixtureRequest) -> Iterator[Store]:
+    """The store that tests share, of each kind in turn: put objects into it, do not break it."""
+    reason = swift.missing() if request.param is swift.Swift else ""
+    if reason:
+        pytest.skip(reason)
+    with stored(kind=request.param) as running:
         yield running
 
 

@@ -127,44 +127,52 @@ def test_the_library_is_read_in_pages(server: Server, store: Store, show: str) -
     assert server.get("/readyz")[0] == 200
 
 
+@pytest.mark.parametrize("replacements", [80, pytest.param(1000, marks=pytest.mark.long)])
 def test_an_object_replaced_under_load_is_never_mixed(
-    server: Server, store: Store, stream: Callable[[str], str]
+    server: Server, store: Store, stream: Callable[[str], str], replacements: int
 ) -> None:
     """Each body is wholly of one version, and the last one is of the last version."""
+    replacements = min(replacements, store.most_replacements)
     paths = [stream("mpeg1-44-stereo-cbr128"), stream("mpeg1-44-joint-vbr2")]
     versions = [Path(path).read_bytes() for path in paths]
-    wanted = {cut_bytes(path, span_of(index_of(path), 4, 16))[1] for path in paths}
+    wanted = [cut_bytes(path, span_of(index_of(path), 4, 16))[1] for path in paths]
     store.put("swap.mp3", versions[0])
     done = threading.Event()
-    wrong: list[int] = []
-    right: list[bytes] = []
+    #: Those that are no whole clip of one version: their statuses and lengths.
+    wrong: list[tuple[int, int]] = []
+    #: The version of each other.
+    right: list[int] = []
 
     def ask() -> None:
         while not done.is_set():
             status, _, body = server.get("/clips/swap.mp3?t=4,16")
             if status == 200 and body in wanted:
-                right.append(body)
+                right.append(wanted.index(body))
             elif status != 503:
-                wrong.append(status)
+                wrong.append((status, len(body)))
 
     threads = [threading.Thread(target=ask) for _ in range(4)]
     for thread in threads:
         thread.start()
     try:
-        for _ in range(40):
-            for data in reversed(versions):
-                store.put("swap.mp3", data)
-        for data in reversed(versions):
-            right.clear()
-            store.put("swap.mp3", data)
-            until(lambda: right, 60, "clips of each version")
+        for number in range(replacements):
+            store.put("swap.mp3", versions[(number + 1) % 2])
+            if number % 10 == 9:
+                # The store must not be so much faster that no clip is made between.
+                before = len(right)
+                until(lambda: len(right) > before, 60, "clips between replacements")  # noqa: B023 - called here only
+        for number in (1, 0):
+            store.put("swap.mp3", versions[number])
+            before = len(right)
+            until(lambda: number in right[before:], 60, "clips of each version")  # noqa: B023 - called here only
     finally:
         done.set()
         for thread in threads:
             thread.join()
+    print(f"{replacements} replacements, {len(right)} bodies right, {len(wrong)} wrong")
     assert not wrong
     status, _, body = server.get("/clips/swap.mp3?t=4,16")
-    assert (status, body) == (200, cut_bytes(paths[0], span_of(index_of(paths[0]), 4, 16))[1])
+    assert (status, body) == (200, wanted[0])
     store.delete("swap.mp3")
     assert server.get("/clips/swap.mp3?t=4,16")[0] == 404
 
@@ -209,7 +217,8 @@ def test_signed_folders_are_prefixes_of_keys(store: Store, show: str) -> None:
 
 
 def test_a_bucket_is_indexed_beforehand(store: Store, show: str) -> None:
-    with stored({"a.mp3": Path(show).read_bytes(), "b/c.mp3": b"no audio", "d.txt": b""}) as other:
+    files = {"a.mp3": Path(show).read_bytes(), "b/c.mp3": b"no audio", "d.txt": b""}
+    with stored(files, type(store)) as other:
         place = {"SLICER_INDEX_DIR": f"{folder()}/index"}
         run = [sys.executable, "-m", "mp3_slicer", "index", other.media, "--jobs", "1"]
         done = subprocess.run(run, env={**environ, **other.environ, **place}, capture_output=True, text=True)

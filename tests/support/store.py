@@ -1,6 +1,7 @@
-"""A real object store for tests: SeaweedFS on loopback, and objects put into it over S3."""
+"""Real object stores for tests, on loopback, and objects put into them over S3. SeaweedFS is here, Swift in swift.py."""
 
 import contextlib
+import glob
 import json
 import os
 import random
@@ -21,9 +22,11 @@ from support.server import folder, until
 
 WEED = os.path.join(os.path.dirname(sys.executable), "weed")
 BUCKET, KEY, SECRET = "audio", "slicer", "/a+secret"
-#: Credentials that may read and list, and not write.
+#: Credentials that may read and list in SeaweedFS, and not write.
 READER = {"AWS_ACCESS_KEY_ID": "reader", "AWS_SECRET_ACCESS_KEY": "another+secret"}
 START_SECONDS = 90
+#: SeaweedFS makes a socket there for each gRPC port, whatever it is told.
+GRPC_SOCKETS = "/tmp/seaweedfs-*-grpc-{port}.sock"
 
 
 def ports(count: int) -> list[int]:
@@ -39,13 +42,18 @@ def ports(count: int) -> list[int]:
 
 
 class Store:
-    """One running SeaweedFS with one bucket."""
+    """A running store that speaks S3, with one bucket. A subclass says what is started."""
+
+    key = KEY  #: the access key
+    port: int  #: where it takes requests
+    most_replacements = 1000  #: of one object, that a test has time for
 
     def __init__(self) -> None:
         self._pool = urllib3.PoolManager()
-        self.process: subprocess.Popen[bytes]
+        self.processes: list[subprocess.Popen[bytes]] = []
         for tries_left in (2, 1, 0):
-            self._prepare()
+            self.work = folder()
+            self.prepare()
             try:
                 self.start()
                 return
@@ -55,60 +63,62 @@ class Store:
                 if not tries_left:
                     raise
 
-    def _prepare(self) -> None:
-        self.work = folder()
-        self.port, *others = ports(4)
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.media = f"s3://{BUCKET}/shows"
-        #: What a slicer needs to serve it.
-        self.environ = {
+    def prepare(self) -> None:
+        """Choose ports, and write what it is configured with into its folder."""
+        raise NotImplementedError
+
+    def commands(self) -> list[list[str]]:
+        """Return the command line of each of its processes."""
+        raise NotImplementedError
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def media(self) -> str:
+        return f"s3://{BUCKET}/shows"
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """The variables with which a slicer serves it."""
+        return {
             "SLICER_OBJECTS_ENDPOINT": self.url,
-            "AWS_ACCESS_KEY_ID": KEY,
+            "AWS_ACCESS_KEY_ID": self.key,
             "AWS_SECRET_ACCESS_KEY": SECRET,
             "AWS_EC2_METADATA_DISABLED": "true",
         }
-        config = os.path.join(self.work, "keys.json")
-        with open(config, "w", encoding="ascii") as file:
-            keys = [{"accessKey": KEY, "secretKey": SECRET}]
-            read = [
-                {"accessKey": READER["AWS_ACCESS_KEY_ID"], "secretKey": READER["AWS_SECRET_ACCESS_KEY"]},
-            ]
-            identities = [
-                {"name": "slicer", "credentials": keys, "actions": ["Admin"]},
-                {"name": "reader", "credentials": read, "actions": ["Read", "List"]},
-            ]
-            json.dump({"identities": identities}, file)
-        self._command = [
-            *(WEED, "server", "-master.telemetry=false", f"-dir={self.work}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"),
-            *(f"-master.port={others[0]}", f"-volume.port={others[1]}", "-filer", f"-filer.port={others[2]}", "-s3"),
-            *(
-                f"-s3.port={self.port}",
-                "-s3.port.iceberg=0",
-                "-s3.port.lance=0",
-                "-metricsPort=0",
-                f"-s3.config={config}",
-            ),
-            *("-master.volumeSizeLimitMB=64", "-volume.max=10", f"-filer.localSocket={self.work}/filer.sock"),
-            f"-s3.localSocket={self.work}/s3.sock",
-        ]
 
     def start(self) -> None:
         """Start it, with what it had."""
-        log = open(os.path.join(self.work, "log"), "ab")  # noqa: SIM115 - the process keeps it
-        self.process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        log.close()
+        with open(os.path.join(self.work, "log"), "ab") as log:
+            self.processes = [
+                subprocess.Popen(
+                    command,
+                    env={**os.environ, "TMPDIR": self.work},
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                )
+                for command in self.commands()
+            ]
         until(self._ready, START_SECONDS, "the store takes objects")
 
     def _ready(self) -> bool:
-        assert self.process.poll() is None, "the store ended"
+        assert all(each.poll() is None for each in self.processes), f"the store ended: {self.log()}"
         with contextlib.suppress(urllib3.exceptions.HTTPError):
             return self.ask("PUT", f"/{BUCKET}") in (200, 409) and self.ask("PUT", f"/{BUCKET}/ready", b"x") == 200
         return False
 
+    def log(self) -> str:
+        """Return the end of what it said."""
+        with open(os.path.join(self.work, "log"), encoding="utf-8", errors="replace") as file:
+            return file.read()[-4000:]
+
     def ask(self, method: str, target: str, body: bytes = b"", **fields: str) -> int:
         """A signed request; the status of its answer."""
         request = AWSRequest(method, self.url + target, data=body, headers=fields)
-        S3SigV4Auth(Credentials(KEY, SECRET), "s3", "us-east-1").add_auth(request)
+        S3SigV4Auth(Credentials(self.key, SECRET), "s3", "us-east-1").add_auth(request)
         answer = self._pool.request(
             method, self.url + target, body=body, headers=dict(request.headers.items()), retries=False, timeout=20
         )
@@ -125,25 +135,74 @@ class Store:
 
     def kill(self) -> None:
         """End it at once: what it has is thrown away later."""
-        self.process.kill()
-        self.process.wait()
+        for process in self.processes:
+            process.kill()
+        for process in self.processes:
+            process.wait()
 
     def pause(self) -> None:
-        """Let it stand still."""
-        self.process.send_signal(signal.SIGSTOP)
+        """Let it stand still, and return when no thread of it runs: the signal takes its time on a busy machine."""
+        for process in self.processes:
+            process.send_signal(signal.SIGSTOP)
+        until(lambda: all(_stopped(each.pid) for each in self.processes), 30, "the store stands still")
 
     def go_on(self) -> None:
-        self.process.send_signal(signal.SIGCONT)
+        for process in self.processes:
+            process.send_signal(signal.SIGCONT)
 
     def stop(self) -> None:
         self.kill()
         shutil.rmtree(self.work, ignore_errors=True)
 
 
+def _stopped(pid: int) -> bool:
+    """Return whether every thread of a process is stopped."""
+    states = []
+    for path in glob.glob(f"/proc/{pid}/task/*/stat"):
+        with contextlib.suppress(OSError), open(path, encoding="utf-8", errors="replace") as file:
+            states.append(file.read().rpartition(")")[2].split()[0])
+    return bool(states) and set(states) == {"T"}
+
+
+class SeaweedFS(Store):
+    """SeaweedFS: one process."""
+
+    def prepare(self) -> None:
+        self.ports = ports(4)
+        self.port = self.ports[0]
+        with open(os.path.join(self.work, "keys.json"), "w", encoding="ascii") as file:
+            keys = [{"accessKey": self.key, "secretKey": SECRET}]
+            read = [{"accessKey": READER["AWS_ACCESS_KEY_ID"], "secretKey": READER["AWS_SECRET_ACCESS_KEY"]}]
+            identities = [
+                {"name": "slicer", "credentials": keys, "actions": ["Admin"]},
+                {"name": "reader", "credentials": read, "actions": ["Read", "List"]},
+            ]
+            json.dump({"identities": identities}, file)
+
+    def commands(self) -> list[list[str]]:
+        s3, master, volume, filer = self.ports
+        return [
+            [
+                *(WEED, "-logtostderr", "server", "-master.telemetry=false", f"-dir={self.work}"),
+                *("-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-metricsPort=0"),
+                *(f"-master.port={master}", f"-volume.port={volume}", "-filer", f"-filer.port={filer}"),
+                *("-s3", f"-s3.port={s3}", "-s3.port.iceberg=0", "-s3.port.lance=0"),
+                *(f"-s3.config={self.work}/keys.json", f"-s3.localSocket={self.work}/s3.sock"),
+                *("-master.volumeSizeLimitMB=64", "-volume.max=10", f"-filer.localSocket={self.work}/filer.sock"),
+            ]
+        ]
+
+    def stop(self) -> None:
+        super().stop()
+        for port in self.ports:
+            for path in glob.glob(GRPC_SOCKETS.format(port=port + 10_000)):
+                os.unlink(path)
+
+
 @contextlib.contextmanager
-def stored(files: Mapping[str, bytes] = {}) -> Iterator[Store]:
+def stored(files: Mapping[str, bytes] = {}, kind: type[Store] = SeaweedFS) -> Iterator[Store]:
     """A store with these objects, which is thrown away at the end."""
-    store = Store()
+    store = kind()
     try:
         for path, data in files.items():
             store.put(path, data)
