@@ -26,6 +26,7 @@ def by_the_module(path: str, variables: dict[str, Any]) -> None:
         env={
             **os.environ,
             "ANSIBLE_CONFIG": path + ".cfg",  # none: neither the user's nor the machine's
+            "ANSIBLE_FILTER_PLUGINS": str(ROOT / "ansible" / "plugins" / "filter"),
             "ANSIBLE_HOME": path + ".ansible",
             "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
             "LC_ALL": "C.UTF-8",

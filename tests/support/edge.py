@@ -183,20 +183,24 @@ class Tap:
 class Edge:
     """One running Nginx with the role's configuration."""
 
-    def __init__(self, sites: Sequence[dict[str, Any]], program: str = NGINX, **variables: Any) -> None:
+    def __init__(
+        self, sites: Sequence[dict[str, Any]], program: str = NGINX, host: str = "127.0.0.1", **variables: Any
+    ) -> None:
         self.work = folder()
-        self.port, self.tls_port, self.status_port, self.metrics_port = (free_port() for _ in range(4))
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.host = host
+        self.port, self.tls_port, self.status_port, self.metrics_port = (free_port(host) for _ in range(4))
+        address = f"[{host}]" if ":" in host else host
+        self.url = f"http://{address}:{self.port}"
         self.conf = os.path.join(self.work, "nginx.conf")
         self.cache = os.path.join(self.work, "cache")
         #: What an ACME client calls after a renewal.
         self.certificates = os.path.join(self.work, "slicer-certificates")
         self._program = program
         self._variables = {
-            "nginx_http_listen": [f"127.0.0.1:{self.port}"],
-            "nginx_https_listen": [f"127.0.0.1:{self.tls_port}"],
-            "nginx_status_listen": f"127.0.0.1:{self.status_port}" if has_status(program) else "",
-            "nginx_metrics_listen": f"127.0.0.1:{self.metrics_port}",
+            "nginx_http_listen": [f"{address}:{self.port}"],
+            "nginx_https_listen": [f"{address}:{self.tls_port}"],
+            "nginx_status_listen": f"{address}:{self.status_port}" if has_status(program) else "",
+            "nginx_metrics_listen": f"{address}:{self.metrics_port}",
             "nginx_metrics_path": self.work,
             "nginx_config_path": self.conf,
             "nginx_modules_include": "",
@@ -246,7 +250,7 @@ class Edge:
 
     def _listens(self) -> bool:
         assert self.process.poll() is None, f"Nginx ended: {self.errors()}"
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port)):
+        with contextlib.suppress(OSError), socket.create_connection((self.host, self.port)):
             return True
         return False
 
@@ -262,10 +266,10 @@ class Edge:
         if tls:
             trusting = ssl._create_unverified_context()
             connection: http.client.HTTPConnection = http.client.HTTPSConnection(
-                "127.0.0.1", self.tls_port, timeout=90, context=trusting
+                self.host, self.tls_port, timeout=90, context=trusting
             )
         else:
-            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=90)
+            connection = http.client.HTTPConnection(self.host, self.port, timeout=90)
         try:
             named = {name.replace("_", "-"): text for name, text in headers.items()}
             connection.request(method, target, body=body or None, headers=named)

@@ -28,10 +28,11 @@ def folder() -> str:
     return path
 
 
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+def free_port(host: str = "127.0.0.1") -> int:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as listener:
+        listener.bind((host, 0))
+        port: int = listener.getsockname()[1]
+        return port
 
 
 def until(true: Callable[[], object], seconds: float, what: str) -> None:
@@ -113,9 +114,10 @@ class Server:
         environ: Mapping[str, str] | None = None,
         slicer: Sequence[str] = ("-m", "mp3_slicer"),
         python: str = sys.executable,
+        host: str = "127.0.0.1",
     ) -> None:
-        self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.host, self.port = host, free_port(host)
+        self.url = f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
         self.work = folder()
         self.media = media
         #: Where it keeps indexes, results, and files for the time of a render; `environ` may name others.
@@ -125,7 +127,7 @@ class Server:
         self._out = open(os.path.join(self.work, "out"), "w+", encoding="utf-8")  # noqa: SIM115 - closed by stop
         self._log = open(os.path.join(self.work, "log"), "w+", encoding="utf-8")  # noqa: SIM115
         self.process = subprocess.Popen(
-            [python, *slicer, "serve", media, "--host", "127.0.0.1", "--port", str(self.port), *options],
+            [python, *slicer, "serve", media, "--host", host, "--port", str(self.port), *options],
             env={**os.environ, **self.folders, **(environ or {})},
             stdin=subprocess.DEVNULL,
             stdout=self._out,
@@ -153,7 +155,7 @@ class Server:
 
     def get(self, target: str, method: str = "GET", **headers: str) -> tuple[int, dict[str, str], bytes]:
         """One request; status, headers in lower case, body."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=90)
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=90)
         try:
             connection.request(method, target, headers={name.replace("_", "-"): text for name, text in headers.items()})
             answer = connection.getresponse()
@@ -231,9 +233,10 @@ def serving(
     environ: Mapping[str, str] | None = None,
     slicer: Sequence[str] = ("-m", "mp3_slicer"),
     python: str = sys.executable,
+    host: str = "127.0.0.1",
 ) -> Iterator[Server]:
     """A server that is stopped at the end, whatever happens."""
-    server = Server(media, *options, environ=environ, slicer=slicer, python=python)
+    server = Server(media, *options, environ=environ, slicer=slicer, python=python, host=host)
     try:
         yield server
     finally:

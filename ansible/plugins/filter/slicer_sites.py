@@ -4,6 +4,7 @@
 `slicer_sites` says what the proxies in front must know of all slicers, and `slicer_targets` where Prometheus finds the metrics of all.
 """
 
+import contextlib
 import dataclasses
 import glob
 import hashlib
@@ -262,7 +263,7 @@ def slicer_sites(
                 "name": complete["name"],
                 "server_names": list(complete["server_names"]),
                 "upstreams": [
-                    {"address": _bracketed(str(host["address"])), "port": int(complete["port"])}
+                    {"address": slicer_bracketed(str(host["address"])), "port": int(complete["port"])}
                     for host in slicer_hosts
                 ],
                 "clips_connections": max(1, min(sizes.edge_clips_connections for sizes in found) // int(edges)),
@@ -280,27 +281,26 @@ def slicer_sites(
 
 
 def slicer_targets(
-    sites: Sequence[Mapping[str, Any]], *, slicers: Sequence[str], edges: Mapping[str, str]
+    sites: Sequence[Mapping[str, Any]],
+    *,
+    slicers: Sequence[str],
+    edges: Mapping[str, str],
+    addresses: Mapping[str, str] | None = None,
 ) -> list[dict[str, Any]]:
     """The targets of Prometheus, as a file of its `file_sd_configs` has them.
 
     `sites` are those of `slicer_sites`, `slicers` the names of its hosts, in the same order. `edges` has where the metrics of each edge
-    are, by the edge's name. Slicers are asked through the first edge.
+    are, by the edge's name. Slicers are asked through the first edge, and without one at their own `addresses`.
     """
-    first = next(iter(edges.values()))
-    targets = [
-        {
-            "targets": [first],
-            "labels": {
-                "job": "slicer",
-                "instance": name,
-                "site": site["name"],
-                "__metrics_path__": f"/{site['name']}/{number}",
-            },
-        }
-        for site in sites
-        for number, name in enumerate(slicers, 1)
-    ]
+    first = next(iter(edges.values()), "")
+    targets = []
+    for site in sites:
+        for number, name in enumerate(slicers, 1):
+            target, path = first, f"/{site['name']}/{number}"
+            if not first:
+                target, path = f"{slicer_bracketed((addresses or {})[name])}:{site['port']}", "/metrics"
+            labels = {"job": "slicer", "instance": name, "site": site["name"], "__metrics_path__": path}
+            targets.append({"targets": [target], "labels": labels})
     return targets + [
         {"targets": [address], "labels": {"job": "slicer-edge", "instance": name, "__metrics_path__": "/edge"}}
         for name, address in edges.items()
@@ -325,12 +325,13 @@ def slicer_edge_clips(
         if clip is None or not re.fullmatch(r"_|[A-Za-z0-9][A-Za-z0-9.-]*", name):
             continue
         tls = bool(each.get("tls_certificate"))
-        host, port = _listener(str(listen["https" if tls else "http"][0]))
+        listener = str(listen["https" if tls else "http"][0])
+        host, port = _listener(listener)
         found.append(
             {
                 **clip,
                 "host": "localhost" if name == "_" else name,
-                "address": host or "127.0.0.1",
+                "address": host or ("::1" if listener.startswith("[") else "127.0.0.1"),
                 "port": int(port),
                 "tls": tls,
             }
@@ -339,16 +340,17 @@ def slicer_edge_clips(
 
 
 def slicer_no_addresses(texts: Sequence[str]) -> list[str]:
-    """Those of some texts that are neither an IP address nor a network."""
+    """Those of some texts that are neither an IP address nor a network, as units and Nginx take them: without brackets."""
     return [str(text) for text in texts if not _is_address(str(text))]
 
 
 def _is_address(text: str) -> bool:
     try:
-        ipaddress.ip_network(text.strip("[]"), strict=False)
+        ipaddress.ip_network(text, strict=False)
     except ValueError:
         return False
-    return True
+    # Behind it is the name of an interface, which means nothing to another machine.
+    return "%" not in text
 
 
 def slicer_taken(lines: Sequence[str], wanted: Sequence[str], *, programs: Sequence[str]) -> list[str]:
@@ -374,6 +376,10 @@ def _listener(text: str) -> tuple[str, str]:
     """The address and the port of a listener; the address is empty where it is any."""
     host, _, port = text.split()[0].rpartition(":")
     host = host.strip("[]").partition("%")[0]
+    if ":" in host:
+        with contextlib.suppress(ValueError):
+            # One address has several spellings.
+            host = str(ipaddress.IPv6Address(host))
     return ("" if host in {"*", "0.0.0.0", "::"} else host), port  # noqa: S104 - nothing is bound
 
 
@@ -391,8 +397,8 @@ def _origins(instance: Mapping[str, Any]) -> list[str]:
         raise AnsibleFilterError(f"site {instance['name']}: {error}") from None
 
 
-def _bracketed(address: str) -> str:
-    """An address as a URL has it: one of IPv6 in brackets."""
+def slicer_bracketed(address: str) -> str:
+    """Return an address as a URL has it: one of IPv6 in brackets."""
     return f"[{address}]" if ":" in address and not address.startswith("[") else address
 
 
@@ -402,6 +408,7 @@ class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
         """The filters, by the names that playbooks use."""
         filters = (
+            slicer_bracketed,
             slicer_budget,
             slicer_edge_clips,
             slicer_no_addresses,

@@ -44,6 +44,7 @@ def units(*instances, cpus=2, memory_mib=4096):
 def test_the_filters_have_the_names_that_the_playbook_uses() -> None:
     assert filters.FilterModule().filters() == {
         "slicer_budget": filters.slicer_budget,
+        "slicer_bracketed": filters.slicer_bracketed,
         "slicer_edge_clips": filters.slicer_edge_clips,
         "slicer_no_addresses": filters.slicer_no_addresses,
         "slicer_sites": filters.slicer_sites,
@@ -326,6 +327,7 @@ def test_a_port_of_another_program_is_taken() -> None:
     assert filters.slicer_taken(lines, ["80", "127.0.0.1:8081"], programs=["nginx"]) == []
     assert filters.slicer_taken(lines, ["80"], programs=["apache2"]) == ["80 by nginx"]
     assert filters.slicer_taken(lines, ["0.0.0.0:8000", "10.0.0.1:8000"], programs=[]) == ["0.0.0.0:8000 by python3"]
+    assert filters.slicer_taken(lines, ["0:0::1:8081", "[::2]:8081"], programs=[]) == ["0:0::1:8081 by ruby"]
     assert filters.slicer_taken(lines, ["[::]:8081 ipv6only=on", "unix:/run/x"], programs=[]) == [
         "[::]:8081 ipv6only=on by ruby"
     ]
@@ -333,12 +335,14 @@ def test_a_port_of_another_program_is_taken() -> None:
 
 def test_a_name_is_no_address() -> None:
     given = ["10.0.0.1", "10.0.0.0/8", "10.0.0.1/8", "fd00::1", "[fd00::1]", "localhost", "", "10.0.0.256"]
-    assert filters.slicer_no_addresses(given) == ["localhost", "", "10.0.0.256"]
+    given.append("fe80::1%eth0")
+    # Brackets are for URLs: systemd ignores an address with them, and Nginx refuses it.
+    assert filters.slicer_no_addresses(given) == ["[fd00::1]", "localhost", "", "10.0.0.256", "fe80::1%eth0"]
 
 
 def test_an_edge_is_asked_for_the_clip_that_a_slicer_told() -> None:
     clip = {"target": "/clips/a.mp3?t=0,1", "sha256": "0"}
-    listen = {"http": ["[::]:80", "80"], "https": ["10.0.0.9:8443"]}
+    listen = {"http": ["80", "[::]:80"], "https": ["10.0.0.9:8443"]}
     secure = instance(name="b", port=8001, server_names=["b.test"], tls_certificate="/c", tls_certificate_key="/k")
     pattern = instance(name="c", port=8002, server_names=["*.test"])
     clips = [{"main": {"target": "", "sha256": ""}}, {"main": clip, "b": clip, "c": clip}]
@@ -347,3 +351,16 @@ def test_an_edge_is_asked_for_the_clip_that_a_slicer_told() -> None:
         {**clip, "host": "b.test", "address": "10.0.0.9", "port": 8443, "tls": True},
     ]
     assert filters.slicer_edge_clips([instance()], clips=[{}], listen=listen) == []
+    # Nginx's [::] takes no IPv4.
+    for address, asked in (("[::]:80", "::1"), ("*:80", "127.0.0.1"), ("[fd00::1]:80", "fd00::1")):
+        (found,) = filters.slicer_edge_clips([instance()], clips=clips[1:], listen={"http": [address]})
+        assert (found["address"], found["port"]) == (asked, 80)
+
+
+def test_without_an_edge_prometheus_asks_the_slicers() -> None:
+    addresses = {"one": "10.0.0.1", "two": "fd00::2"}
+    found = filters.slicer_targets([instance()], slicers=["one", "two"], edges={}, addresses=addresses)
+    assert [(each["targets"], each["labels"]["instance"], each["labels"]["__metrics_path__"]) for each in found] == [
+        (["10.0.0.1:8000"], "one", "/metrics"),
+        (["[fd00::2]:8000"], "two", "/metrics"),
+    ]

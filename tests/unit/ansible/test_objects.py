@@ -32,6 +32,8 @@ def written(path: Path, template: str, **more: Any) -> str:
         "slicer_objects_environment": {"history": {"AWS_SECRET_ACCESS_KEY": SECRET}},
         "slicer_objects_allowed": ["10.9.8.0/24"],
         "slicer_allowed": ["10.0.0.1"],
+        "slicer_allowed_extra": ["10.0.0.5"],
+        "slicer_allowed_metrics": ["fd00::6"],
         "slicer_jobs_allowed": ["10.0.0.1"],
         "slicer_jobs_brokers": {"history": "redis://queue.example.org"},
         "_slicer_users": {"history": "slicer"},
@@ -82,6 +84,15 @@ def test_what_has_no_list_is_not_indexed_at_night(tmp_path: Path, media: str, ti
     units = [{"name": "history", "media": media}]
     templates.write(template, str(tmp_path / "timers"), files, {"_slicer_units": units})
     assert (tmp_path / "timers").read_text() == timers
+
+
+def test_a_load_balancer_names_clients_and_prometheus_reads_metrics(tmp_path: Path) -> None:
+    unit = written(tmp_path / "unit", "slicer/instance.conf.j2")
+    assert "IPAddressAllow=10.0.0.5\n" in unit
+    assert "IPAddressAllow=fd00::6\n" in unit
+    text = written(tmp_path / "env", "slicer/instance.env.j2")
+    assert 'SLICER_PROXIES="127.0.0.0/8,::1,10.0.0.1,10.0.0.5"\n' in text
+    assert 'SLICER_METRICS_FROM="127.0.0.0/8,::1,10.0.0.1,fd00::6"\n' in text
 
 
 @pytest.mark.parametrize("template", ["slicer/instance.env.j2", "workers/worker.env.j2"])

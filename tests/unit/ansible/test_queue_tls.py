@@ -34,7 +34,7 @@ def asked(work: pathlib.Path, hosts: dict[str, list[str]], **variables: Any) -> 
             *(pathlib.Path(sys.executable).with_name("ansible"), "all", "-i", work / "hosts.yml", "-c", "local"),
             *("--playbook-dir", ANSIBLE, "-m", "ansible.builtin.debug", "-a", f"msg={{{{ dict({values}) }}}}"),
         ],
-        env={**os.environ, "ANSIBLE_NOCOLOR": "1"},
+        env={**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FILTER_PLUGINS": str(ANSIBLE / "plugins/filter")},
         capture_output=True,
         text=True,
         timeout=120,

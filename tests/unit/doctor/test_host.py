@@ -3,6 +3,7 @@
 import http.server
 import os
 import shutil
+import socket
 import subprocess
 import threading
 from collections import namedtuple
@@ -59,6 +60,26 @@ def test_a_site_says_whether_it_is_ready(server: http.server.ThreadingHTTPServer
     assert not ill.ok
     assert "503" in ill.detail
     assert '"media": false' in ill.detail
+
+
+class _Six(http.server.ThreadingHTTPServer):
+    address_family = socket.AF_INET6
+
+    def server_bind(self) -> None:
+        self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        super().server_bind()
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="there is no IPv6 here")
+@pytest.mark.parametrize("listens", ["::", "::1"])
+def test_a_site_of_ipv6_is_asked_by_ipv6(listens: str) -> None:
+    with _Six((listens, 0), _Ready) as running:
+        running.server_name = "well"
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        said = host.ready("main", {"SERVE_OPTIONS": f"--host {listens} --port {running.server_port}"})
+        running.shutdown()
+    assert said.ok, said
+    assert said.detail.startswith(f"http://[::1]:{running.server_port}/readyz ")
 
 
 def test_a_site_that_does_not_answer_is_told_of(tmp_path: Path) -> None:

@@ -141,7 +141,7 @@ def ready(site: str, settings: Mapping[str, str]) -> Check:
     name = f"site {site}"
     if not port.isdigit():
         return Check(name, False, f"{ETC}/{site}.env names no port", f"run it as root; or {PLAY}")
-    address = "127.0.0.1" if host in {"", "0.0.0.0", "::"} else host  # noqa: S104 - nothing is bound
+    address = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - nothing is bound
     url = f"http://{f'[{address}]' if ':' in address else address}:{port}/readyz"
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     began = time.monotonic()
