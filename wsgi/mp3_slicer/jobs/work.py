@@ -12,7 +12,8 @@ from mp3_slicer.mp3 import SourceChangedError
 from mp3_slicer.objects.choose import library_of
 from mp3_slicer.render import Limits, PeaksRequest, RenderRequest, Results
 from mp3_slicer.render.audio.progress import Progress
-from mp3_slicer.render.produce import Original, Producer
+from mp3_slicer.render.original import Original
+from mp3_slicer.render.produce import Producer
 from mp3_slicer.settings import Settings
 
 
