@@ -102,6 +102,8 @@ with Shares(sys.argv[1], 2).taken("192.0.2.1"):
     time.sleep(60)
 """
 
+BRIEF_HOLDER = HOLDER.replace('"192.0.2.1"', '"192.0.2.1", is_brief=True')
+
 
 def test_a_share_is_of_all_processes_and_goes_with_them(tmp_path: Path) -> None:
     shares = Shares(str(tmp_path), 2)
@@ -116,10 +118,30 @@ def test_a_share_is_of_all_processes_and_goes_with_them(tmp_path: Path) -> None:
                 pass
         with Shares(str(tmp_path), 3).taken("192.0.2.1"), Shares(str(tmp_path / "none"), 2).taken("192.0.2.1"):
             pass
+        # Brief work may take the last process, and no more.
+        with subprocess.Popen(
+            [sys.executable, "-c", BRIEF_HOLDER, str(tmp_path)], stdout=subprocess.PIPE, text=True
+        ) as brief:
+            assert brief.stdout is not None
+            assert brief.stdout.readline() == "taken\n"
+            with pytest.raises(Problem), shares.taken("192.0.2.1", is_brief=True):
+                pass
+            brief.kill()
+            brief.wait(10)
         holder.send_signal(signal.SIGKILL)
         holder.wait(10)
     with shares.taken("192.0.2.1"):
         pass
+    # Other work finds its slot free while brief work is under way.
+    with subprocess.Popen(
+        [sys.executable, "-c", BRIEF_HOLDER, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    ) as brief:
+        assert brief.stdout is not None
+        assert brief.stdout.readline() == "taken\n"
+        with shares.taken("192.0.2.1"):
+            pass
+        brief.kill()
+        brief.wait(10)
     # A process alone has nobody to leave room for.
     with Shares(str(tmp_path), 1).taken("192.0.2.1"):
         pass
@@ -174,6 +196,8 @@ def test_a_client_leaves_a_process_to_others(server: Server) -> None:
             assert server.get(name, X_Slicer_Address="192.0.2.2")[0] == 200
             # It is made now, for everybody.
             assert server.get(name, X_Slicer_Address="192.0.2.1")[0] == 200
+        # A part takes a second or two.
+        assert server.get("/peaks/show.json?pixels=31&part=2", X_Slicer_Address="192.0.2.1")[0] == 200
         holder.kill()
         holder.wait(10)
     assert server.get("/renders/show.wav?t=1,3", X_Slicer_Address="192.0.2.1")[0] == 200

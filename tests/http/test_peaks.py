@@ -8,12 +8,14 @@ import shutil
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 import mp3_slicer
 from mp3_slicer.mp3 import FileReader
 from mp3_slicer.render import Limits, PeaksRequest
+from mp3_slicer.render.options import PARTS
 from mp3_slicer.render.peaks import peaks
 from support import streams
 from support.cutting import index_of, opened
@@ -61,6 +63,7 @@ def problem(answer, code, kind):
         ("pixels=1&t=19", "t=19&pixels=1&bits=8"),
         ("coarse=1&pixels=20", "t=0&pixels=20&bits=8&coarse=1"),
         ("coarse=0&pixels=20", "t=0&pixels=20&bits=8"),
+        ("part=3&pixels=200", "t=0&pixels=200&bits=8&part=3"),
     ],
 )
 def test_a_waveform_is_what_the_renderer_draws(form, query, canonical, server, place):
@@ -117,6 +120,8 @@ def test_conditions_ranges_and_head(server, place):
         ("show.json?t=3,2", 400, "option-refused", "t"),
         ("show.json?t=1,2&t=3,4", 400, "option-repeated", "t"),
         ("show.json?gain=1", 400, "option-unknown", "gain"),
+        ("show.json?part=17", 400, "option-refused", "part"),
+        ("show.json?part=1&coarse=1", 400, "option-refused", "part"),
         ("show.json?t=20", 400, "span-outside", "t"),
         ("show.json?t=1,1.00001", 400, "span-too-short", "t"),
         ("none.json", 404, "not-found", None),
@@ -153,6 +158,32 @@ def test_work_goes_on_where_the_time_was_up(start, place):
     assert len(set(os.listdir(server.folders["SLICER_RESULTS_DIR"])) - {"account"}) == 1
     assert server.get(target)[2] == answer[2]
     assert server.daemons("renders") == [daemon]
+
+
+def test_parts_side_by_side_become_the_whole(start, place):
+    server = start("--cpus", "2", "--memory", "1G")
+    assert len(server.daemons("renders")) == 2
+    query = "t=0&pixels=20000&bits=8"
+    name = "parts.mp3"
+    with open(os.path.join(place, name), "wb") as file:
+        file.writelines([pathlib.Path(place, "show.mp3").read_bytes()] * 60)
+    # The index is made once, before.
+    assert server.get(f"/info/peaks/{name}")[0] == 200
+    target = f"/peaks/peaks/{name[:-4]}.dat?{query}"
+
+    def part(number):
+        return server.get(f"{target}&part={number}")
+
+    with ThreadPoolExecutor(2) as pool:
+        answers = list(pool.map(part, range(1, PARTS + 1)))
+    # One client has both processes at work: none is refused.
+    assert [answer[0] for answer in answers] == [200] * PARTS
+    wanted = drawn(os.path.join(place, name), "dat", *(tuple(each.split("=")) for each in query.split("&")))
+    assert b"".join(answer[2][24:] for answer in answers) == wanted[24:]
+    assert len(set(os.listdir(server.folders["SLICER_RESULTS_DIR"])) - {"account"}) == 1
+    whole = server.get(target)
+    assert (whole[0], whole[2]) == (200, wanted)
+    assert server.get(f"{target}&part=7")[1]["etag"] == answers[6][1]["etag"]
 
 
 def test_without_a_place_for_what_is_done_it_is_said_to_take_too_long(start, place):

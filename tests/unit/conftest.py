@@ -17,6 +17,7 @@ SLOW = {
     "render/test_exact.py",
     "render/audio/test_level.py",
     "render/test_many.py",
+    "render/test_parts.py",
     "render/test_peaks.py",
     "render/test_plan.py",
     "render/test_results.py",

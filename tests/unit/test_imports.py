@@ -80,7 +80,7 @@ STANDARD_LIBRARY_ONLY = {
 EVERYWHERE = sys.stdlib_module_names | {"mod_wsgi"}
 MODULES = sorted(PACKAGE.rglob("*.py"))
 #: What decodes and encodes, and what imports that.
-HEAVY = ("mp3_slicer.render.audio", "mp3_slicer.render.peaks", "mp3_slicer.render.produce")
+HEAVY = tuple(f"mp3_slicer.render.{name}" for name in ("audio", "drawing", "peaks", "produce"))
 
 
 def room_of(name: str) -> str:

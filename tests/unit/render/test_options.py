@@ -100,8 +100,9 @@ def test_nginx_takes_every_option_and_no_other() -> None:
 
 def test_nginx_takes_every_canonical_query_of_a_waveform() -> None:
     widths = [("pixels", "800"), ("zoom", "256")]
-    for text, width, bits, coarse in itertools.product(TEXTS["t"], widths, ("8", "16"), ("0", "1")):
-        canonical = PeaksRequest.parse("json", [("t", text), width, ("bits", bits), ("coarse", coarse)]).canonical
+    extents = [("coarse", "0"), ("coarse", "1"), ("part", "1"), ("part", "16")]
+    for text, width, bits, extent in itertools.product(TEXTS["t"], widths, ("8", "16"), extents):
+        canonical = PeaksRequest.parse("json", [("t", text), width, ("bits", bits), extent]).canonical
         assert re.fullmatch(NGINX["peaks"], canonical), canonical
 
 

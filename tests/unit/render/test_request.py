@@ -156,7 +156,7 @@ def test_hostile_options_are_read_or_refused(form: str, pairs: list[tuple[str, s
 
 @given(
     st.sampled_from(["json", "dat", "png"]),
-    st.lists(st.tuples(st.sampled_from(["t", "pixels", "zoom", "bits", "coarse", "fade"]), VALUES), max_size=4),
+    st.lists(st.tuples(st.sampled_from(["t", "pixels", "zoom", "bits", "coarse", "part", "fade"]), VALUES), max_size=4),
 )
 def test_hostile_options_of_peaks(form: str, pairs: list[tuple[str, str]]) -> None:
     try:
@@ -181,9 +181,11 @@ def test_the_key_is_of_all_that_makes_the_bytes() -> None:
         PeaksRequest.parse("json", [("t", "1,2"), ("coarse", "1")]).key(SOURCE),
         PeaksRequest.parse("json", [("t", "1,2")]).partial_key(SOURCE),
         PeaksRequest.parse("json", [("t", "1,2"), ("coarse", "1")]).partial_key(SOURCE),
+        PeaksRequest.parse("json", [("t", "1,2"), ("part", "1")]).key(SOURCE),
+        PeaksRequest.parse("json", [("t", "1,2"), ("part", "1")]).partial_key(SOURCE),
         *(request.key(SOURCE._replace(**{name: 9})) for name in ("size", "mtime_ns", "proof")),
     }
-    assert len(keys) == 13
+    assert len(keys) == 15
     assert all(len(key) == 40 and int(key, 16) >= 0 for key in keys)
     assert RenderRequest.parse("mp3", [("t", "npt:0:01,2.000"[:4] + "1,2.000")]).key(SOURCE) == request.key(SOURCE)
 

@@ -105,9 +105,10 @@ def render_order(
 def peaks_order(request: "PeaksRequest", path: bytes, identity: "Identity", index: "Index", url: str) -> Order:
     """The order of a waveform. Raises SpanOutsideError and SpanCrossesSegmentsError."""
     from mp3_slicer.render import Version
+    from mp3_slicer.render.options import PARTS
 
     span = index.locate(request.span.start, request.span.end)
-    seconds = (span.last - span.first) / span.segment.header.sample_rate
+    seconds = (span.last - span.first) / span.segment.header.sample_rate / (1 if request.part is None else PARTS)
     return Order(
         kind="peaks",
         path=path,

@@ -11,7 +11,8 @@ from mp3_slicer.mp3 import SourceChangedError
 from mp3_slicer.objects.choose import indexes_of, library_of, results_place_of
 from mp3_slicer.render import Limits, PeaksRequest, RenderRequest
 from mp3_slicer.render.audio.progress import Progress
-from mp3_slicer.render.produce import Original, Producer
+from mp3_slicer.render.original import Original
+from mp3_slicer.render.produce import Producer
 from mp3_slicer.render.shared import store_of
 from mp3_slicer.settings import Settings
 

@@ -20,6 +20,8 @@ MAX_SPANS = 20
 MAX_TEXT = 80
 #: Pixels of one waveform, by default and at most: about an hour at 256 samples each.
 DEFAULT_PIXELS, MAX_PIXELS = 1000, 1_000_000
+#: Parts of a waveform that can be asked for by themselves.
+PARTS = 16
 #: Samples for each pixel: audiowaveform has at least two.
 MIN_ZOOM, MAX_ZOOM = 2, 1 << 30
 #: Defaults, in dB of full scale and in LUFS (EBU R 128).
@@ -271,5 +273,14 @@ COARSE = Option(
     read=_choice(0, 1),
     default=0,
 )
+PART = Option(
+    name="part",
+    values=f"1 to {PARTS}",
+    allowed=f"a whole number from 1 to {PARTS}",
+    sentence=f"only this one of {PARTS} parts with nearly the same number of pixels, in their order; without it all of them",
+    schema={"type": "integer", "minimum": 1, "maximum": PARTS},
+    canonical="[1-9][0-9]?",
+    read=_whole(1, PARTS),
+)
 #: Those of waveforms by name, in the order of a canonical query.
-PEAKS_OPTIONS = {each.name: each for each in (SPAN, PIXELS, ZOOM, BITS, COARSE)}
+PEAKS_OPTIONS = {each.name: each for each in (SPAN, PIXELS, ZOOM, BITS, COARSE, PART)}

@@ -4,12 +4,14 @@ The format is described in that project's doc/DataFormat.md. Channels are mixed 
 rounded down. Values of 8 bits are those of 16 divided by 256, towards zero.
 """
 
+import re
 import struct
 import sys
 from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from mp3_slicer.mp3 import Index, Reader, Span, SpanTooShortError, extents
 from mp3_slicer.render.audio.decode import SpanPcm
@@ -22,6 +24,8 @@ from mp3_slicer.render.request import PeaksRequest
 
 _HEADER = struct.Struct("<iIiiIi")
 _EIGHT_BITS = 1
+#: In JSON: what is in front of the number of pixels, that number, and the begin of the values.
+_LENGTH = re.compile(rb'(\{.*?)"length":(\d+),"data":\[')
 #: Of a coarse pixel are heard so many stretches, evenly spread, of so many samples for each channel: two frames, 52 ms at 44.1 kHz.
 _STRETCHES, _STRETCH = 2, 2304
 #: Values that become text at a time.
@@ -67,8 +71,44 @@ class Peaks:
         return (front + ",".join(texts) + "]}").encode("ascii")
 
 
+def is_cut(request: PeaksRequest) -> bool:
+    """Return whether a part of a file can be cut from that of the whole: not from text, whose values have no fixed width."""
+    return request.part is not None and request.form == "dat"
+
+
+def cut(whole: bytes, part: PeaksRequest) -> bytes:
+    """The file of a part, from that of the whole in the form dat."""
+    version, flags, rate, zoom, pixels, channels = _HEADER.unpack_from(whole)
+    first, last = part.extent(pixels)
+    size = (len(whole) - _HEADER.size) // pixels
+    front = _HEADER.pack(version, flags, rate, zoom, last - first, channels)
+    return front + whole[_HEADER.size + first * size : _HEADER.size + last * size]
+
+
+def join(form: Literal["json", "dat"], parts: Sequence[bytes]) -> bytes:
+    """The file of a waveform, from those of its parts in their order."""
+    if form == "dat":
+        headers = [_HEADER.unpack_from(part) for part in parts]
+        version, flags, rate, zoom, _, channels = headers[0]
+        front = _HEADER.pack(version, flags, rate, zoom, sum(header[4] for header in headers), channels)
+        return front + b"".join(part[_HEADER.size :] for part in parts)
+    found = [_LENGTH.match(part) for part in parts]
+    fronts = [each for each in found if each is not None]
+    pixels = sum(int(each[2]) for each in fronts)
+    values = b",".join(part[each.end() : -2] for part, each in zip(parts, fronts, strict=True) if int(each[2]))
+    return b'%b"length":%d,"data":[%b]}' % (fronts[0][1], pixels, values)
+
+
+class Layout(NamedTuple):
+    """The pixels of a whole waveform."""
+
+    span: Span
+    zoom: int  #: samples for each
+    pixels: int  #: their number
+
+
 def peaks(request: PeaksRequest, reader: Reader, index: Index, limits: Limits, *, partial: bytes = b"") -> Peaks:
-    """The waveform of a span of a source, however long: in memory are one block and the pixels.
+    """The waveform of a span of a source, or a part of it, however long: in memory are one block and the pixels.
 
     A coarse one decodes 104 ms of each pixel, so it takes the same time for any span: 0.2 ms of CPU for a pixel. Where pixels are not
     longer than that it is exact, and not marked as coarse.
@@ -76,6 +116,28 @@ def peaks(request: PeaksRequest, reader: Reader, index: Index, limits: Limits, *
     raises when the time is used up. Raises also SpanOutsideError, SpanCrossesSegmentsError, SpanTooShortError, TooLargeError,
     UnreadableError and SourceChangedError.
     """
+    span, zoom, pixels = layout(request, index, limits)
+    samples = span.last - span.first
+    first, last = request.extent(pixels)
+    values = array("h")
+    values.frombytes(partial[: len(partial) // 4 * 4])
+    if len(values) // 2 > last - first:
+        values = array("h")
+    window = (first + len(values) // 2) * zoom, min(last * zoom, samples)
+    deadline = Deadline(limits.work_seconds)
+    coarse = bool(request.coarse) and zoom > _STRETCHES * _STRETCH
+    try:
+        if coarse:
+            _sample(reader, span._replace(first=span.first + window[0]), limits.work_seconds, zoom, values)
+        elif window[0] < window[1]:
+            _scan(SpanPcm(reader, span, deadline, window), zoom, values)
+    except WorkTimeoutError as error:
+        raise PeaksTimeoutError(str(error), values.tobytes(), len(values) // 2 / (last - first)) from None
+    return Peaks(span.segment.header.sample_rate, zoom, values, coarse)
+
+
+def layout(request: PeaksRequest, index: Index, limits: Limits) -> Layout:
+    """The layout of a waveform, of which a request may want a part. Raises what `peaks` raises before it decodes."""
     span = index.locate(request.span.start, request.span.end)
     samples = span.last - span.first
     if samples < 1:
@@ -85,23 +147,7 @@ def peaks(request: PeaksRequest, reader: Reader, index: Index, limits: Limits, *
     # In JSON a value takes up to six characters and a comma, and in all forms there is something in front.
     if pixels > MAX_PIXELS or pixels * (14 if request.form == "json" else 4) + 200 > limits.output_bytes:
         raise TooLargeError(f"there would be {pixels} pixels; ask for a larger zoom or a shorter span")
-    rate = span.segment.header.sample_rate
-    values = array("h")
-    values.frombytes(partial[: len(partial) // 4 * 4])
-    done = len(values) // 2
-    if done > pixels:
-        values, done = array("h"), 0
-    rest = span._replace(first=span.first + done * zoom)
-    deadline = Deadline(limits.work_seconds)
-    coarse = bool(request.coarse) and zoom > _STRETCHES * _STRETCH
-    try:
-        if coarse:
-            _sample(reader, rest, limits.work_seconds, zoom, values)
-        elif rest.first < rest.last:
-            _scan(SpanPcm(reader, rest, deadline), zoom, values)
-    except WorkTimeoutError as error:
-        raise PeaksTimeoutError(str(error), values.tobytes(), len(values) // 2 / pixels) from None
-    return Peaks(rate, zoom, values, coarse)
+    return Layout(span, zoom, pixels)
 
 
 def _sample(reader: Reader, span: Span, seconds: Fraction, zoom: int, values: "array[int]") -> None:

@@ -1,41 +1,21 @@
 """From a request to its result, for web and jobs: find it, or make it, check that its source is unchanged, and store it."""
 
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, replace
-from fractions import Fraction
 
-from mp3_slicer.media.source import Source
-from mp3_slicer.mp3 import Index
 from mp3_slicer.render.audio.progress import Progress
 from mp3_slicer.render.audio.render import render
 from mp3_slicer.render.audio.scratch import prepare
 from mp3_slicer.render.content import Content, InMemory
-from mp3_slicer.render.errors import PeaksTimeoutError
-from mp3_slicer.render.limits import Deadline, Limits
-from mp3_slicer.render.peaks import Peaks, peaks
+from mp3_slicer.render.drawing import Drawer
+from mp3_slicer.render.limits import Limits
+from mp3_slicer.render.original import Original
+from mp3_slicer.render.peaks import cut, is_cut
 from mp3_slicer.render.request import PeaksRequest, RenderRequest
 from mp3_slicer.render.resultfile import Facts
 from mp3_slicer.render.results import ResultStore
-from mp3_slicer.render.version import Version, etag_of
-
-#: Seconds of work on a waveform between two reports, at first; and reports between two partial results that are stored.
-_SLICE_SECONDS, _STORE_EVERY = 2, 10
-
-
-@dataclass(frozen=True, slots=True)
-class Original:
-    """An open source of a result."""
-
-    path: bytes  #: from the media folder
-    source: Source
-    index: Index
-    check: Callable[[], None]  #: raises SourceChangedError if it was written to since it was opened
-
-    @property
-    def version(self) -> Version:
-        """Its version."""
-        return Version.of(self.path, self.source.identity, self.index)
+from mp3_slicer.render.version import etag_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +40,7 @@ class Producer:
         """`scratch` is the folder for files without a name."""
         self.results = results
         self._scratch = scratch
+        self._drawer = Drawer(results.partials)
 
     def prepare_scratch(self) -> None:
         """Make the folder for files without a name, and empty it. Raises OSError."""
@@ -110,79 +91,52 @@ class Producer:
         around: Around = nullcontext,
         progress: Progress | None = None,
     ) -> Result:
-        """Return the result of a waveform; with `progress`, in slices of time, reporting after each.
+        """Return the result of a waveform, or of a part of it; with `progress`, in slices of time, reporting after each.
 
-        At the timeout the partial result is stored, and the next call continues it. Raises what `peaks` raises, whose
-        PeaksTimeoutError says whether the partial result is stored, and SourceChangedError.
+        At the timeout the partial result is stored, and the next call continues it. Once the last part is there, the whole is stored
+        in place of the parts. Raises what `peaks` raises, whose PeaksTimeoutError says whether the partial result is stored, and
+        SourceChangedError.
         """
-        version = original.version
-        key, partial_key = request.key(version), request.partial_key(version)
-        found = self.find(key)
+        key = request.key(original.version)
+        found = self.find(key) or self._part_of_whole(request, original, progress is not None)
         if found is not None:
             return found
         allowed = limits()
-        partial = self._partial(partial_key)
         with around():
-            if progress is None:
-                drawn = self._at_once(request, original, allowed, partial_key, partial)
-            else:
-                drawn = self._in_slices(request, original, allowed, partial_key, partial, progress)
+            data = self._drawer.draw(request, original, allowed, progress)
         original.check()
-        data = drawn.encode(request.form, request.bits)
         result = self._stored(key, {"content_type": request.content_type}, InMemory(data), lambda: [data])
-        self.results.partials.drop(partial_key)
+        self._drawer.forget(request, original)
+        if request.part is not None:
+            self._complete(request.whole, original)
         return result
 
-    def _at_once(
-        self, request: PeaksRequest, original: Original, limits: Limits, partial_key: str, partial: bytes
-    ) -> Peaks:
-        try:
-            return peaks(request, original.source, original.index, limits, partial=partial)
-        except PeaksTimeoutError as pause:
-            original.check()
-            pause.is_stored = self._store_partial(partial_key, pause.partial)
-            raise
+    def _part_of_whole(self, request: PeaksRequest, original: Original, is_job: bool) -> Result | None:
+        """The part of a stored whole; a job's is stored, because it is found by its own name only."""
+        found = self.find(request.whole.key(original.version)) if is_cut(request) else None
+        if found is None:
+            return None
+        with closing(found.content):
+            data = cut(b"".join(found.content.pieces()), request)
+        content = InMemory(data)
+        if is_job:
+            stored = self._stored(
+                request.key(original.version), {"content_type": request.content_type}, content, lambda: [data]
+            )
+            return replace(stored, was_made=False)
+        return Result(content, etag_of([data]), is_stored=True, was_made=False)
 
-    def _in_slices(
-        self,
-        request: PeaksRequest,
-        original: Original,
-        limits: Limits,
-        partial_key: str,
-        partial: bytes,
-        progress: Progress,
-    ) -> Peaks:
-        deadline = Deadline(limits.work_seconds)
-        seconds, rounds = Fraction(_SLICE_SECONDS), 0
-        while True:
-            allowed = replace(limits, work_seconds=seconds)
-            try:
-                return peaks(request, original.source, original.index, allowed, partial=partial)
-            except PeaksTimeoutError as pause:
-                deadline.check()
-                if len(pause.partial) == len(partial):
-                    seconds *= 2  # a pixel that takes longer than that
-                partial = pause.partial
-                progress(pause.progress)
-            rounds += 1
-            if rounds % _STORE_EVERY == 0:
-                # Should this process be killed, the next one goes on from here: not from pixels of a file half overwritten.
-                original.check()
-                self._store_partial(partial_key, partial)
-
-    def _partial(self, key: str) -> bytes:
-        stored = self.results.partials.get(key)
-        if stored is None:
-            return b""
-        with stored:
-            return stored.read()
-
-    def _store_partial(self, key: str, partial: bytes) -> bool:
-        stored = self.results.partials.put(key, {}, [partial])
-        if stored is None:
-            return False
-        stored.close()
-        return True
+    def _complete(self, whole: PeaksRequest, original: Original) -> None:
+        """Store a waveform whose parts are all stored, in place of them."""
+        data = self._drawer.joined(whole, original) if whole.form == "dat" else None
+        if data is None:
+            return
+        result = self._stored(
+            whole.key(original.version), {"content_type": whole.content_type}, InMemory(data), lambda: [data]
+        )
+        result.content.close()
+        if result.is_stored:
+            self._drawer.forget(whole, original)
 
     def _stored(self, key: str, facts: Facts, made: Content, pieces: Callable[[], Iterable[bytes]]) -> Result:
         """Return the result from the store if there is room for it; else as it was made."""

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any, Literal, Self
 
@@ -17,6 +17,8 @@ from mp3_slicer.render.options import (
     FADE,
     GAIN,
     MAX_SPANS,
+    PART,
+    PARTS,
     PEAKS_OPTIONS,
     RENDER_OPTIONS,
     SPAN,
@@ -95,6 +97,7 @@ class PeaksRequest:
     zoom: int | None = None  #: samples for each pixel
     bits: int = BITS.default
     coarse: int = COARSE.default  #: 1: a sample of each pixel is enough
+    part: int | None = None  #: from 1 to PARTS; None: all
 
     @classmethod
     def parse(cls, form: str, pairs: Iterable[tuple[str, str]]) -> Self:
@@ -105,6 +108,8 @@ class PeaksRequest:
         if "pixels" in texts and "zoom" in texts:
             raise OptionError("zoom", "pixels says how many samples each has", "pixels or zoom, not both")
         values = {name: PEAKS_OPTIONS[name].parse(text) for name, (text,) in texts.items()}
+        if "part" in values and values.get("coarse"):
+            raise OptionError("part", "a coarse waveform is drawn as a whole", "part or coarse=1, not both")
         if "pixels" not in values and "zoom" not in values:
             values["pixels"] = DEFAULT_PIXELS
         return cls(form="json" if form == "json" else "dat", span=values.pop("t", SPAN.default), **values)
@@ -112,7 +117,7 @@ class PeaksRequest:
     @property
     def canonical(self) -> str:
         """The canonical query of this waveform."""
-        return f"{self._width}&bits={self.bits}{self._coarse}"
+        return f"{self._width}&bits={self.bits}{self._extent}"
 
     @property
     def _width(self) -> str:
@@ -120,8 +125,25 @@ class PeaksRequest:
         return f"t={self.span.canonical}&{width}"
 
     @property
-    def _coarse(self) -> str:
-        return "" if self.coarse == COARSE.default else f"&coarse={COARSE.write(self.coarse)}"
+    def _extent(self) -> str:
+        coarse = "" if self.coarse == COARSE.default else f"&coarse={COARSE.write(self.coarse)}"
+        return coarse if self.part is None else f"&part={PART.write(self.part)}"
+
+    @property
+    def whole(self) -> "PeaksRequest":
+        """The waveform that this is a part of."""
+        return replace(self, part=None)
+
+    @property
+    def parts(self) -> "list[PeaksRequest]":
+        """The parts of this waveform, in their order."""
+        return [replace(self, part=number) for number in range(1, PARTS + 1)]
+
+    def extent(self, pixels: int) -> tuple[int, int]:
+        """Return the first of `pixels` pixels of the whole waveform that this has, and the one after its last."""
+        if self.part is None:
+            return 0, pixels
+        return pixels * (self.part - 1) // PARTS, pixels * self.part // PARTS
 
     @property
     def content_type(self) -> str:
@@ -134,7 +156,7 @@ class PeaksRequest:
 
     def partial_key(self, version: Version) -> str:
         """A name for the partial result at a timeout: the same for both forms and both numbers of bits."""
-        return key_of("partial peaks", "", self._width + self._coarse, version)
+        return key_of("partial peaks", "", self._width + self._extent, version)
 
 
 def key_of(kind: str, form: str, canonical: str, version: Version) -> str:

@@ -9,7 +9,8 @@ from fractions import Fraction
 
 from mp3_slicer.media.shelf import Opened
 from mp3_slicer.render import Limits, PeaksRequest, RenderRequest
-from mp3_slicer.render.produce import Around, LimitsOf, Original, Producer, Result
+from mp3_slicer.render.original import Original
+from mp3_slicer.render.produce import Around, LimitsOf, Producer, Result
 from mp3_slicer.settings import Settings
 from mp3_slicer.web.problems import busy, problems
 from mp3_slicer.web.quota import Shares
@@ -47,13 +48,15 @@ class Making:
             except OSError as error:
                 _LOG.error("a folder cannot be used: %s", error)
 
-    def result(self, kind: str, request: Request, produce: Callable[[LimitsOf, Around], Result]) -> Result:
+    def result(
+        self, kind: str, request: Request, produce: Callable[[LimitsOf, Around], Result], *, is_brief: bool = False
+    ) -> Result:
         """Return the result for a request, and note it in its record.
 
         Raises Problem: 429 if its client has used its share, 503 if the client has gone, or no time is left.
         """
         began = request.record.began
-        result = produce(lambda: self._left(began), lambda: self._making(kind, request))
+        result = produce(lambda: self._left(began), lambda: self._making(kind, request, is_brief))
         if not result.was_made:
             request.record.note(kind, "kept")
         return result
@@ -66,11 +69,11 @@ class Making:
         return replace(self._limits, work_seconds=left)
 
     @contextmanager
-    def _making(self, kind: str, request: Request) -> Iterator[None]:
+    def _making(self, kind: str, request: Request, is_brief: bool) -> Iterator[None]:
         if request.has_gone:
             # Other clients wait. Work that has begun is finished and stored.
             raise busy("the client went away before the work was begun", 1)
-        with self._shares.taken(request.client):
+        with self._shares.taken(request.client, is_brief=is_brief):
             began = time.monotonic()
             outcome = "failed"
             try:

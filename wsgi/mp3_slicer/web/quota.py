@@ -1,4 +1,4 @@
-"""The renders that one client may have in progress: all processes of the group but one, which is left for others.
+"""The renders that one client may have in progress: all processes of the group but one, which is left for others, and for brief work.
 
 They are counted by locks on bytes of an empty file, which the kernel releases when a process ends.
 """
@@ -24,21 +24,24 @@ class Shares:
     def __init__(self, folder: str, processes: int) -> None:
         """`folder` is writable by all processes; `processes` is their number."""
         self._path = os.path.join(folder, _NAME)
-        self._most = min(processes - 1, _SLOTS)
+        self._most = min(processes - 1, _SLOTS - 1)
         #: Kept open: locks go with the last descriptor of a process.
         self._fd: int | None = None
 
     @contextmanager
-    def taken(self, client: str) -> Iterator[None]:
-        """Hold a share of a client ("" if unknown) during a render. Raises Problem 429 if it has used its share."""
-        offset = self._take(client) if client and self._most > 0 else None
+    def taken(self, client: str, *, is_brief: bool = False) -> Iterator[None]:
+        """Hold a share of a client ("" if unknown) during a render. Raises Problem 429 if it has used its share.
+
+        Brief work, of a few seconds, may take the last process, too.
+        """
+        offset = self._take(client, is_brief) if client and self._most > 0 else None
         try:
             yield
         finally:
             if offset is not None and self._fd is not None:
                 fcntl.lockf(self._fd, fcntl.LOCK_UN, 1, offset)
 
-    def _take(self, client: str) -> int | None:
+    def _take(self, client: str, is_brief: bool) -> int | None:
         """Lock one of the client's bytes, and return its offset; None where the file cannot be opened."""
         try:
             if self._fd is None:
@@ -46,7 +49,9 @@ class Shares:
         except OSError:
             return None
         number = int.from_bytes(hashlib.blake2b(client.encode(), digest_size=_BITS // 8).digest())
-        for offset in range(number * _SLOTS, number * _SLOTS + self._most):
+        first = number * _SLOTS
+        # Brief work leaves the slots of other work free for as long as it can.
+        for offset in reversed(range(first, first + self._most + 1)) if is_brief else range(first, first + self._most):
             try:
                 fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, offset)
             except OSError:
@@ -55,6 +60,6 @@ class Shares:
         raise Problem(
             429,
             "too-many-renders",
-            f"this client has {self._most} renders in progress, the limit; try again when one is finished",
+            f"this client has {self._most + is_brief} renders in progress, the limit; try again when one is finished",
             headers=(("Retry-After", "2"),),
         )

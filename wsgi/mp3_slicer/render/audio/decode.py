@@ -4,7 +4,9 @@ Pieces join without a seam, since each has in front of it what a decoder must ha
 is miniaudio's (dr_mp3), whole pieces from memory: it is never asked to seek.
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
+from itertools import pairwise
 
 import miniaudio
 
@@ -18,11 +20,16 @@ from mp3_slicer.render.limits import Deadline
 
 
 class SpanPcm(Pcm):
-    """A span of a source, which is read whenever blocks are asked for."""
+    """A span of a source, or a window of it, which is read whenever blocks are asked for.
 
-    def __init__(self, reader: Reader, span: Span, deadline: Deadline) -> None:
+    A window has the same samples as the whole span there, of damaged frames too: the borders of pieces are those of the whole span.
+    """
+
+    def __init__(self, reader: Reader, span: Span, deadline: Deadline, window: tuple[int, int] | None = None) -> None:
+        """`window` is the first frame of the span that is wanted, and the one after the last."""
         header = span.segment.header
-        super().__init__(header.sample_rate, header.channels, span.last - span.first)
+        self._first, self._last = window or (0, span.last - span.first)
+        super().__init__(header.sample_rate, header.channels, self._last - self._first)
         self._reader = reader
         self._span = span
         self._deadline = deadline
@@ -33,16 +40,23 @@ class SpanPcm(Pcm):
         Raises SourceChangedError where the file is not what it was, UnreadableError, and WorkTimeoutError.
         """
         segment, first, last = self._span
-        if first >= last:
+        if self._first >= self._last:
             return
+        total = last - first
+        pieces = -(-total // BLOCK_FRAMES)
+        borders = [total * number // pieces for number in range(pieces + 1)]
+        begin, stop = bisect_right(borders, self._first) - 1, bisect_left(borders, self._last)
         # One of its own: spans that are joined are read by turns.
-        reader = self._reader.onward(extents(self._span, self._reader.size)[-1][1])
-        pieces = -(-(last - first) // BLOCK_FRAMES)
-        for number in range(pieces):
-            self._deadline.check()
-            begin = first + (last - first) * number // pieces
-            end = first + (last - first) * (number + 1) // pieces
-            yield self._piece(reader, Span(segment, begin, end))
+        read = Span(segment, first + borders[begin], first + borders[stop])
+        reader = self._reader.onward(extents(read, self._reader.size)[-1][1])
+        for low, high in pairwise(borders[begin : stop + 1]):
+            # A piece that was begun before brings nothing new: the next one goes with it, or work that goes on would get nowhere.
+            if low <= self._first or low > borders[begin + 1]:
+                self._deadline.check()
+            data = self._piece(reader, Span(segment, first + low, first + high))
+            if low < self._first or high > self._last:
+                data = data[max(0, self._first - low) * self.frame_bytes : (self._last - low) * self.frame_bytes]
+            yield data
 
     def _piece(self, reader: Reader, span: Span) -> bytes:
         data = cut(reader, span).read(reader)
