@@ -204,6 +204,7 @@ def test_what_does_not_fit_is_refused_with_the_budget() -> None:
         ([instance(backlog=1000)], "site main: backlog=1000"),
         ([instance(request_timeout=0)], "site main: request-timeout=0"),
         ([instance(max_requests=-1)], "site main: max-requests=-1"),
+        ([instance(store_milliseconds=5001)], "site main: store-milliseconds=5001"),
         ([instance(clips_memory_mib=10)], "site main: clips-memory="),
     ],
 )
