@@ -219,6 +219,14 @@ def test_media_may_be_in_a_store(media: str) -> None:
     assert units(instance(media=media))[0]["media"] == media
 
 
+def test_a_store_that_is_far_has_more_threads() -> None:
+    near, far = (
+        units(instance(media="s3://audio/shows", memory_mib=1024, store_milliseconds=milliseconds))[0]["tasks_max"]
+        for milliseconds in (0, 40)
+    )
+    assert far > near
+
+
 def test_media_beside_a_hidden_folder_is_fine() -> None:
     assert units(instance(media="/homes/audio"))[0]["media"] == "/homes/audio"
 
