@@ -150,13 +150,15 @@ def main() -> None:
         environ = {**store.environ, "SLICER_OBJECTS_ENDPOINT": f"http://127.0.0.1:{Distance(store.port).port}"}
         with serving(media) as near, serving(store.media, environ=environ) as far:
             compare(report, near, far)
-            rates, costs = [], []
+            rates, costs, beside = [], [], []
             for _ in range(3):
                 (local, local_cpu), (remote, remote_cpu) = load(near, script), load(far, script)
                 rates.append(remote / local)
                 costs.append(remote_cpu / local_cpu)
+                beside.append(max(0.0, remote_cpu - local_cpu) * 1000)
             report.row(f"clips a second, {CONNECTIONS} connections, 20 ms ÷ folder", rates, "×", "≥ 0.5")
             report.row("CPU for each clip ÷ folder", costs, "×", "≤ 2")
+            report.row("a clip of a store beside one of a folder: CPU", beside, "ms")
             standstill(report, near, store)
         cold(report, store, hour, environ)
     report.write()

@@ -67,6 +67,8 @@ _RESERVED = frozenset(
         "SLICER_JOBS_NAME",
     }
 )
+# Keys of a site that are arguments of mp3_slicer.server.sizes.compute.
+_SIZES = ("backlog", "request_timeout", "max_requests", "store_milliseconds")
 # Threads that mod_wsgi 6.1 runs in a daemon beside those that take requests (measured).
 _DAEMON_THREADS = 4
 
@@ -86,7 +88,7 @@ def _load(name: str) -> ModuleType:
 def _sizes(instance: Mapping[str, Any], cpus: int, memory_mib: int) -> Any:
     """The `Sizes` of a site on a machine. Raises AnsibleFilterError with what `slicer serve` would say."""
     more: dict[str, int] = {"is_remote": str(instance.get("media", "")).startswith(_REMOTE)}
-    more |= {name: int(instance[name]) for name in ("backlog", "request_timeout", "max_requests") if name in instance}
+    more |= {name: int(instance[name]) for name in _SIZES if name in instance}
     if "clips_memory_mib" in instance:
         more["clips_memory_bytes"] = int(instance["clips_memory_mib"]) * _MIB
     try:

@@ -205,6 +205,7 @@ def test_what_does_not_fit_is_refused_with_the_budget() -> None:
         ([instance(backlog=1000)], "site main: backlog=1000"),
         ([instance(request_timeout=0)], "site main: request-timeout=0"),
         ([instance(max_requests=-1)], "site main: max-requests=-1"),
+        ([instance(store_milliseconds=5001)], "site main: store-milliseconds=5001"),
         ([instance(clips_memory_mib=10)], "site main: clips-memory="),
     ],
 )
@@ -217,6 +218,14 @@ def test_what_cannot_be_is_refused_with_its_name(instances, said: str) -> None:
 @pytest.mark.parametrize("media", ["s3://audio/shows", "https://media.example.org/shows/"])
 def test_media_may_be_in_a_store(media: str) -> None:
     assert units(instance(media=media))[0]["media"] == media
+
+
+def test_a_store_that_is_far_has_more_threads() -> None:
+    near, far = (
+        units(instance(media="s3://audio/shows", memory_mib=1024, store_milliseconds=milliseconds))[0]["tasks_max"]
+        for milliseconds in (0, 40)
+    )
+    assert far > near
 
 
 def test_media_beside_a_hidden_folder_is_fine() -> None:

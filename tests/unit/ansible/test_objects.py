@@ -102,6 +102,12 @@ def test_credentials_are_in_the_settings_of_their_site(tmp_path: Path, template:
     assert 'SLICER_MEDIA="s3://audio/ä %#"\n' in text
 
 
+def test_the_latency_of_a_store_is_an_option_of_the_server(tmp_path: Path) -> None:
+    assert "--store-milliseconds" not in written(tmp_path / "env", "slicer/instance.env.j2")
+    text = written(tmp_path / "env", "slicer/instance.env.j2", store_milliseconds=40)
+    assert " --store-milliseconds 40" in text.partition("SERVE_OPTIONS=")[2].partition("\n")[0]
+
+
 def test_folders_are_made_of_paths_alone() -> None:
     tasks = yaml.safe_load((ROLES / "slicer" / "tasks" / "configure.yml").read_text())
     (task,) = (each for each in tasks if each["name"] == "Check the media folders")

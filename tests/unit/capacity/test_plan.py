@@ -164,6 +164,47 @@ def test_settings_are_named_where_they_must_be_others(tmp_path):
     preflight.indexes_fit(read.index_memory_bytes, found.sizes.clips_memory_bytes)
 
 
+def test_a_store_takes_threads_and_no_cpu():
+    # 200 clips a second of 1 ms of CPU, 0.5 ms for the request, and 98 ms of waiting: 19.9 threads at a time, 0.6 of those there are.
+    costs = replace(ROUND, store_cpu=0.5, store_read=1)
+    found = planned(costs, clips_per_second=200, store_milliseconds=98, **WIDE)
+    assert found.work.clips_load == pytest.approx(0.3)
+    assert found.work.threads == pytest.approx(19.9)
+    assert found.sizes.cpus == 1
+    assert found.sizes.clips_threads >= 19.9 / 0.6
+    assert found.fleet.full["threads of slicers"] == pytest.approx(19.9 / found.sizes.clips_threads)
+    # The same load of a folder: no such resource.
+    near = planned(costs, clips_per_second=200, **WIDE)
+    assert "threads of slicers" not in near.fleet.full
+    assert near.work.clips_load == pytest.approx(0.2)
+    # Ten times as far: more processes, which have the threads, and then more machines.
+    far = planned(costs, clips_per_second=200, store_milliseconds=980, **WIDE)
+    assert (far.slicers, far.sizes.cpus) == (1, 6)  # 196.3 threads, of 0.6, by 64
+    assert planned(costs, clips_per_second=200, store_milliseconds=980, machine_cpus=2, **WIDE).slicers == 3
+    assert far.fleet.full["threads of slicers"] <= 0.6
+
+
+def test_a_store_is_read_over_the_network():
+    costs = replace(ROUND, store_read=3)
+    found = planned(costs, clips_per_second=100, store_milliseconds=10, hours_of_audio=100_000, disk_megabytes=10)
+    # 160,000 bytes: 1.28 Mbit each; three times as much comes in as goes out.
+    assert found.work.store_bits == pytest.approx(3 * 1.28e8)
+    assert found.fleet.full["network of slicers"] == pytest.approx(0.384 / found.fleet.slicers)
+    assert found.fleet.full["disks of slicers"] < 0.6
+    assert found.reads == pytest.approx(100 / found.fleet.slicers)
+    # An hour is 57.6 MB, of 125 MB/s, asked for three times.
+    assert found.work.first_seconds == pytest.approx(0.4608 + 0.03)
+    text = report.text(found)
+    assert "all in the store" in text
+    assert "wait for the store" in text
+    assert "slicer serve STORE --cpus" in text
+    assert f"slicer_instances: cpus: {found.sizes.cpus}" in text
+    assert "store_milliseconds: 10" in text
+    given = report.values(found)["set"]["options"]
+    memory = int(given["--memory"].removesuffix("M")) * MIB
+    assert found.sizes == compute(found.sizes.cpus, memory, is_remote=True, store_milliseconds=10)
+
+
 def test_what_lies_on_disks():
     found = planned(hours_of_audio=1000, hours_per_file=0.5, cached_share=0.5, renders_per_second=0.1)
     assert found.work.files == 2000
@@ -362,6 +403,11 @@ def handlers():
         (["--clips-per-second", "5", "--measured", "/etc/passwd"], "--measured /etc/passwd"),
         (["--clips-per-second", "10000000"], "more than 10000 edges"),
         (["--clips-per-second", "5", "--wat"], "--wat"),
+        (
+            ["--clips-per-second", "5", "--store-milliseconds", "5001"],
+            "--store-milliseconds 5001 is not from 0 to 5000",
+        ),
+        (["--clips-per-second", "5", "--store-milliseconds", "0.5"], "'0.5'"),
     ],
 )
 def test_bad_input_is_one_line(words, named, capsys, handlers):

@@ -35,6 +35,20 @@ class Costs:
     clip_extra: float = _cost(
         2050, "bytes", "a clip beside its audio, header included", "a clip of 10 s beside its audio, with its header"
     )
+    store_cpu: float = _cost(
+        0.5,
+        "ms",
+        "a request to a store, for a clip of media there",
+        "a clip of a store beside one of a folder: CPU",
+        source="make bench-objects",
+    )
+    store_read: float = _cost(
+        1.04,
+        "×",
+        "bytes read from a store for each byte of a clip",
+        "bytes read ÷ bytes sent",
+        source="make bench-objects",
+    )
     hit_cpu: float = _cost(
         0.04, "ms", "Nginx, for a cached clip beside its bytes", "a cached clip beside its bytes: CPU of Nginx"
     )

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from mp3_slicer.capacity.errors import DemandError
-from mp3_slicer.server.sizes import GIB, LEAST_MEMORY, MOST_CPUS
+from mp3_slicer.server.sizes import GIB, LEAST_MEMORY, MOST_CPUS, MOST_STORE_MILLISECONDS
 
 
 def _option(default: Any, doc: str, low: float, high: float) -> Any:
@@ -33,6 +33,9 @@ class Demand:
     network_gigabits: float = _option(1, "Gbit/s of a machine's network, in each direction", 0.001, 10_000)
     disk_megabytes: float = _option(
         500, "MB/s that a machine reads from the disk of its media or its cache", 0.1, 1_000_000
+    )
+    store_milliseconds: int = _option(
+        0, "milliseconds that a store takes to answer; 0: the media are in a folder", 0, MOST_STORE_MILLISECONDS
     )
     client_megabits: float = _option(10, "Mbit/s at which a client takes its clip", 0.001, 1_000_000)
     utilisation: float = _option(0.6, "share of a machine that may be in use; the rest is headroom", 0.05, 0.95)

@@ -52,7 +52,7 @@ def fleet_for(work: Workload, *, open_files: int) -> Fleet:
     """Return the machines for a workload, whose processes keep `open_files` files open. Raises FleetError."""
     demand = work.demand
     if demand.spare == 0 and demand.machines in (None, 1):
-        together = _cpus(work, work.clips_load + work.renders_load + work.edges_load)
+        together = _slicer_cpus(work, work.clips_load + work.renders_load + work.edges_load, 1)
         if together <= (demand.machine_cpus if demand.machines is None else MOST_CPUS):
             fleet = _fleet(work, 1, 0, together, open_files)
             if demand.machines == 1 or all(share <= demand.utilisation for share in fleet.full.values()):
@@ -67,14 +67,14 @@ def fleet_for(work: Workload, *, open_files: int) -> Fleet:
     load = work.clips_load + work.renders_load
     if demand.machines is not None:
         slicers = demand.machines - demand.spare
-        return _fleet(work, slicers, edges, min(_cpus(work, load / slicers), MOST_CPUS), open_files)
+        return _fleet(work, slicers, edges, min(_slicer_cpus(work, load, slicers), MOST_CPUS), open_files)
     least = max(1, _up(load / demand.utilisation / demand.machine_cpus))
 
     def suffice(slicers: int) -> bool:
         return all(share <= demand.utilisation + _HAIR for share in tried(slicers).full.values())
 
     def tried(slicers: int) -> Fleet:
-        return _fleet(work, slicers, edges, min(_cpus(work, load / slicers), demand.machine_cpus), open_files)
+        return _fleet(work, slicers, edges, min(_slicer_cpus(work, load, slicers), demand.machine_cpus), open_files)
 
     return tried(_first(suffice, least))
 
@@ -96,13 +96,16 @@ def _fleet(work: Workload, slicers: int, edges: int, cpus: int, open_files: int)
         max(Settings().index_memory_bytes, math.ceil(min(open_files, work.files) * work.index_bytes)),
         MOST_CLIPS_MEMORY - RESERVED_CLIPS_MEMORY,
     )
-    sizes = _sizes(work, cpus, index_memory)
+    sizes = _sizes(work, cpus, index_memory, work.threads / slicers / cpus / demand.utilisation)
     page_cache = demand.machine_memory - sizes.memory_bytes - SYSTEM_MEMORY
     network = demand.network_gigabits * 1e9
     load, bits = work.clips_load + work.renders_load, work.fetched_bits
     if not edges:
         load, bits = load + work.edges_load, work.sent_bits
     disk = work.reads * (1 - in_memory(work, slicers, page_cache)) / slicers * work.read_bytes / MB
+    if work.is_remote:
+        # A network carries as much in each direction.
+        disk, bits = 0.0, max(bits, work.store_bits)
     if not edges:
         # The cache is on the same disk, and media have the memory first.
         disk += _edge_disk(work, page_cache - work.library_bytes - work.keys_bytes)
@@ -111,6 +114,8 @@ def _fleet(work: Workload, slicers: int, edges: int, cpus: int, open_files: int)
         "network of slicers": bits / slicers / network,
         "disks of slicers": disk / demand.disk_megabytes,
     }
+    if work.is_remote:
+        full["threads of slicers"] = work.threads / slicers / (sizes.clips_processes * sizes.clips_threads)
     edge_cpus = min(_cpus(work, work.edges_load / edges), demand.machine_cpus) if edges else 0
     if edges:
         full["CPUs of edges"] = work.edges_load / edges / edge_cpus
@@ -140,7 +145,7 @@ def _edge_disk(work: Workload, pages: float) -> float:
 
 def in_memory(work: Workload, slicers: int, page_cache: float) -> float:
     """The share of the library, 0 to 1, that all slicers' page caches hold together: edges give each clip to one of them."""
-    return min(1.0, slicers * max(0.0, page_cache) / work.library_bytes)
+    return 0.0 if work.is_remote else min(1.0, slicers * max(0.0, page_cache) / work.library_bytes)
 
 
 def memory_at_work(work: Workload, sizes: Sizes, index_memory: int) -> float:
@@ -152,15 +157,34 @@ def memory_at_work(work: Workload, sizes: Sizes, index_memory: int) -> float:
     return rest * MIB + busy
 
 
-def _sizes(work: Workload, cpus: int, index_memory: int) -> Sizes:
-    """The sizes of `slicer serve` with the least memory that holds the indexes and a render for each CPU."""
+def _sizes(work: Workload, cpus: int, index_memory: int, threads: float) -> Sizes:
+    """The sizes of `slicer serve` with the least memory that holds the indexes and a render for each CPU.
+
+    With media in a store, it also holds the `threads` that each clips process needs, as far as a process may have them.
+    """
+    threads = min(threads, _most_threads(work)) if work.is_remote else 0
     for step in range(LEAST_MEMORY // _MEMORY_STEP, _MOST_MEMORY_STEPS):
-        sizes = compute(cpus, step * _MEMORY_STEP)
-        fits = index_memory <= sizes.clips_memory_bytes - RESERVED_CLIPS_MEMORY
+        sizes = _computed(work, cpus, step * _MEMORY_STEP)
+        fits = index_memory <= sizes.clips_memory_bytes - sizes.clips_reserved_bytes and sizes.clips_threads >= threads
         renders = sizes.renders_processes == cpus or not work.demand.renders_per_second
         if fits and renders and memory_at_work(work, sizes, index_memory) <= sizes.memory_bytes:
             return sizes
     raise FleetError(f"{cpus} CPUs would need more than {_MOST_MEMORY_STEPS * _MEMORY_STEP // GIB} GiB of memory")
+
+
+def _computed(work: Workload, cpus: int, memory: int) -> Sizes:
+    return compute(cpus, memory, is_remote=work.is_remote, store_milliseconds=work.demand.store_milliseconds)
+
+
+def _most_threads(work: Workload) -> int:
+    """The threads of a clips process that has as much memory as it may have."""
+    return _computed(work, 1, 2 * MOST_CLIPS_MEMORY).clips_threads
+
+
+def _slicer_cpus(work: Workload, load: float, slicers: int) -> int:
+    """CPUs of each slicer, with headroom: for the load of all, and for processes with enough threads that wait for a store."""
+    threads = work.threads / slicers / work.demand.utilisation if work.is_remote else 0
+    return max(_cpus(work, load / slicers), _up(threads / _most_threads(work)))
 
 
 def _cpus(work: Workload, load: float) -> int:

@@ -66,8 +66,8 @@ class Plan:
     @property
     def index_seconds(self) -> float:
         """The time in which a slicer indexes the library, bound by its CPUs or its disk."""
-        disk = self.work.library_bytes / (self.demand.disk_megabytes * MB)
-        return max(disk, self.work.index_cpu(self.work.files) / self.sizes.cpus)
+        read = self.work.library_bytes / (self.work.media_megabytes * MB)
+        return max(read, self.work.index_cpu(self.work.files) / self.sizes.cpus)
 
     @property
     def results_bytes(self) -> float:

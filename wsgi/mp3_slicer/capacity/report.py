@@ -48,7 +48,8 @@ def values(plan: Plan) -> dict[str, object]:
         },
         "library": {"bytes": work.library_bytes, "files": work.files, "in_memory": plan.in_memory},
         "load": {"clips": work.clips_load, "renders": work.renders_load, "edges": work.edges_load},
-        "network": {"to_clients": work.sent_bits, "to_edges": work.fetched_bits},
+        "network": {"to_clients": work.sent_bits, "to_edges": work.fetched_bits, "from_store": work.store_bits},
+        "threads": work.threads,
         "full": fleet.full,
         "bound": fleet.bound,
         "most_clips_per_second": plan.most,
@@ -104,9 +105,11 @@ def _each(plan: Plan) -> list[_Row]:
 def _disks(plan: Plan) -> list[_Row]:
     work, demand = plan.work, plan.demand
     share = f"{plan.in_memory:.0%} of it in the slicers' memory"
+    if work.is_remote:
+        share = "all in the store"
     rows = [
         ("library", _size(work.library_bytes), f"{_number(work.files)} files; {share}"),
-        ("reads", f"{_number(plan.reads)} /s", "of each slicer's disk, if requests spread over the library"),
+        ("reads", f"{_number(plan.reads)} /s", _reads(plan)),
         ("indexes", _size(work.indexes_bytes), "on the disk of each slicer"),
         ("first index", _time(plan.index_seconds), "of the whole library, on each slicer"),
         ("first clip of a file", _time(work.first_seconds), "its index made meanwhile"),
@@ -123,12 +126,23 @@ def _disks(plan: Plan) -> list[_Row]:
     return rows
 
 
+def _reads(plan: Plan) -> str:
+    if plan.work.is_remote:
+        return f"requests of each slicer to the store; {_bits(plan.work.store_bits)} from it to all of them"
+    return "of each slicer's disk, if requests spread over the library"
+
+
 def _queues(plan: Plan) -> list[_Row]:
     wait = _time(plan.wait) if math.isfinite(plan.wait) else "no end"
     rows = [
         ("wait for a CPU", wait, f"{WAIT_SHARE:.0%} of the clips wait no longer"),
         ("in flight", _number(plan.work.in_flight), "answers on their way to clients"),
     ]
+    if plan.work.is_remote:
+        seconds, threads = plan.demand.store_milliseconds / 1000, plan.work.threads
+        rows.insert(
+            1, ("wait for the store", _time(seconds), f"of each clip; {_number(threads)} threads are busy or wait")
+        )
     if plan.demand.renders_per_second:
         rows.append(("renders refused", f"{plan.refused:.1%}", f"with {plan.sizes.renders_backlog} that may wait"))
     return rows
@@ -148,11 +162,14 @@ def _full(plan: Plan) -> list[_Row]:
 
 def _options(plan: Plan) -> dict[str, str]:
     sizes = plan.sizes
-    return {
+    found = {
         "--cpus": str(sizes.cpus),
         "--memory": f"{sizes.memory_bytes // MIB}M",
         "--backlog": str(sizes.renders_backlog),
     }
+    if plan.work.is_remote:
+        found["--store-milliseconds"] = f"{plan.demand.store_milliseconds}"
+    return found
 
 
 def _site(plan: Plan) -> dict[str, object]:
@@ -162,6 +179,8 @@ def _site(plan: Plan) -> dict[str, object]:
         "memory_mib": plan.sizes.memory_bytes // MIB,
         "backlog": plan.sizes.renders_backlog,
     }
+    if plan.work.is_remote:
+        site["store_milliseconds"] = plan.demand.store_milliseconds
     return site | ({"cache_mib": math.ceil(plan.work.cache_bytes / MIB)} if plan.demand.cached_share else {})
 
 
@@ -174,7 +193,7 @@ def _set(plan: Plan) -> list[str]:
     words = " ".join(f"{name} {value}" for name, value in _options(plan).items())
     site = ", ".join(f"{name}: {value}" for name, value in _site(plan).items())
     return [
-        f"slicer serve FOLDER {words}",
+        f"slicer serve {'STORE' if plan.work.is_remote else 'FOLDER'} {words}",
         *(f"{name}={value}" for name, value in plan.settings.items()),
         f"Ansible: {plan.slicers} in group slicers, {plan.edges or 1} in group edge",
         f"slicer_instances: {site}",

@@ -41,9 +41,25 @@ class Workload:
         return self.demand.clips_per_second - self.hits
 
     @property
+    def is_remote(self) -> bool:
+        """Whether the media are in a store."""
+        return self.demand.store_milliseconds > 0
+
+    @property
+    def clip_cpu(self) -> float:
+        """Milliseconds of CPU of Apache and the application, for one clip."""
+        store = self.costs.store_cpu if self.is_remote else 0
+        return self.costs.clip_cpu + store + self.costs.clip_mb_cpu * self.clip_bytes / MB
+
+    @property
     def clips_load(self) -> float:
         """The load of Apache and the application, for clips."""
-        return self.misses * (self.costs.clip_cpu + self.costs.clip_mb_cpu * self.clip_bytes / MB) / 1000
+        return self.misses * self.clip_cpu / 1000
+
+    @property
+    def threads(self) -> float:
+        """Threads that clips keep busy at a time, with their CPU time and while they wait for a store (Little's law)."""
+        return self.misses * (self.clip_cpu + self.demand.store_milliseconds) / 1000
 
     @property
     def render_seconds(self) -> float:
@@ -70,6 +86,12 @@ class Workload:
         return 8 * self.costs.wire * (self.misses * self.clip_bytes + self._rendered)
 
     @property
+    def store_bits(self) -> float:
+        """Bits a second on the wire from a store to slicers, for clips and renders."""
+        read = self.costs.store_read * (self.misses * self.clip_bytes + self._rendered)
+        return 8 * self.costs.wire * read if self.is_remote else 0.0
+
+    @property
     def sent_bits(self) -> float:
         """Bits a second on the wire from edges to clients."""
         return 8 * self.costs.wire * (self.demand.clips_per_second * self.clip_bytes + self._rendered)
@@ -87,6 +109,11 @@ class Workload:
     def reads(self) -> float:
         """Spans a second that are read from media."""
         return self.misses + self.demand.renders_per_second
+
+    @property
+    def media_megabytes(self) -> float:
+        """MB a second at which a slicer reads media: from its disk, or from a store over its network."""
+        return self.demand.network_gigabits * 125 if self.is_remote else self.demand.disk_megabytes
 
     @property
     def read_bytes(self) -> float:
@@ -139,8 +166,10 @@ class Workload:
 
     @property
     def first_seconds(self) -> float:
-        """The time to the first clip of a new file: it is read once, and walked meanwhile."""
-        return max(self.file_bytes / (self.demand.disk_megabytes * MB), self.index_cpu(1))
+        """The time to the first clip of a new file: it is read once, and walked meanwhile. A store is asked three times."""
+        return 3 * self.demand.store_milliseconds / 1000 + max(
+            self.file_bytes / (self.media_megabytes * MB), self.index_cpu(1)
+        )
 
     def kept(self, per_second: float) -> float:
         """The number of requests within the cache's lifetime, by those of the busiest second."""

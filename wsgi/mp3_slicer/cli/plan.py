@@ -25,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "machines": values.whole,
         "machine_cpus": values.whole,
         "spare": values.whole,
+        "store_milliseconds": values.whole,
     }
     for item in fields(Demand):
         kind = kinds.get(item.name, values.number)

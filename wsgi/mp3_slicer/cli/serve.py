@@ -41,6 +41,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="replace a daemon after this number of requests (default: 0, never)",
     )
     parser.add_argument(
+        "--store-milliseconds",
+        type=int,
+        default=0,
+        metavar="N",
+        help="milliseconds that a store takes to answer, for the number of threads (default: 8 threads)",
+    )
+    parser.add_argument(
         "--status", action="store_true", help="serve Apache's /server-status to callers on this machine"
     )
     parser.add_argument("--print", action="store_true", help="show sizes and command line, and start nothing")
@@ -55,6 +62,7 @@ def run(options: argparse.Namespace) -> int:
         request_timeout=options.request_timeout,
         max_requests=options.max_requests,
         clips_memory_bytes=options.clips_memory,
+        store_milliseconds=options.store_milliseconds,
         is_remote=is_remote(options.folder or os.environ.get(f"{PREFIX}MEDIA", "")),
     )
     return server.run(

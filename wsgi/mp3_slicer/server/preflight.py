@@ -131,13 +131,13 @@ def keys_usable(path: str, user: str | None) -> None:
         )
 
 
-def indexes_fit(index_memory: int, clips_memory: int) -> None:
-    """Raise PreflightError unless a clips process may take enough memory (bytes) for the indexes it is to keep."""
-    most = clips_memory - RESERVED_CLIPS_MEMORY
+def indexes_fit(index_memory: int, clips_memory: int, reserved: int = RESERVED_CLIPS_MEMORY) -> None:
+    """Raise PreflightError unless a clips process may take enough memory for its indexes beside what is reserved (all in bytes)."""
+    most = clips_memory - reserved
     if index_memory > most:
         raise PreflightError(
             f"SLICER_INDEX_MEMORY_BYTES={index_memory} is more than the {most} bytes that the limit of each clips process leaves for "
-            f"indexes: raise that with --clips-memory {-(-(index_memory + RESERVED_CLIPS_MEMORY) // MIB)}M or more"
+            f"indexes: raise that with --clips-memory {-(-(index_memory + reserved) // MIB)}M or more"
         )
 
 

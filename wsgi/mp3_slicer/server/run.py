@@ -51,7 +51,7 @@ def run(
     user = reach.run_user(express.RUN_USER)
     preflight.host_name(host)
     preflight.port_number(port)
-    preflight.indexes_fit(settings.index_memory_bytes, sizes.clips_memory_bytes)
+    preflight.indexes_fit(settings.index_memory_bytes, sizes.clips_memory_bytes, sizes.clips_reserved_bytes)
     if print_only:
         launch = express.Launch(host=host, port=port, root="/run/slicer-XXXXXXXX", sizes=sizes, user=user)
         _print_table(sizes)
@@ -91,7 +91,12 @@ def _prepared(settings: Settings, host: str, port: int, user: str | None) -> Set
 
 
 def sizes_here(
-    cpus: int | None = None, memory: int | None = None, *, is_remote: bool = False, **more: int | None
+    cpus: int | None = None,
+    memory: int | None = None,
+    *,
+    is_remote: bool = False,
+    store_milliseconds: int = 0,
+    **more: int | None,
 ) -> Sizes:
     """The sizes for this machine, or for the numbers given instead; `more` are the other arguments of `compute`, None for unset.
 
@@ -101,6 +106,7 @@ def sizes_here(
         machine.cpus() if cpus is None else cpus,
         machine.memory_bytes() if memory is None else memory,
         is_remote=is_remote,
+        store_milliseconds=store_milliseconds,
         **{name: value for name, value in more.items() if value is not None},
     )
 

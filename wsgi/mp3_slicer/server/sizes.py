@@ -28,6 +28,16 @@ LEAST_CLIPS_MEMORY = 192 * MIB
 MOST_CLIPS_MEMORY = GIB
 RESERVED_CLIPS_MEMORY = 128 * MIB
 
+# Threads of a clips process: of a folder, and of a store without and with its latency. What is reserved above suffices for the second;
+# each thread beyond counts its stack and the piece that it reads.
+_FOLDER_THREADS = 3
+_STORE_THREADS = 8
+MOST_STORE_THREADS = 64
+_THREAD_MEMORY = 9 * MIB
+# The milliseconds of CPU that a clip takes: one process has one CPU, which this many clips a second fill.
+CLIP_MILLISECONDS = 1
+MOST_STORE_MILLISECONDS = 5000
+
 # Connections of a proxy beyond Apache's children wait in the kernel's queue, which keeps some places for other clients.
 _PROXY_PLACES_PER_CPU = 64
 _OTHERS_PLACES = 52
@@ -78,6 +88,11 @@ class Sizes:
     header_timeout: int = 10
     retry_after: int = 2
     listen_backlog: int = 500
+
+    @property
+    def clips_reserved_bytes(self) -> int:
+        """Memory of a clips process that is not for indexes."""
+        return RESERVED_CLIPS_MEMORY + max(0, self.clips_threads - _STORE_THREADS) * _THREAD_MEMORY
 
     @property
     def clips_workers(self) -> int:
@@ -202,20 +217,21 @@ def compute(
     max_requests: int = 0,
     clips_memory_bytes: int | None = None,
     is_remote: bool = False,
+    store_milliseconds: int = 0,
 ) -> Sizes:
     """The sizes for `cpus` CPUs, `memory_bytes` of memory and `backlog` waiting renders.
 
-    With `is_remote`, the media are in a store. `request_timeout` is seconds, `max_requests` the requests of a daemon's life (0: no end),
-    and `clips_memory_bytes` the limit of each clips process (None: half of the memory, shared, within bounds). Raises SizesError, naming
-    the value, when cpus or backlog is not 1..256, memory is below 256 MiB, or one of the others is out of its range.
+    With `is_remote`, the media are in a store, which takes `store_milliseconds` to answer (0: unknown). `request_timeout` is seconds,
+    `max_requests` the requests of a daemon's life (0: no end), and `clips_memory_bytes` the limit of each clips process (None: half of
+    the memory, shared, within bounds). Raises SizesError, naming the value, that is out of its range.
     """
-    _check(cpus, memory_bytes, backlog, request_timeout, max_requests)
+    _check(cpus, memory_bytes, backlog, request_timeout, max_requests, store_milliseconds)
     if clips_memory_bytes is None:
         clips_memory_bytes = min(max(memory_bytes // 2 // cpus, LEAST_CLIPS_MEMORY), MOST_CLIPS_MEMORY)
     elif clips_memory_bytes < LEAST_CLIPS_MEMORY:
         raise SizesError(f"clips-memory={clips_memory_bytes} is less than {LEAST_CLIPS_MEMORY} bytes (192 MiB)")
     # While one thread waits for the disk or a slow client's socket, another has the CPU. Most wait where each clip waits for a store.
-    threads = 8 if is_remote else 3
+    threads = _store_threads(store_milliseconds, clips_memory_bytes) if is_remote else _FOLDER_THREADS
     # Renders share half of the memory; fewer processes where each would get too little.
     renders = max(1, min(cpus, memory_bytes // 2 // LEAST_RENDER_MEMORY))
     interrupt_timeout = 10
@@ -244,7 +260,19 @@ def compute(
     )
 
 
-def _check(cpus: int, memory_bytes: int, backlog: int, request_timeout: int, max_requests: int) -> None:
+def _store_threads(store_milliseconds: int, clips_memory_bytes: int) -> int:
+    """Return the threads with which a process uses a whole CPU: one for the clip that has it, the others wait for the store.
+
+    They leave as much of the memory to indexes as a process of the least memory has.
+    """
+    wanted = 1 + store_milliseconds // CLIP_MILLISECONDS
+    most = _STORE_THREADS + (clips_memory_bytes - LEAST_CLIPS_MEMORY) // _THREAD_MEMORY
+    return max(_STORE_THREADS, min(wanted, most, MOST_STORE_THREADS))
+
+
+def _check(
+    cpus: int, memory_bytes: int, backlog: int, request_timeout: int, max_requests: int, store_milliseconds: int
+) -> None:
     """Raise SizesError, naming the first argument that is out of its range."""
     if not 1 <= cpus <= MOST_CPUS:
         raise SizesError(f"cpus={cpus} is not from 1 to {MOST_CPUS}")
@@ -256,3 +284,5 @@ def _check(cpus: int, memory_bytes: int, backlog: int, request_timeout: int, max
         raise SizesError(f"request-timeout={request_timeout} is not from 1 to {MOST_REQUEST_TIMEOUT} seconds")
     if not 0 <= max_requests <= MOST_MAX_REQUESTS:
         raise SizesError(f"max-requests={max_requests} is not from 1 to {MOST_MAX_REQUESTS}, or 0 for no end")
+    if not 0 <= store_milliseconds <= MOST_STORE_MILLISECONDS:
+        raise SizesError(f"store-milliseconds={store_milliseconds} is not from 0 to {MOST_STORE_MILLISECONDS}")
