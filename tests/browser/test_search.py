@@ -3,8 +3,10 @@
 import os
 import re
 import shutil
+import struct
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import pytest
@@ -24,6 +26,16 @@ VTT = "WEBVTT\n\n" + "\n\n".join(
 )
 
 
+def png(width: int, height: int) -> bytes:
+    """A grey picture."""
+    rows = (b"\0" + bytes(width)) * height
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)), (b"IDAT", zlib.compress(rows))]
+    made = b"\x89PNG\r\n\x1a\n"
+    for name, data in (*chunks, (b"IEND", b"")):
+        made += struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+    return made
+
+
 @pytest.fixture(scope="module")
 def archive(stream):
     """A server with a catalogue."""
@@ -35,6 +47,7 @@ def archive(stream):
     )
     Path(media, "show.mp3").write_bytes(data)
     Path(media, "talk.mp3").write_bytes(named + data)
+    Path(media, "talk.png").write_bytes(png(2, 3))
     Path(media, "show.vtt").write_text(VTT, encoding="utf-8")
     environ = {"SLICER_INDEX_DIR": index}
     command = [sys.executable, "-m", "mp3_slicer", "index", media, "--jobs", "1"]
@@ -190,6 +203,17 @@ def test_the_transcript_follows_what_is_heard(archive, visit):
     page.locator("#play").click()
     page.locator("#cues p").first.click()
     expect(page.locator("#clock")).to_have_text("00:02.000")
+
+
+def test_the_cover_is_shown(archive, visit):
+    page = visit("#file=talk.mp3", url=archive.url)
+    drawn(page)
+    cover = page.locator("#cover")
+    expect(cover).to_be_visible()
+    assert cover.evaluate("image => image.naturalWidth") == 2
+    page.get_by_role("link", name="show.mp3").click()
+    expect(page.locator("#file-name")).to_have_text("show.mp3")
+    expect(cover).to_be_hidden()
 
 
 def test_chapters_become_spans(archive, visit):

@@ -102,6 +102,31 @@ def test_what_is_no_transcript(server, place):
     assert server.get("/transcripts/moments/show.vtt", "POST")[0] == 405
 
 
+@pytest.mark.parametrize("kind", ["pipe", "folder", "zero", "outside", "circle", "environ", "large"])
+def test_what_is_named_like_a_sidecar_and_is_none(server, place, stream, kind):
+    """It neither holds a request up nor gives anything away, and the next sidecar is read."""
+    shutil.copy(stream("mpeg1-44-stereo-cbr128"), place / f"{kind}.mp3")
+    (place / f"{kind}.txt").write_text("[00:00:05] instead\n", encoding="utf-8")
+    for ending in ("vtt", "chapters.json", "jpg"):
+        odd = place / f"{kind}.{ending}"
+        if kind == "pipe":
+            os.mkfifo(odd)
+        elif kind == "folder":
+            odd.mkdir()
+        elif kind == "large":
+            with odd.open("wb") as file:
+                file.truncate(100 << 20)
+        else:
+            odd.symlink_to(
+                {"zero": "/dev/zero", "outside": "/etc/passwd", "circle": odd.name}.get(kind, "/proc/self/environ")
+            )
+    assert server.get(f"/transcripts/moments/{kind}.txt")[2] == b"instead\n"
+    problem(server.get(f"/chapters/moments/{kind}.json"), 404, "chapters-missing")
+    problem(server.get(f"/covers/moments/{kind}.mp3"), 404, "cover-missing")
+    unreadable = json.loads(server.get(f"/info/moments/{kind}.mp3")[2])["unreadable"]
+    assert [each["file"] for each in unreadable] == (["large.vtt", "large.chapters.json"] if kind == "large" else [])
+
+
 def test_a_new_transcript_is_read_at_once(server, place, stream):
     shutil.copy(stream("mpeg1-44-stereo-cbr128"), place / "fresh.mp3")
     publish(VTT.encode(), str(place / "fresh.vtt"))

@@ -97,6 +97,14 @@ function describe(file) {
     `${file.bitrate_mode === 'constant' ? '' : 'about '}${Math.round(file.bitrate / 1000)} kbit/s`,
     `ends at ${clockText(file.samples, file.rate)}`,
   ].join(' · ');
+  const cover = $('cover');
+  cover.hidden = true;
+  cover.onload = () => { cover.hidden = false; };
+  if (file.cover?.startsWith?.('/covers/')) {
+    cover.src = file.cover;
+  } else {
+    cover.removeAttribute('src');
+  }
   if (file.segments.length > 1) {
     notice(
       'segments',
