@@ -27,7 +27,7 @@ VALUES = (
         "slicer_metrics_address",
         "nginx_sites",
     ),
-    *("nginx_publish_listen", "nginx_publish_from", "slicer_metrics_from"),
+    *("nginx_publish_listen", "nginx_publish_from", "slicer_metrics_from", "slicer_install_environment"),
 )
 #: What a host says of itself, in a kernel with IPv4 for itself alone, and in one without.
 SIX: dict[str, Any] = {"default_ipv4": {}, "lo": {"ipv4": {"address": "127.0.0.1"}, "ipv6": [{"address": "::1"}]}}
@@ -128,6 +128,22 @@ def test_slicers_without_an_edge(tmp_path: Path) -> None:
         assert one["slicer_beside"]["edge"] is False
         assert one["slicer_jobs_publishers"] == []
     assert found["b"]["slicer_jobs_allowed"] == ["fd00::1"]
+
+
+def test_installing_tasks_are_told_of_proxy_index_and_authorities(
+    tmp_path: Path, several: dict[str, dict[str, Any]]
+) -> None:
+    assert several["a"]["slicer_install_environment"] == {}
+    proxy, index = "http://proxy.test:3128", "https://pypi.test/simple"
+    given = {"slicer_proxy": proxy, "slicer_no_proxy": "deb.test", "slicer_pip_index": index, "slicer_ca": "text"}
+    (one,) = told(tmp_path, {"slicers": ["a"]}, SIX, **given).values()
+    assert one["slicer_install_environment"] == {
+        "http_proxy": proxy,
+        "https_proxy": proxy,
+        "no_proxy": "deb.test",
+        "PIP_INDEX_URL": index,
+        "PIP_CERT": "/etc/ssl/certs/ca-certificates.crt",
+    }
 
 
 def test_a_slicer_beside_its_edge_may_be_asked_by_others_too(tmp_path: Path) -> None:

@@ -24,3 +24,20 @@ def test_every_use_of_apt_waits_for_its_lock() -> None:
                 names.append(task["name"])
                 assert task["ansible.builtin.apt"]["lock_timeout"] >= 300, f"{path}: {task['name']}"
     assert len(names) >= 9
+
+
+def test_what_fetches_packages_knows_the_proxy() -> None:
+    """apt and pip are in files that are imported with the environment, or the task has it itself."""
+    with_proxy, fetch = set(), set()
+    for path in sorted(ANSIBLE.glob("roles/*/tasks/*.yml")):
+        role = path.parent.parent.name
+        for task in tasks(yaml.safe_load(path.read_text()) or []):
+            has_it = "slicer_install_environment" in str(task.get("environment"))
+            if has_it and "ansible.builtin.import_tasks" in task:
+                with_proxy.add((role, task["ansible.builtin.import_tasks"]))
+            if {"ansible.builtin.apt", "ansible.builtin.command"} & set(task) and not has_it:
+                what = str(task.get("ansible.builtin.apt") or task["ansible.builtin.command"])
+                if "ansible.builtin.apt" in task or "_slicer_pip" in what:
+                    fetch.add((role, path.name))
+    # Its block has it.
+    assert fetch - with_proxy == {("slicer", "authorities.yml")}
