@@ -175,7 +175,8 @@ class Containers:
         self.variables = variables
         self.inventory = folder / "inventory.json"
         self.names = sorted({name for names in groups.values() for name in names})
-        self.prefix = f"infra-{os.getpid()}"
+        # Named after the folder too, so that one process can make several networks.
+        self.prefix = f"infra-{os.getpid()}-{folder.name}"
         self._key = folder / "key"
 
     def make(self, media: Path) -> None:
@@ -220,6 +221,14 @@ class Containers:
         inventory["all"]["vars"] |= variables
         self.inventory.write_text(json.dumps(inventory, indent=1))
 
+    def regroup(self, groups: Mapping[str, Sequence[str]]) -> None:
+        """Put the hosts into other groups of the inventory."""
+        inventory = json.loads(self.inventory.read_text())
+        inventory["all"]["children"] = {
+            group: {"hosts": {name: {} for name in names}} for group, names in groups.items()
+        }
+        self.inventory.write_text(json.dumps(inventory, indent=1))
+
     def _network(self) -> ipaddress.IPv4Network:
         """A network whose addresses we choose: a host keeps its own over a restart."""
         for third in range(256):
@@ -251,9 +260,14 @@ class Containers:
         except CommandFailed:
             return False
 
-    def inside(self, name: str, script: str) -> str:
+    def inside(self, name: str, script: str, *, seconds: float = 120) -> str:
         """Run a shell script as root in a host, not by ssh."""
-        return run(["docker", "exec", f"{self.prefix}-{name}", "sh", "-c", script])
+        return run(["docker", "exec", f"{self.prefix}-{name}", "sh", "-c", script], seconds=seconds)
+
+    def reboot(self, name: str) -> None:
+        """Restart a host, and wait until it is up."""
+        run(["docker", "restart", f"{self.prefix}-{name}"])
+        until(lambda: self._is_up(name), 90, f"{name} boots")
 
     def provision(self, *arguments: str) -> Recap:
         return play(self.inventory, *arguments)

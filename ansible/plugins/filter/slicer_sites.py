@@ -233,6 +233,11 @@ def slicer_users(instances: Sequence[Mapping[str, Any]], *, user: str) -> dict[s
     return {each["name"]: str(each.get("user") or (user if alone else _user_of(each["name"]))) for each in instances}
 
 
+def slicer_own_users(sites: Sequence[str]) -> list[str]:
+    """The names of the users that these sites have where there are several."""
+    return [_user_of(str(site)) for site in sites]
+
+
 def _user_of(site: str) -> str:
     """The name of a site's own user. A long name of a site is told from others by a hash."""
     name = f"slicer-{site}"
@@ -414,6 +419,7 @@ class FilterModule:
             slicer_budget,
             slicer_edge_clips,
             slicer_no_addresses,
+            slicer_own_users,
             slicer_sites,
             slicer_taken,
             slicer_targets,

@@ -47,6 +47,7 @@ def test_the_filters_have_the_names_that_the_playbook_uses() -> None:
         "slicer_bracketed": filters.slicer_bracketed,
         "slicer_edge_clips": filters.slicer_edge_clips,
         "slicer_no_addresses": filters.slicer_no_addresses,
+        "slicer_own_users": filters.slicer_own_users,
         "slicer_sites": filters.slicer_sites,
         "slicer_taken": filters.slicer_taken,
         "slicer_targets": filters.slicer_targets,
@@ -311,6 +312,7 @@ def test_each_of_several_sites_has_a_user_of_its_own() -> None:
     assert users(one, other) == {"one": "slicer-one", "other": "slicer-other"}
     assert users(one, {**other, "user": "audio"}) == {"one": "slicer-one", "other": "audio"}
     assert users({**one, "user": "audio"}) == {"one": "audio"}
+    assert filters.slicer_own_users(["one", "other"]) == ["slicer-one", "slicer-other"]
 
 
 def test_users_of_long_names_fit_and_differ() -> None:

@@ -45,6 +45,18 @@ def closed() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
+def squashed() -> Iterator[str]:
+    """A folder that its owner alone can read, and root only by its capabilities, which it lacks where a server squashes root."""
+    with tempfile.TemporaryDirectory(dir="/var/lib") as path:
+        shutil.chown(path, "nobody")
+        yield path
+
+
+#: Without these, root reads what it owns and what everybody may read, as on a network file system with root_squash.
+SQUASH = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
+
+
+@pytest.fixture(scope="module")
 def said(tmp_path_factory: pytest.TempPathFactory, closed: str) -> dict[str, str]:
     """What the tasks say, by case; nothing where they find nothing. All cases are one run of Ansible."""
     place = tmp_path_factory.mktemp("preflight")
@@ -85,56 +97,72 @@ def said(tmp_path_factory: pytest.TempPathFactory, closed: str) -> dict[str, str
             "nginx key": ("nginx", tls(f"{one}.pem", f"{two}.key")),
             "queue": ("queue", {"queue_port": port}),
             "queue port": ("queue", {"queue_port": taken}),
+            "slicer number": ("slicer", site(user="daemon", uid=4199)),
+            "slicer taken number": ("slicer", site(user="slicer-nowhere", uid=4199, gid=1)),
+            "slicer own number": ("slicer", site(user="daemon", uid=1, gid=1)),
+            "slicer no number": ("slicer", site(user="daemon", uid=65534)),
+            "disk": ("slicer:disk", site(cache_mib=10**9)),
+            "disk that fits": ("slicer:disk", site(cache_mib=1)),
+            "any disk": ("slicer:disk", {**site(cache_mib=10**9), "slicer_any_disk": True}),
         }
-        tasks = [
-            {
-                "name": name,
-                "block": [
-                    {
-                        "name": "Look",
-                        "ansible.builtin.include_role": {"name": role, "tasks_from": "preflight"},
-                        "vars": {**FINE, **variables},
-                    }
-                ],
-                "rescue": [
-                    {
-                        "name": "Note it",
-                        "ansible.builtin.set_fact": {
-                            "said": f"{{{{ said | default({{}}) | combine({{'{name}': ansible_failed_result | to_json}}) }}}}",
-                        },
-                    }
-                ],
-            }
-            for name, (role, variables) in cases.items()
-        ]
-        tasks.append(
-            {
-                "name": "Write what was said",
-                "ansible.builtin.copy": {
-                    "content": "{{ said | to_json }}",
-                    "dest": f"{place}/said.json",
-                    "mode": "0600",
-                },
-            }
-        )
-        play = {"name": "Look", "hosts": "localhost", "connection": "local", "gather_facts": False, "tasks": tasks}
-        (place / "play.yml").write_text(json.dumps([play]))
-        # Roles and filters are the checkout's; becoming root is not for this machine.
-        environ = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible/ansible.cfg"), "ANSIBLE_BECOME": "false"}
-        environ |= {
-            "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
-            "ANSIBLE_LOCALHOST_WARNING": "false",
-            "LC_ALL": "C.UTF-8",
+        return told(place, cases)
+
+
+def told(place: Path, cases: dict[str, tuple[str, dict[str, object]]], *prefix: str) -> dict[str, str]:
+    """What the tasks say, by case, from one run of Ansible."""
+    tasks = [
+        {
+            "name": name,
+            "block": [
+                {
+                    "name": "Look",
+                    "ansible.builtin.include_role": {
+                        "name": role.partition(":")[0],
+                        "tasks_from": role.partition(":")[2] or "preflight",
+                    },
+                    "vars": {**FINE, **variables},
+                }
+            ],
+            "rescue": [
+                {
+                    "name": "Note it",
+                    "ansible.builtin.set_fact": {
+                        "said": f"{{{{ said | default({{}}) | combine({{'{name}': ansible_failed_result | to_json}}) }}}}",
+                    },
+                }
+            ],
         }
-        program = Path(sys.executable).parent / "ansible-playbook"
-        done = subprocess.run(
-            [program, "-i", "localhost,", place / "play.yml"],
-            env=environ,
-            capture_output=True,
-            text=True,
-            timeout=280,
-            check=False,
-        )
+        for name, (role, variables) in cases.items()
+    ]
+    tasks.append(
+        {
+            "name": "Write what was said",
+            "ansible.builtin.copy": {
+                "content": "{{ said | to_json }}",
+                "dest": f"{place}/said.json",
+                "mode": "0600",
+            },
+        }
+    )
+    play = {"name": "Look", "hosts": "localhost", "connection": "local", "gather_facts": False, "tasks": tasks}
+    (place / "play.yml").write_text(json.dumps([play]))
+    (place / "hosts").write_text("localhost\n[edge]\nlocalhost\n[slicers]\nlocalhost\n[queue]\nlocalhost\nother\n")
+    # Roles and filters are the checkout's; becoming root is not for this machine.
+    environ = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible/ansible.cfg"), "ANSIBLE_BECOME": "false"}
+    environ |= {
+        "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
+        "ANSIBLE_LOCALHOST_WARNING": "false",
+        "LC_ALL": "C.UTF-8",
+    }
+    program = Path(sys.executable).parent / "ansible-playbook"
+    done = subprocess.run(
+        [*prefix, program, "-i", place / "hosts", place / "play.yml"],
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     found: dict[str, str] = json.loads((place / "said.json").read_text())
     return {name: found.get(name, "") for name in cases}
@@ -146,7 +174,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-@pytest.mark.parametrize("case", ["slicer", "nginx", "queue"])
+@pytest.mark.parametrize("case", ["slicer", "nginx", "slicer own number", "disk that fits", "any disk"])
 def test_a_machine_that_is_well_is_let_through(said: dict[str, str], case: str) -> None:
     assert said[case] == ""
 
@@ -163,7 +191,37 @@ def test_a_machine_that_is_well_is_let_through(said: dict[str, str], case: str) 
         ("nginx file", "none.pem or"),
         ("nginx key", "two.key is not the key of"),
         ("queue port", "by python"),
+        ("queue", "leave one machine in it"),
+        ("slicer number", "daemon has number 1 in passwd here, not 4199"),
+        ("slicer taken number", "number 1 of slicer-nowhere is that of daemon in group here"),
+        ("slicer no number", "uid 65534 is no number"),
+        ("disk", "may have to hold 100"),
     ],
 )
 def test_what_would_stop_the_play_is_said(said: dict[str, str], case: str, reason: str) -> None:
     assert reason in said[case]
+
+
+@pytest.mark.skipif(not shutil.which("setpriv"), reason="takes setpriv")
+def test_media_are_looked_at_as_the_sites_user(squashed: str, closed: str, tmp_path: Path) -> None:
+    """On a network file system with root_squash, root may not enter what the site's user reads."""
+    done = subprocess.run([*SQUASH, "ls", squashed], capture_output=True, check=False)
+    assert done.returncode, "root still reads it"
+    below = Path(squashed, "shows")
+    below.mkdir()
+    shutil.chown(below, "nobody")
+    inside = {"name": "main", "port": 8000, "user": "nobody", "media": str(below)}
+    # A user that the play makes first, of a number that reads the folder.
+    new = {**inside, "user": "slicer-nowhere", "uid": 65533, "gid": 65533}
+    theirs = Path(squashed, "theirs")
+    theirs.mkdir(mode=0o700)
+    os.chown(theirs, 65533, 65533)
+    os.chmod(squashed, 0o711)
+    cases: dict[str, tuple[str, dict[str, object]]] = {
+        "user": ("slicer", {"slicer_instances": [inside]}),
+        "number": ("slicer", {"slicer_instances": [{**new, "media": str(theirs)}]}),
+        "closed to the number": ("slicer", {"slicer_instances": [{**new, "media": closed}]}),
+    }
+    said = told(tmp_path, cases, *SQUASH)
+    assert (said["user"], said["number"]) == ("", "")
+    assert "slicer-nowhere cannot read" in said["closed to the number"]

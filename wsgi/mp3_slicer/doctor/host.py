@@ -173,11 +173,23 @@ def media(site: str, settings: Mapping[str, str]) -> Check:
     try:
         with os.scandir(path or "/nowhere") as entries:
             empty = next(entries, None) is None
+    except PermissionError as error:
+        # Of a network file system, root may see less than the site's user.
+        if (user := _user(site)) is None:
+            return Check(name, False, f"{path}: {error.strerror}", f"namei --long {path}")
+        found = output("runuser", "-u", user, "--", "find", path, "-mindepth", "1", "-maxdepth", "1", "-print", "-quit")
+        empty = not found
     except OSError as error:
         return Check(name, False, f"{path}: {error.strerror}", f"findmnt --target {path}; mount it")
     if empty:
         return Check(name, False, f"{path} is empty", f"findmnt --target {path}; mount it, or put files there")
     return Check(name, True, path)
+
+
+def _user(site: str) -> str | None:
+    """The user that a site's unit runs as; None where it names none, or only root could become that user."""
+    found = output("systemctl", "show", "--property=User", "--value", f"slicer@{site}.service").strip()
+    return found if found and os.geteuid() == 0 else None
 
 
 def release(site: str, wanted: str, running: str) -> Check:
