@@ -1,6 +1,6 @@
 """Fixtures: each store that speaks S3, and one server of it, for every test that only asks."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pytest
 
@@ -24,3 +24,11 @@ def server(store: Store) -> Iterator[Server]:
     """The server that tests share: ask it, do not break it."""
     with serving(store.media, environ=store.environ) as running:
         yield running
+
+
+@pytest.fixture
+def reader(store: Store) -> Mapping[str, str]:
+    """The variables of a slicer that may read and not write."""
+    if store.reader is None:
+        pytest.skip(f"no credentials for reading alone are set up in {type(store).__name__}")
+    return store.reader

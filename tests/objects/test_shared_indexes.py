@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -19,7 +19,7 @@ from mp3_slicer.settings import Settings
 from support.cutting import cut_bytes, index_of, span_of
 from support.exposition import parse, value
 from support.server import Server, folder, serving, until
-from support.store import READER, Store
+from support.store import Store
 
 SHARED = "s3://audio/indexes"
 
@@ -143,11 +143,11 @@ def test_the_index_of_a_replaced_object_is_not_taken(
         assert (origin, index.segments) == ("shared", index_of(stream(kind)).segments)
 
 
-def test_without_access_to_write_one_line_is_logged(store: Store, cbr: str) -> None:
+def test_without_access_to_write_one_line_is_logged(store: Store, reader: Mapping[str, str], cbr: str) -> None:
     want = cut_bytes(cbr, span_of(index_of(cbr), 3, 13))[1]
     for number in range(3):
         store.put(f"only/{number}.mp3", Path(cbr).read_bytes())
-    with serving(store.media, "--cpus", "1", environ=environ_of(store, folder(), **READER)) as running:
+    with serving(store.media, "--cpus", "1", environ=environ_of(store, folder(), **reader)) as running:
         for number in range(3):
             assert running.get(f"/clips/only/{number}.mp3?t=3,13")[2] == want
         said = "shared indexes cannot be written, going on without: the store answers 403 AccessDenied"
@@ -157,9 +157,9 @@ def test_without_access_to_write_one_line_is_logged(store: Store, cbr: str) -> N
         assert "secret" not in running.log()
 
 
-def test_a_bucket_that_is_not_there_is_done_without(store: Store, cbr: str) -> None:
+def test_a_bucket_that_is_not_there_is_done_without(store: Store, reader: Mapping[str, str], cbr: str) -> None:
     store.put("alone.mp3", Path(cbr).read_bytes())
-    more = {**READER, "SLICER_SHARED_INDEXES": "s3://nothing-here/x"}
+    more = {**reader, "SLICER_SHARED_INDEXES": "s3://nothing-here/x"}
     with serving(store.media, "--cpus", "1", environ=environ_of(store, folder(), **more)) as running:
         want = cut_bytes(cbr, span_of(index_of(cbr), 3, 13))[1]
         assert running.get("/clips/alone.mp3?t=3,13")[2] == want
@@ -193,6 +193,7 @@ def test_the_command_fills_and_cleans(store: Store, media: str) -> None:
     assert done.stdout.splitlines() == [
         "0 indexed, 3 already indexed, 0 refused, 0 obsolete indexes removed",
         "s3://audio/filled: 3 indexes shared, 0 not",
+        "catalogue: 3 files, 0 of them read, 0 removed",
     ]
     # Media above share the prefix and the folder on disk: nothing of theirs is touched.
     assert command(store, f"{media}/sub", environ).stdout.startswith("0 indexed, 1 already")
@@ -208,8 +209,8 @@ def test_the_command_fills_and_cleans(store: Store, media: str) -> None:
     assert command(store, media, environ).stdout.startswith("0 indexed, 2 already indexed, 1 refused, 0 obsolete")
 
 
-def test_the_command_goes_on_without_access_to_write(store: Store, media: str) -> None:
-    environ = environ_of(store, folder(), SLICER_SHARED_INDEXES="s3://audio/refused", **READER)
+def test_the_command_goes_on_without_access_to_write(store: Store, reader: Mapping[str, str], media: str) -> None:
+    environ = environ_of(store, folder(), SLICER_SHARED_INDEXES="s3://audio/refused", **reader)
     done = command(store, media, environ)
     assert done.returncode == 0, done
     assert done.stdout.splitlines()[1] == (
@@ -259,10 +260,14 @@ def test_nothing_is_removed_unless_the_list_is_complete(
 
 
 @pytest.mark.parametrize(
-    ("more", "line"),
-    [({}, "shared indexes can be read and written"), (READER, "shared indexes read only: the store answers 403")],
+    ("who", "line"),
+    [
+        ("owner", "shared indexes can be read and written"),
+        ("reader", "shared indexes read only: the store answers 403"),
+    ],
 )
-def test_the_doctor_asks_for_them(store: Store, cbr: str, more: dict[str, str], line: str) -> None:
+def test_the_doctor_asks_for_them(store: Store, cbr: str, who: str, line: str, request: pytest.FixtureRequest) -> None:
+    more = request.getfixturevalue("reader") if who == "reader" else {}
     store.put("show.mp3", Path(cbr).read_bytes())
     run = [sys.executable, "-m", "mp3_slicer", "doctor", store.media]
     environ = {**os.environ, **environ_of(store, folder(), **more)}

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -20,7 +20,7 @@ from mp3_slicer.settings import Settings
 from support.exposition import parse, value
 from support.jobs import broker_of, place_of
 from support.server import Server, folder, publish, serving, until
-from support.store import READER, Store
+from support.store import Store
 
 SHARED = "s3://audio/results"
 KEY = hashlib.sha1(b"a result", usedforsecurity=False).hexdigest()
@@ -168,9 +168,9 @@ def test_what_is_wrong_is_made_again(
 
 
 def test_of_a_worker_that_may_not_write_no_job_is_done(
-    store: Store, machine: Callable[..., Settings], media: str
+    store: Store, reader: Mapping[str, str], machine: Callable[..., Settings], media: str
 ) -> None:
-    settings = machine(**READER)
+    settings = machine(**reader)
     strict, lenient = results(settings, strict=True), results(settings)
     key = hashlib.sha1(os.urandom(9), usedforsecurity=False).hexdigest()
     assert strict.put(key, {"etag": etag_of([b"x"])}, [b"x"]) is None
@@ -207,9 +207,9 @@ def test_what_was_stored_before_results_were_shared_is_made_again_by_workers(mac
     found.close()
 
 
-def test_a_server_that_may_not_write_logs_one_line(store: Store, media: str) -> None:
+def test_a_server_that_may_not_write_logs_one_line(store: Store, reader: Mapping[str, str], media: str) -> None:
     name = os.path.basename(media)
-    environ = {**store.environ, "SLICER_SHARED_RESULTS": SHARED, **READER}
+    environ = {**store.environ, "SLICER_SHARED_RESULTS": SHARED, **reader}
     with serving(media, "--cpus", "1", environ=environ) as running:
         for end in (2, 3, 4):
             assert running.get(f"/renders/{name}.wav?t=1,{end}")[0] == 200
@@ -232,10 +232,16 @@ def test_a_store_that_is_down_costs_a_render(machine: Callable[..., Settings]) -
 
 
 @pytest.mark.parametrize(
-    ("more", "line"),
-    [({}, "shared results can be read and written"), (READER, "shared results read only: the store answers 403")],
+    ("who", "line"),
+    [
+        ("owner", "shared results can be read and written"),
+        ("reader", "shared results read only: the store answers 403"),
+    ],
 )
-def test_the_doctor_asks_for_them(store: Store, media: str, more: dict[str, str], line: str) -> None:
+def test_the_doctor_asks_for_them(
+    store: Store, media: str, who: str, line: str, request: pytest.FixtureRequest
+) -> None:
+    more = request.getfixturevalue("reader") if who == "reader" else {}
     run = [sys.executable, "-m", "mp3_slicer", "doctor", media]
     environ = {**os.environ, **store.environ, "SLICER_SHARED_RESULTS": SHARED, **more}
     done = subprocess.run(run, env=environ, capture_output=True, text=True, timeout=60, check=False)

@@ -46,6 +46,7 @@ class Store:
 
     key = KEY  #: the access key
     port: int  #: where it takes requests
+    reader: Mapping[str, str] | None = None  #: variables with other credentials, which may read and not write
     most_replacements = 1000  #: of one object, that a test has time for
 
     def __init__(self) -> None:
@@ -166,6 +167,8 @@ def _stopped(pid: int) -> bool:
 
 class SeaweedFS(Store):
     """SeaweedFS: one process."""
+
+    reader = READER
 
     def prepare(self) -> None:
         self.ports = ports(4)

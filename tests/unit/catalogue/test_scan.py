@@ -134,7 +134,9 @@ def test_an_index_that_its_parser_does_not_expect(folder: Folder, monkeypatch: p
 
     monkeypatch.setattr(IndexStore, "get", get)
     paths = [b"first.mp3", b"odd.mp3", b"third.mp3"]
-    found = index_batch(lambda: Library(str(folder.media)), str(folder.index), 1 << 30, paths)
+    found = index_batch(
+        lambda: Library(str(folder.media)), lambda: IndexStore(str(folder.index), seconds=60), 1 << 30, paths
+    )
     assert [each.path for each in found if each.complaint] == [b"odd.mp3"]
     assert "AssertionError" in found[1].complaint
     # Its words are found all the same.
