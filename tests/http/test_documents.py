@@ -258,6 +258,7 @@ def test_info(server, place):
         },
         **dict.fromkeys(("title", "artist", "album", "date"), ""),
         "chapters": 1,
+        "cover": None,
         "transcript": {"file": "mpeg1-44-stereo-cbr128.srt", "form": "srt", "cues": 1},
         "unreadable": [],
     }

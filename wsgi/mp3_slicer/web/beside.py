@@ -130,21 +130,21 @@ class Beside:
                 return Pictured(Cover(kind, found.data), found.mtime_ns // SECOND)
         return None
 
-    def _is_pictured(self, opened: Opened, request: Request, there: Collection[bytes], read: Read) -> bool:
-        """Return whether there is a cover; of a picture only the beginning is read."""
+    def _pictured(self, opened: Opened, request: Request, there: Collection[bytes], read: Read) -> int | None:
+        """When the cover changed, in seconds since 1970; None without one. Of a picture only the beginning is read."""
         size = opened.source.identity.size
-        return (
-            self._pictures(opened.name, request, SNIFFED, there) is not None
-            or parsed(lambda: has_cover(read, size), False)[0]
-            or self._pictures(_of_folder(opened.name), request, SNIFFED) is not None
-        )
+        found = self._pictures(opened.name, request, SNIFFED, there)
+        if found is None and parsed(lambda: has_cover(read, size), False)[0]:
+            return _modified(opened)
+        found = found or self._pictures(_of_folder(opened.name), request, SNIFFED)
+        return None if found is None else found.modified
 
     def describe(self, opened: Opened, request: Request) -> tuple[dict[str, Any], int]:
         """The members of a source's description that are known from tags and sidecars, and when the last of them changed."""
         # For a store that is one request.
         there = self.there(opened)
         read = in_blocks(opened.source.read)
-        is_pictured = self._is_pictured(opened, request, there, read)
+        pictured = self._pictured(opened, request, there, read)
         tags, reason = self.tags(opened, read)
         words, chaptered = self.words(opened, request, there), self.chapters(opened, request, tags, there)
         choice = words.choice
@@ -161,11 +161,11 @@ class Beside:
         members = {
             **tags.names._asdict(),
             "chapters": len(chaptered.chapters),
-            "cover": f"/covers/{quote(opened.name)}" if is_pictured else None,
+            "cover": f"/covers/{quote(opened.name)}" if pictured is not None else None,
             "transcript": transcript,
             "unreadable": flaws,
         }
-        return members, max(_modified(opened), words.modified, chaptered.modified)
+        return members, max(_modified(opened), words.modified, chaptered.modified, pictured or 0)
 
 
 def _of_folder(name: bytes) -> bytes:
