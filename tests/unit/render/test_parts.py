@@ -211,7 +211,7 @@ def test_the_whole_goes_on_from_where_the_time_was_up(form: str, archive: Archiv
     progress: list[float] = []
     for _ in range(1000):
         try:
-            data = archive.read(whole, 0.2)
+            data = archive.read(whole, 0.03)
             break
         except PeaksTimeoutError as pause:
             assert pause.is_stored
