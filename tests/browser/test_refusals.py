@@ -108,6 +108,42 @@ def test_a_long_file_has_a_coarse_waveform_at_once(long, visit_with):
     assert max(coarse) > max(exact) / 2
 
 
+@pytest.fixture
+def longer(media):
+    """The name of a file whose exact waveform is fetched in parts."""
+    path = pathlib.Path(media, "longer.mp3")
+    path.write_bytes(pathlib.Path(media, "show.mp3").read_bytes() * 33)
+    yield path.name
+    path.unlink()
+
+
+def test_a_longer_file_is_drawn_part_by_part(longer, visit_with, server):
+    asked = []
+    busy = problem(503, "all processes are busy", headers={"Retry-After": "1"})
+    page = visit_with({"part=5$": [busy, busy, None], "pixels=2048": [busy]}, "#file=show.mp3")
+    page.on("request", lambda request: asked.append(request.url) if "&part=" in request.url else None)
+    page.goto(f"{server.url}/#file={longer}")
+    # The parts before it are there, and drawn over the coarse picture.
+    expect(page.locator("#wave-state")).to_contain_text("computed: 25 %")
+    settled(page)
+    some = page.evaluate(LEVELS)
+    drawn(page)
+    settled(page)
+    exact = page.evaluate(LEVELS)
+    quarter = len(exact) // 4
+    # A column that two parts share shows one of them until all are there.
+    shared = {len(exact) * number // 16 for number in range(5)}
+    assert {at for at in range(quarter) if some[at] != exact[at]} <= shared
+    assert some[quarter:] != exact[quarter:]
+    parts = [int(re.search("part=([0-9]+)$", url)[1]) for url in asked]
+    # With one process one part at a time; the one that was refused again.
+    assert parts == [1, 2, 3, 4, 5, 5, 5, *range(6, 17)]
+    page.reload()
+    drawn(page)
+    settled(page)
+    assert page.evaluate(LEVELS) == exact
+
+
 def test_a_server_without_room_for_a_coarse_waveform_draws_the_exact_one(long, visit_with):
     page = visit_with({"coarse=1": [problem(500, "a mistake")]}, f"#file={long}")
     drawn(page)

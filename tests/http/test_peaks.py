@@ -200,7 +200,8 @@ def first_of_the_studio():
     program = (pathlib.Path(mp3_slicer.__file__).parent / "studio/peaks.js").read_text()
     (pixels,) = re.findall(r"const WHOLE_PIXELS = ([0-9_]+);", program)
     (query,) = re.findall(r"`([^`]*)\$\{WHOLE_PIXELS\}([^`]*)`", program)
-    return pixels.replace("_", "").join(query)
+    assert query[1].endswith("${part}")
+    return pixels.replace("_", "").join(query).removesuffix("${part}")
 
 
 @pytest.fixture
@@ -219,8 +220,10 @@ def archive(place):
 def test_waveforms_made_in_advance_are_those_that_the_studio_asks_for(archive):
     command = [sys.executable, "-m", "mp3_slicer", "index", "--peaks", archive.media]
 
-    def index():
-        return subprocess.run(command, env=os.environ | archive.folders, capture_output=True, text=True, timeout=120)
+    def index(*options):
+        return subprocess.run(
+            [*command, *options], env=os.environ | archive.folders, capture_output=True, text=True, timeout=120
+        )
 
     def stored():
         with os.scandir(archive.folders["SLICER_RESULTS_DIR"]) as found:
@@ -232,8 +235,19 @@ def test_waveforms_made_in_advance_are_those_that_the_studio_asks_for(archive):
     assert second.stdout.splitlines()[-1] == "waveforms: 0 made, 1 already made, 0 refused"
     before = stored()
     assert len(before) == 1
+    # The parts of a long file are made by all processes, and become the whole.
+    long = os.path.join(archive.media, "long.mp3")
+    with open(long, "wb") as file:
+        file.writelines([pathlib.Path(archive.media, "show.mp3").read_bytes()] * 31)
+    third, fourth = index("--jobs", "2"), index()
+    assert third.stdout.splitlines()[-1] == "waveforms: 1 made, 1 already made, 0 refused"
+    assert fourth.stdout.splitlines()[-1] == "waveforms: 0 made, 2 already made, 0 refused"
+    before = stored()
+    assert len(before) == 2
     query = first_of_the_studio()
     answer = archive.get(f"/peaks/show.dat?{query}")
     pairs = [tuple(each.split("=")) for each in query.split("&")]
     assert (answer[0], answer[2]) == (200, drawn(os.path.join(archive.media, "show.mp3"), "dat", *pairs))
+    answer = archive.get(f"/peaks/long.dat?{query}")
+    assert (answer[0], answer[2]) == (200, drawn(long, "dat", *pairs))
     assert stored() == before

@@ -184,6 +184,16 @@ def test_the_last_part_makes_the_whole_of_all(archive: Archive, drawn: bytes) ->
     found.content.close()
 
 
+def test_parts_whose_process_was_killed_become_the_whole(archive: Archive, drawn: bytes) -> None:
+    for part in WHOLE.parts:
+        stored = archive.results.put(archive.key(part), {"etag": '"x"'}, [cut(drawn, part)])
+        assert stored is not None
+        stored.close()
+    assert archive.read(WHOLE.parts[-1]) == cut(drawn, WHOLE.parts[-1])
+    assert archive.stored == {archive.key(WHOLE)}
+    assert archive.read(WHOLE) == drawn
+
+
 def test_the_whole_takes_the_parts_that_are_there(archive: Archive, drawn: bytes) -> None:
     other = PeaksRequest.parse("dat", [("pixels", "20000"), ("t", "100")]).parts[4]
     mark = at_once(archive.path, other)
@@ -201,7 +211,7 @@ def test_the_whole_goes_on_from_where_the_time_was_up(form: str, archive: Archiv
     progress: list[float] = []
     for _ in range(1000):
         try:
-            data = archive.read(whole, 0.2)
+            data = archive.read(whole, 0.03)
             break
         except PeaksTimeoutError as pause:
             assert pause.is_stored

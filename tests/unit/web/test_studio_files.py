@@ -49,6 +49,10 @@ def test_the_page_names_its_files_and_they_are_there(served):
         )
 
 
+def test_the_page_says_how_many_processes_draw_waveforms():
+    assert '<meta name="renders" content="3">' in index(studio_files.StudioFiles(3))
+
+
 def test_every_module_is_fetched_at_once_and_not_one_after_another(served):
     names = {name.partition("/")[2] for name in re.findall(r'(?:href|src)="/studio/([^"]+\.js)"', index(served))}
     assert names == {*MODULES, "vendor/wavesurfer.js", "vendor/regions.js"}

@@ -11,6 +11,8 @@ from mp3_slicer.mp3 import SourceChangedError
 from mp3_slicer.objects.choose import indexes_of, library_of, results_place_of
 from mp3_slicer.render import Limits, PeaksRequest, RenderRequest
 from mp3_slicer.render.audio.progress import Progress
+from mp3_slicer.render.drawing import has_parts
+from mp3_slicer.render.options import PARTS
 from mp3_slicer.render.original import Original
 from mp3_slicer.render.produce import Producer
 from mp3_slicer.render.shared import store_of
@@ -61,6 +63,15 @@ class Maker:
         if not result.is_stored:
             raise NoRoomError("the result could not be stored")
         return result.was_made
+
+    def parts_to_draw(self, path: bytes, waveform: PeaksRequest) -> int:
+        """The number of parts by which several processes make a waveform; 0 if it is short, or stored already. Raises as `make` does."""
+        with self._original(path) as original:
+            found = self._producer.find(waveform.key(original.version))
+            if found is not None:
+                found.content.close()
+                return 0
+            return PARTS if has_parts(waveform, original, self._limits) else 0
 
     @contextmanager
     def _original(self, path: bytes) -> Iterator[Original]:

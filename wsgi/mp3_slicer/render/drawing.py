@@ -34,7 +34,7 @@ class Drawer:
 
         Raises what `peaks` raises; at the timeout, what is done is stored.
         """
-        if not _has_parts(request, original, limits):
+        if not has_parts(request, original, limits):
             return self._one(request, original, limits, progress)
         deadline = Deadline(limits.work_seconds)
         parts = request.parts
@@ -126,7 +126,7 @@ class Drawer:
         return True
 
 
-def _has_parts(request: PeaksRequest, original: Original, limits: Limits) -> bool:
+def has_parts(request: PeaksRequest, original: Original, limits: Limits) -> bool:
     """Return whether a waveform is drawn part by part. Raises what `layout` raises."""
     if request.part is not None or request.coarse:
         return False

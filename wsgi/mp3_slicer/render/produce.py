@@ -10,6 +10,7 @@ from mp3_slicer.render.audio.scratch import prepare
 from mp3_slicer.render.content import Content, InMemory
 from mp3_slicer.render.drawing import Drawer
 from mp3_slicer.render.limits import Limits
+from mp3_slicer.render.options import PARTS
 from mp3_slicer.render.original import Original
 from mp3_slicer.render.peaks import cut, is_cut
 from mp3_slicer.render.request import PeaksRequest, RenderRequest
@@ -98,7 +99,11 @@ class Producer:
         SourceChangedError.
         """
         key = request.key(original.version)
-        found = self.find(key) or self._part_of_whole(request, original, progress is not None)
+        found = self.find(key)
+        if found is not None and request.part == PARTS:
+            # The process that stored the last one may have been killed before it put them together.
+            self._complete(request.whole, original)
+        found = found or self._part_of_whole(request, original, progress is not None)
         if found is not None:
             return found
         allowed = limits()

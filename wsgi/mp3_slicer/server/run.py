@@ -68,6 +68,8 @@ def run(
             print(f"http://{express.listen_host(host)}:{port}/ serves {settings.media}; Ctrl-C stops it", flush=True)
             work_seconds = min(settings.render_seconds, sizes.work_seconds)
             environ = express.environment(os.environ, replace(settings, render_seconds=work_seconds).to_environ())
+            # For the studio, which is sent by processes of the other group.
+            environ["SLICER_RENDERS_PROCESSES"] = str(sizes.renders_processes)
             _set_up(express.command(launch), environ, server_root)
             control = express.control(server_root, status=status)
             log = bytearray()

@@ -12,6 +12,9 @@ const WHOLE_PIXELS = 20_000;
 const COARSE_PIXELS = 1000;
 /** Seconds of a file whose exact waveform takes long enough for a coarse one before it. */
 const COARSE_FROM = 120;
+/** Seconds of a file whose exact waveform is fetched in parts, so that several processes of the server draw it, and their number. */
+const PARTS_FROM = 600;
+const PARTS = 16;
 const TILE_PIXELS = 2048;
 /** Lengths of tiles, in seconds, from coarse to fine. */
 const TILE_SECONDS = [1024, 256, 64, 16, 4, 1, 0.125];
@@ -19,12 +22,14 @@ const TILE_SECONDS = [1024, 256, 64, 16, 4, 1, 0.125];
 const KEPT = 400;
 /** Tiles that are fetched at a time: the server has few processes for this. */
 const AT_ONCE = 2;
+/** Parts that are fetched at a time: one for each process of the server that draws them, as the page says. */
+const PARTS_AT_ONCE = Number(document.querySelector('meta[name=renders]').content) || 1;
 /** Milliseconds that a window stands still before tiles are fetched for it. */
 const STILL = 60;
 /** How much of the height the highest value of the file takes, and how much a quiet file is enlarged at most. */
 const FILL = 0.94;
 const MOST_SCALE = 12;
-/** Seconds of a file whose whole waveform is better a job, where the server has a queue. */
+/** Seconds that are better drawn as a job, where the server has a queue. */
 const JOB_FROM = 1200;
 /** In front of the values in audiowaveform's format. */
 const HEADER_BYTES = 24;
@@ -40,6 +45,7 @@ export function createPeaks(file, { onData, onState }) {
   const stopped = new AbortController();
   let whole = null;
   let coarse = null;
+  const parts = [];
   let wanted = [];
   let timer = 0;
   let refused = false;
@@ -48,7 +54,8 @@ export function createPeaks(file, { onData, onState }) {
   (async () => {
     try {
       if (file.seconds >= COARSE_FROM) await drawCoarse();
-      whole = await fetchLevel(`t=0&pixels=${WHOLE_PIXELS}&bits=8`, 0, stopped.signal, onState, file.seconds >= JOB_FROM);
+      whole = await (file.seconds < PARTS_FROM ? fetchWhole('', onState) : drawParts());
+      parts.length = 0;
       scale = scaleFor(whole.values);
       onState({ state: 'ready' });
       onData();
@@ -58,6 +65,45 @@ export function createPeaks(file, { onData, onState }) {
       onState({ state: 'failed', error });
     }
   })();
+
+  /** The exact waveform of the file, or what `part` names of it. */
+  function fetchWhole(part, tell) {
+    const seconds = part ? file.seconds / PARTS : file.seconds;
+    return fetchLevel(`t=0&pixels=${WHOLE_PIXELS}&bits=8${part}`, 0, stopped.signal, tell, seconds >= JOB_FROM);
+  }
+
+  /** Fetch the parts side by side, draw each as it comes, and put them together. The first failure ends it. */
+  async function drawParts() {
+    const zoom = Math.max(2, Math.ceil(file.samples / WHOLE_PIXELS));
+    const pixels = Math.ceil(file.samples / zoom);
+    let next = 0;
+    let done = 0;
+    const fetchOthers = async () => {
+      while (next < PARTS) {
+        const number = next;
+        next += 1;
+        const part = await fetchWhole(`&part=${number + 1}`, ({ progress, ...told }) =>
+          onState({ ...told, progress: (done + (progress ?? 0)) / PARTS }));
+        done += 1;
+        parts[number] = { ...part, first: Math.floor((pixels * number) / PARTS) * part.zoom };
+        onState({ state: 'running', progress: done / PARTS });
+        onData();
+      }
+    };
+    try {
+      await Promise.all(Array.from({ length: Math.min(PARTS, PARTS_AT_ONCE) }, fetchOthers));
+    } catch (error) {
+      next = PARTS;
+      throw error;
+    }
+    const values = new Int8Array(parts.reduce((sum, part) => sum + part.values.length, 0));
+    let offset = 0;
+    for (const part of parts) {
+      values.set(part.values, offset);
+      offset += part.values.length;
+    }
+    return { first: 0, zoom: parts[0].zoom, values };
+  }
 
   /** Without it, the exact waveform only comes with nothing before it. */
   async function drawCoarse() {
@@ -157,6 +203,7 @@ export function createPeaks(file, { onData, onState }) {
         paint(level, from, perColumn, columns, scale, top, bottom);
         any = true;
       }
+      for (const part of parts) if (part) paint(part, from, perColumn, columns, scale, top, bottom);
       const finest = lengthFor(start, end, columns);
       for (const length of TILE_SECONDS) {
         if (length < finest || !finest) break;

@@ -26,7 +26,7 @@ from mp3_slicer.web.metrics import Metrics
 from mp3_slicer.web.moments import Moments
 from mp3_slicer.web.options import read_options
 from mp3_slicer.web.problems import Problem, busy, not_found, overstayed
-from mp3_slicer.web.process import make_room, process_group, process_threads
+from mp3_slicer.web.process import make_room, process_group, process_threads, renders_processes
 from mp3_slicer.web.proxy import cache_control
 from mp3_slicer.web.request import Clients, Request
 from mp3_slicer.web.response import Response
@@ -90,7 +90,7 @@ class Slicer:
         search = Search(Catalogue(settings.index_dir, settings.media_name), sources, protected)
         extras = Extras(settings, sources, self._inner, self._ledger.told_shared)
         return Views(
-            studio=StudioFiles(),
+            studio=StudioFiles(renders_processes()),
             clips=Clips(settings, sources, moments),
             extras=extras,
             documents=Documents(library, store, sources, beside, search, hidden=protected.holds),

@@ -51,6 +51,12 @@ def process_count() -> int:
     return int(_daemon("maximum_processes", 1))
 
 
+def renders_processes() -> int:
+    """Return the number of processes for renders, in any process of the server; 1 outside of one."""
+    text = os.environ.get("SLICER_RENDERS_PROCESSES", "")
+    return int(text) if text.isascii() and text.isdigit() else 1
+
+
 def _daemon(name: str, otherwise: str | int) -> Any:
     """A value of mod_wsgi about this process; `otherwise` outside mod_wsgi."""
     try:

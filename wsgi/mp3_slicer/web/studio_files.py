@@ -44,6 +44,8 @@ _TYPES = {
 _INDEX = "index.html"
 #: The placeholder of the sum in the page.
 _SUM = b"@sum@"
+#: That of the number of processes that draw waveforms.
+_RENDERS = b"@renders@"
 
 
 class File(NamedTuple):
@@ -57,14 +59,17 @@ class File(NamedTuple):
 class StudioFiles:
     """Responses for the page and its files. One object for all threads; nothing in it changes."""
 
-    def __init__(self) -> None:
+    def __init__(self, renders: int = 1) -> None:
+        """`renders` is how many processes draw waveforms."""
         files = dict(_read(resources.files("mp3_slicer").joinpath("studio")))
         digest = hashlib.blake2b(digest_size=8)
         for name, data in sorted(files.items()):
             digest.update(b"%d %s\n%b" % (len(data), name.encode(), data))
         #: The part of the files' URLs that tells this state of them from all others.
         self.sum = digest.hexdigest()
-        self._index = _file(_INDEX, files.pop(_INDEX).replace(_SUM, self.sum.encode()))
+        self._index = _file(
+            _INDEX, files.pop(_INDEX).replace(_SUM, self.sum.encode()).replace(_RENDERS, b"%d" % renders)
+        )
         self._files = {f"{self.sum}/{name}": _file(name, data) for name, data in files.items()}
 
     def page(self, request: Request) -> Response:
