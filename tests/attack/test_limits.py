@@ -59,11 +59,11 @@ def test_the_edge_has_its_numbers_where_fills_are_counted(front: Callable[..., E
     """Both by the role's own defaults, but for ports that this machine has free."""
     assert DEFAULTS["nginx_misses_listen"] != DEFAULTS["nginx_metrics_listen"]
     own = [
-        re.findall(r"127[.0-9]+:[0-9]+", value)
+        re.findall(r":([0-9]{4})\b", value)
         for name, value in DEFAULTS.items()
         if name.endswith("_listen") and isinstance(value, str) and "127." in value
     ]
-    assert len(own) == len({address for (address,) in own}) == 4
+    assert len(own) == len({port for (port,) in own}) == 4
     edge = front(site(server.port), nginx_client_misses=600, nginx_misses_listen=f"127.0.0.1:{free_port()}")
     assert edge.get("/clips/show.mp3?t=1,2").status == 200
     with urllib.request.urlopen(f"http://127.0.0.1:{edge.metrics_port}/main/1") as answer:

@@ -4,7 +4,7 @@ With SLICER_INVENTORY they are those of an Ansible inventory with the groups `ed
 are made here: `host`, a container of Debian 12 that is edge and slicer; `several`, containers of Debian 13, an edge with a Redis that
 requires TLS and two slicers; and `one`, a Debian 13 that `vagrant up` makes. Their images have the largest packages of the roles already.
 SLICER_SERVERS names those that are wanted. A test runs on all of them unless its marker `fleets` names some; those on `host` belong to
-`make test`, all others to `make test-all`. Everything is destroyed at the end, whatever happens.
+`make test`, all others to `make test-all`. Tests of `own` make hosts for themselves. Everything is destroyed at the end, whatever happens.
 """
 
 import contextlib
@@ -91,11 +91,15 @@ def pytest_configure(config: pytest.Config) -> None:
     )
 
 
+def _wanted() -> list[str]:
+    return os.environ.get("SLICER_SERVERS", "host,several,one,own").split(",")
+
+
 def _fleets(config: pytest.Config) -> dict[str, int]:
     """The servers there are for this run, by name, with the number of their slicers; notes what cannot be had."""
     if inventory := given_inventory():
         return {"given": len(Fleet(inventory, lambda *_: farm.Recap("", 0)).slicers)}
-    wanted = os.environ.get("SLICER_SERVERS", "host,several,one").split(",")
+    wanted = _wanted()
     found = {name: len(groups["slicers"]) for name, groups in GROUPS.items() if name in wanted}
     missing = {}
     contained = [name for name in found if name != "one" or PROVIDER == "docker"]
@@ -131,6 +135,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    _choose_own(config, items)
     if config.stash.get(_FLEETS, None):
         # Tests that fit none of the servers are not tests of this run. Without any servers all stay, and are told as skipped.
         others = [item for item in items if "fleet" in getattr(item, "fixturenames", ()) and not _has_fleet(item)]
@@ -142,6 +147,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.timeout(1800, func_only=True))
             if _has_fleet(item) and item.callspec.params["fleet"] not in {"host", "given"}:
                 item.add_marker(pytest.mark.long)
+
+
+def _choose_own(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out tests that make hosts of their own where these are not wanted, and all others where nothing else is."""
+    wanted = _wanted()
+
+    def is_wanted(item: pytest.Item) -> bool:
+        if "infra" not in item.path.parts:
+            return True
+        is_own = any("own" in mark.args for mark in item.iter_markers("fleets"))
+        return "own" in wanted and not given_inventory() if is_own else wanted != ["own"]
+
+    config.hook.pytest_deselected(items=[item for item in items if not is_wanted(item)])
+    items[:] = filter(is_wanted, items)
 
 
 def _has_fleet(item: pytest.Item) -> bool:

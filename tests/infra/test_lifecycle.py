@@ -14,7 +14,7 @@ from infra import farm
 from infra.fleet import Fleet
 from support.server import until
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.fleets("own"), pytest.mark.long, pytest.mark.timeout(3600)]
 
 NAME = "old"
 GROUPS = {group: [NAME] for group in ("edge", "slicers", "queue", "workers")}

@@ -75,6 +75,7 @@ def stages(which: str) -> list[Stage]:
     return [
         Stage("several", [*PYTEST, "-m", "long", "tests/infra"], {"SLICER_SERVERS": "several"}),
         Stage("one", [*PYTEST, "-m", "long", "tests/infra"], {"SLICER_SERVERS": "one"}),
+        Stage("own", [*PYTEST, "-m", "long", "tests/infra"], {"SLICER_SERVERS": "own"}),
         Stage("long", [*PYTEST, "-n", "2", "--dist=loadfile", "-m", "long", *_folders()]),
         Stage("fuzz", [sys.executable, "-m", "fuzz", "--minutes", FUZZ_MINUTES, "--first", FUZZ_FIRST]),
     ]
