@@ -110,5 +110,5 @@ def test_the_latency_of_a_store_is_an_option_of_the_server(tmp_path: Path) -> No
 
 def test_folders_are_made_of_paths_alone() -> None:
     tasks = yaml.safe_load((ROLES / "slicer" / "tasks" / "configure.yml").read_text())
-    (task,) = (each for each in tasks if each["name"] == "Check the media folders")
+    (task,) = (each for each in tasks if each["name"] == "See which media folders are missing")
     assert "selectattr('media', 'match', '/')" in task["loop"]
