@@ -110,7 +110,7 @@ def test_a_clock_that_jumps_changes_no_answer(start, place, media, clock, cbr):
     def others():
         return set(server.everything()) - daemons()
 
-    rest, before = others(), 0
+    rest, before, old = others(), 0, set()
     with Asking(ask, threads=3, pause=0.02) as clips, Asking(render, threads=1, pause=0.02) as renders:
         for number, seconds in enumerate(JUMPS):
             pids = daemons()
@@ -129,8 +129,10 @@ def test_a_clock_that_jumps_changes_no_answer(start, place, media, clock, cbr):
             assert server.get("/readyz")[0] == 200
             time.sleep(2.5 * LOOK_SECONDS)
             until(lambda: {group: len(server.daemons(group)) for group in size} == size, 30, "as many as before")
-            # Ahead by more than a minute, it seems to mod_wsgi that Python has stood still as long; it replaces the process.
-            assert seconds > before or daemons() == pids
+            # Ahead by more than a minute, it seems to mod_wsgi that Python has stood still as long; it replaces the process, on a busy
+            # machine as late as after the next jump.
+            old |= pids if seconds > before else set()
+            assert pids - daemons() <= old
             assert others() == rest
             before = seconds
     assert sum(clips.answers.values()) > 200
