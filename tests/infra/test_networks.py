@@ -14,7 +14,7 @@ from infra import farm
 from support.forward import Forward, forwarding
 from support.server import folder
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(3600, func_only=True)]
+pytestmark = [pytest.mark.fleets("own"), pytest.mark.long, pytest.mark.timeout(3600, func_only=True)]
 
 
 class Sixes(farm.Containers):
