@@ -84,9 +84,11 @@ def test_a_host_of_ipv6_without_a_compiler_or_an_index(tmp_path: Path, cbr: str)
         assert proxy.names
         assert all(name.endswith("debian.org") for name in proxy.names), proxy.names
         assert hosts.inside("host", "command -v gcc || true") == ""
-        connection = http.client.HTTPConnection(hosts.address("host"), 80, timeout=60)
-        connection.request("GET", "/clips/show.mp3?t=1,2")
-        assert connection.getresponse().status == 200
+        with contextlib.closing(http.client.HTTPConnection(hosts.address("host"), 80, timeout=60)) as connection:
+            connection.request("GET", "/clips/show.mp3?t=1,2")
+            answer = connection.getresponse()
+            assert answer.status == 200
+            assert answer.read()
         assert "FAIL" not in hosts.inside("host", "slicer doctor --host | grep -v clock || true")
         second = hosts.provision()
         assert second.changes == ""

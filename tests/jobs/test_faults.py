@@ -183,7 +183,7 @@ def test_messages_that_come_twice_do_no_harm(place: Place) -> None:
 @pytest.fixture
 def brisk(place: Place) -> JobStore:
     """The same jobs, but what is lost is taken for lost soon."""
-    patience = Patience(lease=0.1, queued=0.2, again=0.1)
+    patience = Patience(lease=1.0, queued=0.2, again=0.1)
     return JobStore(place.settings.jobs_state, place.settings.jobs_name, attempts=3, patience=patience)
 
 
@@ -193,7 +193,7 @@ def test_a_job_that_kills_its_workers_fails_in_the_end(place: Place, brisk: JobS
     for attempt in range(3):
         assert brisk.claim(name, f"worker {attempt}") == (order, "", "")
         assert brisk.claim(name, "another") is None
-        time.sleep(0.15)
+        time.sleep(1.1)
         assert brisk.overdue() == [(name, SHORT)]
         assert brisk.overdue() == []
     assert brisk.claim(name, "worker 3") is None
@@ -209,7 +209,7 @@ def test_who_lost_a_job_cannot_end_it(place: Place, brisk: JobStore) -> None:
     order = place.order("wav", ("t", "1,2"))
     name = brisk.open(order, SHORT)[1].id
     assert brisk.claim(name, "slow")
-    time.sleep(0.15)
+    time.sleep(1.1)
     assert brisk.claim(name, "other")
     assert not brisk.beat(name, "slow", 0.5)
     assert not brisk.finish(name, "slow")
@@ -220,7 +220,7 @@ def test_who_lost_a_job_cannot_end_it(place: Place, brisk: JobStore) -> None:
 def test_who_was_taken_for_lost_goes_on_where_nobody_else_began(place: Place, brisk: JobStore) -> None:
     name = brisk.open(place.order("wav", ("t", "1,2")), SHORT)[1].id
     assert brisk.claim(name, "one")
-    time.sleep(0.15)
+    time.sleep(1.1)
     assert brisk.overdue()
     assert place.job(name).state is State.QUEUED
     assert brisk.beat(name, "one", 0.5)

@@ -225,7 +225,7 @@ class Place:
         until(lambda: true(self.job(name)), seconds, what)
         return self.job(name)
 
-    def ended(self, name: str, seconds: float = 60) -> Job:
+    def ended(self, name: str, seconds: float = 180) -> Job:
         try:
             return self.until(name, lambda job: job.state in FINAL, seconds, "the job has ended")
         except BaseException:
