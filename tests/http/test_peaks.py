@@ -15,6 +15,7 @@ import pytest
 import mp3_slicer
 from mp3_slicer.mp3 import FileReader
 from mp3_slicer.render import Limits, PeaksRequest
+from mp3_slicer.render.drawing import PARTS_FROM
 from mp3_slicer.render.options import PARTS
 from mp3_slicer.render.peaks import peaks
 from support import streams
@@ -199,6 +200,10 @@ def first_of_the_studio():
     """The query that the studio begins with."""
     program = (pathlib.Path(mp3_slicer.__file__).parent / "studio/peaks.js").read_text()
     (pixels,) = re.findall(r"const WHOLE_PIXELS = ([0-9_]+);", program)
+    assert [re.findall(rf"const {name} = ([0-9]+);", program) for name in ("PARTS", "PARTS_FROM")] == [
+        [str(PARTS)],
+        [str(PARTS_FROM)],
+    ]
     (query,) = re.findall(r"`([^`]*)\$\{WHOLE_PIXELS\}([^`]*)`", program)
     assert query[1].endswith("${part}")
     return pixels.replace("_", "").join(query).removesuffix("${part}")

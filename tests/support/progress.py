@@ -58,10 +58,12 @@ class Progress:
         self._begin(ids)
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
-        # No dots between the lines.
+        # No dots between the lines. The last word is that of the summary.
         if report.passed:
             return "passed" if report.when == "call" else "", "", ""
-        return ("failed" if report.when == "call" else "error", "", "") if report.failed else ("skipped", "", "")
+        if report.skipped:
+            return "skipped", "", "SKIPPED"
+        return ("failed", "", "FAILED") if report.when == "call" else ("error", "", "ERROR")
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         file = report.nodeid.partition("::")[0]

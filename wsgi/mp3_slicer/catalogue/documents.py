@@ -55,7 +55,7 @@ class Unread(NamedTuple):
 
 
 class KeyStamps:
-    """The same for a store: what it lists tells of both."""
+    """Tells objects and sidecars that changed, by what their store lists of them."""
 
     def __init__(self) -> None:
         self._beside: dict[bytes, str] = {}
