@@ -28,6 +28,12 @@ class Meter:
         item.user_properties.append((_CPU, self._used - before))
 
 
+def _reason(report: pytest.TestReport) -> str:
+    """The line that says what went wrong, where there is one."""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    return f": {crash.message.partition(chr(10))[0]}" if crash else ""
+
+
 def _used() -> float:
     times = os.times()
     return times.user + times.system + times.children_user + times.children_system
@@ -74,7 +80,8 @@ class Progress:
         if report.when == "call" or not report.passed:
             self._ended[file][report.outcome] += 1
         if report.failed:
-            self._write(f"FAILED {report.nodeid} ({report.when})")
+            # At once, as the run may be stopped before its end, where pytest tells all.
+            self._write(f"FAILED {report.nodeid} ({report.when}){_reason(report)}")
         if report.when == "teardown" and self._ended[file]["tests"] == self._wanted[file]:
             self._tell(file)
 

@@ -27,7 +27,7 @@ WORKERS = max(3, 2 * (os.cpu_count() or 1))
 FUZZ_MINUTES, FUZZ_FIRST = "1", "1"
 #: Lines that are shown while a stage runs: files of tests that are done, tools, and what was left out or measured.
 SHOWN = re.compile(
-    r"\s*\d+/\d+ tests/|FAILED tests/.*\)$|lint: |files: |parser |api: |LEFT OUT: |slicer: |host-image: "
+    r"\s*\d+/\d+ tests/|FAILED tests/\S.* \((?:setup|call|teardown)\)|lint: |files: |parser |api: |LEFT OUT: |slicer: |host-image: "
 )
 #: Lines that are shown again at the end.
 AT_THE_END = re.compile(r"LEFT OUT: |SKIPPED \[")
@@ -177,7 +177,9 @@ def _run(which: str) -> int:
     before: dict[str, float] = json.loads(SECONDS.read_text()) if SECONDS.exists() else {}
     screen, todo, began = Screen(), stages(which), time.monotonic()
     threads = [threading.Thread(target=run, args=(stage, screen, before)) for stage in todo]
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # A shell starts what runs in the background with SIGINT ignored, and the stages would inherit that.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     stopped = False
     for thread in threads:
         thread.start()
