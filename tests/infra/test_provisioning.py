@@ -6,6 +6,7 @@ import subprocess
 import pytest
 
 from infra import farm
+from infra.secrecy import nothing_said
 
 
 @pytest.mark.fleets("one")
@@ -49,7 +50,10 @@ def test_check_mode_changes_nothing_and_a_dead_machine_stops_nobody(fleet, tmp_p
 @pytest.mark.fleets("several")
 @pytest.mark.thrown_away
 def test_sites_of_one_user_become_those_of_their_own(fleet, edge, sources):
-    """As on a machine that an earlier version set up: one user for all, with what it has made, which stays."""
+    """As on a machine that an earlier version set up: one user for all, with what it has made, which stays.
+
+    The play shows what it changes, and no secret.
+    """
     site = fleet.sites[0]
     clip = sources[0].some(2)
     assert edge.ask(clip.target).status == 200
@@ -66,7 +70,8 @@ def test_sites_of_one_user_become_those_of_their_own(fleet, edge, sources):
         host.wait_until_ready(site)
         assert host.run(f"stat --format=%U /var/cache/slicer/{site.name}").strip() == "slicer"
         indexes[host.name] = host.run(f"ls /var/cache/slicer/{site.name}")
-    fleet.provision()
+    with nothing_said(fleet) as said:
+        said.append(fleet.provision("--diff", "-vvv").output)
     fleet.wait_until_ready()
     for host in fleet.slicers:
         for each in fleet.sites:

@@ -75,13 +75,19 @@ def stages(which: str) -> list[Stage]:
                 ],
             ),
         ]
+    one = Stage("one", [*PYTEST, "-m", "long", "tests/infra"], {"SLICER_SERVERS": "one"})
     long = Stage("long", [*PYTEST, "-n", "2", "--dist=loadfile", "-m", "long", *_folders()])
     return [
         Stage("several", [*PYTEST, "-m", "long", "tests/infra"], {"SLICER_SERVERS": "several"}),
-        Stage("one", [*PYTEST, "-m", "long", "tests/infra"], {"SLICER_SERVERS": "one"}),
+        one,
         long,
-        # Three sets of hosts at once would take each other's time, and some tests bound how long an outage may last.
-        Stage("own", [*PYTEST, "-m", "long", "tests/infra"], {"SLICER_SERVERS": "own"}, behind=long),
+        # More sets of hosts at once would take each other's time, and some tests bound how long an outage may last.
+        *(
+            Stage(
+                name, [*PYTEST, "-m", "long", f"tests/infra/test_{name}.py"], {"SLICER_SERVERS": "own"}, behind=before
+            )
+            for name, before in (("networks", one), ("lifecycle", long))
+        ),
         Stage("fuzz", [sys.executable, "-m", "fuzz", "--minutes", FUZZ_MINUTES, "--first", FUZZ_FIRST]),
     ]
 
@@ -102,7 +108,7 @@ class Screen:
     def say(self, name: str, text: str) -> None:
         minutes, seconds = divmod(int(time.monotonic() - self._began), 60)
         with self._lock:
-            print(f"{minutes:2}:{seconds:02} {name:<6} {text}", flush=True)
+            print(f"{minutes:2}:{seconds:02} {name:<9} {text}", flush=True)
 
 
 def run(stage: Stage, screen: Screen, before: Mapping[str, float]) -> None:
@@ -200,7 +206,7 @@ def _run(which: str) -> int:
             if AT_THE_END.match(line):
                 print(f"{stage.name}: {line}")
     for stage in todo:
-        print(f"{stage.name:<6} {'passed' if stage.status == 0 else 'FAILED'} {stage.seconds:6.0f} s")
+        print(f"{stage.name:<9} {'passed' if stage.status == 0 else 'FAILED'} {stage.seconds:6.0f} s")
     print(f"{which:<6} {'FAILED' if failed else 'passed'} {time.monotonic() - began:6.0f} s", flush=True)
     if stopped:
         return 130
