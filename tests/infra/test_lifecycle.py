@@ -201,7 +201,9 @@ def test_a_site_is_removed_by_its_name(hosts: farm.Containers, machine: Fleet) -
     stopped = hosts.provision()
     assert "brief left slicer_instances and is served no more." in re.sub(r"\s+", " ", stopped.output)
     assert hosts.provision("--tags", "slicer_service,workers_service").changes == ""
-    assert host.run("systemctl is-active slicer@brief slicer-worker@brief || true").split() == ["inactive"] * 2
+    units = "slicer@brief slicer-worker@brief"
+    assert "active" not in host.run(f"systemctl is-active {units} || true").split(), host.journal("slicer-worker@brief")
+    assert host.run(f"systemctl is-enabled {units} || true").split() == ["disabled"] * 2
     assert " brief" not in host.run("slicer doctor --host || true")
     left = traces(machine, "brief")
     kept = {f"/etc/slicer/brief.{kind}" for kind in ("env.left", "worker.env.left", "keys")}
