@@ -1,4 +1,4 @@
-"""The load balancer of docs/networks.md, in front of slicers without an edge."""
+"""The load balancers of docs/networks.md, in front of slicers without an edge."""
 
 import contextlib
 import http.client
@@ -12,6 +12,9 @@ import pytest
 from support.edge import NGINX, ROOT, Tap
 from support.server import Server, folder, free_port, until
 
+HAPROXY = "/usr/sbin/haproxy"
+#: The test's own, and HAProxy's.
+CHECKS = ("/healthz", "/readyz")
 ADDRESSES = ("10.0.0.21:8000", "10.0.0.22:8000")
 Answer = tuple[int, dict[str, str], bytes]
 
@@ -26,22 +29,39 @@ def ask(port: int, target: str, **headers: str) -> Answer:
         connection.close()
 
 
+def nginx_of(text: str, work: str) -> tuple[str, list[str]]:
+    """The whole of a configuration, and the command that runs it from a file of the folder."""
+    paths = "".join(f"{kind}_temp_path {work}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+    whole = f"pid {work}/pid; error_log stderr; events {{}} http {{ access_log off; {paths}\n{text} }}\n"
+    return whole, [NGINX, "-e", "stderr", "-g", "daemon off;", "-c"]
+
+
+def haproxy_of(text: str, work: str) -> tuple[str, list[str]]:
+    """The same of HAProxy, in the foreground."""
+    return text, [HAPROXY, "-db", "-f"]
+
+
+#: How each balancer is run, and where it listens in the page's text.
+KINDS = {"nginx": (nginx_of, "listen 80;", "listen {};"), "haproxy": (haproxy_of, "bind :80\n", "bind {}\n")}
+
+
 @contextlib.contextmanager
-def balancer_of(*ports: int) -> Iterator[int]:
-    """Nginx with the page's own text, in front of these ports; its port."""
+def balancer_of(kind: str, *ports: int) -> Iterator[int]:
+    """A balancer with the page's own text, in front of these ports; its port."""
     page = (ROOT / "docs" / "networks.md").read_text(encoding="utf-8")
-    (text,) = re.findall(r"^```nginx\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    (text,) = re.findall(rf"^```{kind}\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    configured, listening, elsewhere = KINDS[kind]
     work, port = folder(), free_port()
     assert all(text.count(address) == 1 for address in ADDRESSES)
     for address, each in zip(ADDRESSES, ports, strict=True):
         text = text.replace(address, f"127.0.0.1:{each}")
-    assert text.count("listen 80;") == 1
-    text = text.replace("listen 80;", f"listen 127.0.0.1:{port};")
-    paths = "".join(f"{kind}_temp_path {work}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
-    path = os.path.join(work, "nginx.conf")
+    assert text.count(listening) == 1
+    text = text.replace(listening, elsewhere.format(f"127.0.0.1:{port}"))
+    whole, command = configured(text, work)
+    path = os.path.join(work, "balancer.conf")
     with open(path, "w", encoding="utf-8") as file:
-        file.write(f"pid {work}/pid; error_log stderr; events {{}} http {{ access_log off; {paths}\n{text} }}\n")
-    process = subprocess.Popen([NGINX, "-e", "stderr", "-c", path, "-g", "daemon off;"], stdin=subprocess.DEVNULL)
+        file.write(whole)
+    process = subprocess.Popen([*command, path], stdin=subprocess.DEVNULL)
     try:
 
         def listens() -> bool:
@@ -57,10 +77,12 @@ def balancer_of(*ports: int) -> Iterator[int]:
         process.wait(20)
 
 
-@pytest.fixture
-def balanced(tapping: Callable[[int], Tap], server: Server) -> Iterator[tuple[int, Tap, Tap]]:
+@pytest.fixture(params=sorted(KINDS))
+def balanced(
+    tapping: Callable[[int], Tap], server: Server, request: pytest.FixtureRequest
+) -> Iterator[tuple[int, Tap, Tap]]:
     one, two = tapping(server.port), tapping(server.port)
-    with balancer_of(one.port, two.port) as port:
+    with balancer_of(request.param, one.port, two.port) as port:
         yield port, one, two
 
 
@@ -89,8 +111,43 @@ def test_slicers_believe_nothing_that_clients_say(balanced: tuple[int, Tap, Tap]
     assert [(name.lower(), value) for name, value in own] == [("x-slicer-address", "127.0.0.1")]
 
 
-@pytest.mark.parametrize("path", ["/metrics", "//metrics", "/%6detrics", "/x/../metrics", "/server-status?auto"])
+@pytest.mark.parametrize(
+    "path", ["/metrics", "//metrics", "/%6detrics", "/x/../metrics", "/x/%2e%2e/metrics", "/server-status?auto"]
+)
 def test_numbers_are_not_for_clients(balanced: tuple[int, Tap, Tap], path: str) -> None:
     port, one, two = balanced
     assert ask(port, path, Host="127.0.0.1")[0] == 404
-    assert not [target for target in one.targets + two.targets if target != "/healthz"]
+    assert not [target for target in one.targets + two.targets if target not in CHECKS]
+
+
+def test_haproxy_asks_no_slicer_that_is_not_ready(tapping: Callable[[int], Tap], server: Server) -> None:
+    one, two = tapping(server.port), tapping(server.port)
+    with balancer_of("haproxy", one.port, two.port) as port:
+        until(lambda: all("/readyz" in tap.targets for tap in (one, two)), 30, "both are checked")
+        assert not _unasked(port, one, two)
+        # Anything else would be answered.
+        one.only = "/readyz"
+        with one.hold():
+            until(lambda: _unasked(port, one, two), 60, "the other one is left alone")
+            assert ask(port, "/clips/show.mp3?t=1,2")[0] == 200
+        until(lambda: not _unasked(port, one, two), 60, "it is asked again")
+
+
+def _unasked(port: int, one: Tap, two: Tap) -> bool:
+    """Return whether files that are spread over both are asked of the second alone."""
+    for tap in (one, two):
+        tap.forget()
+    for number in range(16):
+        ask(port, f"/info/no-{number}.mp3")
+    assert any(target.startswith("/info/") for target in two.targets)
+    return not any(target.startswith("/info/") for target in one.targets)
+
+
+def test_no_name_that_only_looks_like_a_field_is_passed(balanced: tuple[int, Tap, Tap]) -> None:
+    """Another server might take an underscore for a dash; Nginx drops such fields, too."""
+    port, one, two = balanced
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
+        connection.request("GET", "/clips/show.mp3?t=1,2", headers={"X_Slicer_Address": "192.0.2.9"})
+        assert connection.getresponse().status == 200
+    (head,) = (request for request, _ in one.seen + two.seen if " /clips/" in request)
+    assert "192.0.2.9" not in head

@@ -198,9 +198,19 @@ def test_a_site_is_removed_by_its_name(hosts: farm.Containers, machine: Fleet) -
 
     hosts.tell(slicer_instances=SITES[:1])
     assert "still has brief: /etc/slicer/brief.env" in refusal(machine, site="brief")
-    hosts.provision()
+    stopped = hosts.provision()
+    assert "brief left slicer_instances and is served no more." in re.sub(r"\s+", " ", stopped.output)
+    assert hosts.provision("--tags", "slicer_service,workers_service").changes == ""
+    units = "slicer@brief slicer-worker@brief"
+    assert "active" not in host.run(f"systemctl is-active {units} || true").split(), host.journal("slicer-worker@brief")
+    assert host.run(f"systemctl is-enabled {units} || true").split() == ["disabled"] * 2
+    assert " brief" not in host.run("slicer doctor --host || true")
     left = traces(machine, "brief")
-    assert "/var/log/slicer/brief" in left and any(each.startswith("user slicer-brief:") for each in left)
+    kept = {f"/etc/slicer/brief.{kind}" for kind in ("env.left", "worker.env.left", "keys")}
+    kept |= {f"/var/cache/slicer/brief{kind}" for kind in ("", ".results", ".scratch")}
+    assert kept | {"/var/log/slicer/brief"} <= set(left)
+    assert host.run("find /var/cache/slicer/brief /var/cache/slicer/brief.results -type f").split()
+    assert any(each.startswith("user slicer-brief:") for each in left)
     assert "/var/cache/nginx/slicer_brief" in left and any(each.startswith("brief:") for each in left)
 
     assert sum(remove(machine, site="brief").changed.values()) > 0

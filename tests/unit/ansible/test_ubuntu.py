@@ -12,6 +12,7 @@ NOBLE = {
     "apache2-dev": "2.4.58",
     "binutils": "2.42",
     "ffmpeg": "6.1.1",
+    "g++": "13.2.0",
     "gcc": "13.2.0",
     "libc6-dev": "2.39",
     "libnginx-mod-nchan": "1.3.6",
