@@ -11,7 +11,9 @@ from mp3_slicer.transcripts import Cue
 #: Milliseconds within which all terms of a moment begin.
 TOGETHER = 60_000
 #: Cues that are read first, and how many times as many after that.
-_FIRST, _GROWTH = 16, 4
+_FIRST, _GROWTH = 4, 4
+#: Cues that are looked through at once.
+_GROUP = 16
 
 
 class Place(NamedTuple):
@@ -80,18 +82,31 @@ class _Said:
 
     def read(self, end: int) -> None:
         """Read on to a cue."""
-        said, numbers, may_have = self.words, self.numbers, self._may_have
-        for number in range(self._read, min(end, len(self._cues))):
-            text = self._cues[number].text
-            if text.isascii() and not may_have(text.lower()):
-                if said and said[-1]:
-                    said.append("")
-                    numbers.append(number)
+        for start in range(self._read, min(end, len(self._cues)), _GROUP):
+            some = self._cues[start : min(end, start + _GROUP)]
+            texts = [cue.text for cue in some]
+            # Most cues have nothing of it, which is told of several at once.
+            if self._is_apart("\n".join(texts)):
+                self._pass(start)
                 continue
-            found = tokens(text)
-            said += found
-            numbers += [number] * len(found)
+            for number, text in enumerate(texts, start):
+                if self._is_apart(text):
+                    self._pass(number)
+                    continue
+                found = tokens(text)
+                self.words += found
+                self.numbers += [number] * len(found)
         self._read = max(self._read, end)
+
+    def _is_apart(self, text: str) -> bool:
+        """Return whether a text is known to hold no term."""
+        return text.isascii() and not self._may_have(text.lower())
+
+    def _pass(self, number: int) -> None:
+        """Leave a cue out."""
+        if self.words and self.words[-1]:
+            self.words.append("")
+            self.numbers.append(number)
 
 
 def _matches(said: Sequence[str], term: Term) -> Iterable[tuple[int, int]]:

@@ -94,12 +94,8 @@ def _newest(
 def _best(
     database: sqlite3.Connection, table: _Table, terms: Sequence[str], within: _Within, rows: list[tuple[int, int]]
 ) -> list[tuple[int, int]]:
-    """The rows, which come newest first, with the best first.
-
-    BM25 looks at all rows of the table that have a word, to tell how rare it is. Words that are not rare at all, which it counts for next
-    to nothing, are spared that.
-    """
-    telling = [term for term in terms if not _is_common(database, table, term)] if len(rows) > 1 else []
+    """The rows, which come newest first, with the best first."""
+    telling = _telling(database, table, terms, rows)
     if not telling:
         return rows
     select = _select(table, f"{table.name}.rowid, bm25({table.weights})", within)
@@ -108,15 +104,36 @@ def _best(
     return sorted(rows, key=lambda row: scores.get(row[0], 0.0))
 
 
-def _is_common(database: sqlite3.Connection, table: _Table, term: str) -> bool:
-    """Return whether half of the newest rows have a term. In a small table none is common."""
-    latest = f"ORDER BY {{}} DESC LIMIT 1 OFFSET {_SAMPLE // 2}"
-    match = f"SELECT rowid FROM {table.name} WHERE {table.name} MATCH ? " + latest.format("rowid")  # noqa: S608
-    found = database.execute(match, (term,)).fetchone()
-    if found is None:
-        return False
+def _telling(
+    database: sqlite3.Connection, table: _Table, terms: Sequence[str], rows: list[tuple[int, int]]
+) -> list[str]:
+    """The terms by which rows that have all of them are ranked.
+
+    BM25 looks at all rows of the table that have a word, to tell how rare it is. Words that are not rare at all, which it counts for next
+    to nothing, are spared that; so are beginnings of words beside whole ones, for which all words that begin so are put together each time.
+    """
+    if len(rows) < 2:
+        return []
     edge = database.execute(f"SELECT id FROM {table.rows} ORDER BY id DESC LIMIT 1 OFFSET {_SAMPLE}").fetchone()  # noqa: S608
-    return edge is not None and found[0] > edge[0]
+    if edge is None:
+        return list(terms)
+    half = _SAMPLE // 2
+    if len(rows) > half and rows[half][0] > edge[0]:
+        # So each of the terms is.
+        return []
+    whole = [term for term in terms if not term.endswith("*")]
+    for some in (whole, [term for term in terms if term.endswith("*")]):
+        rare = [term for term in some if not _is_common(database, table, term, edge[0])]
+        if rare:
+            return rare
+    return []
+
+
+def _is_common(database: sqlite3.Connection, table: _Table, term: str, edge: int) -> bool:
+    """Return whether half of the newest rows, those behind an edge, have a term."""
+    select = f"SELECT rowid FROM {table.name} WHERE {table.name} MATCH ? ORDER BY rowid DESC LIMIT 1 OFFSET ?"  # noqa: S608
+    found = database.execute(select, (term, _SAMPLE // 2)).fetchone()
+    return found is not None and found[0] > edge
 
 
 def _is_hidden(database: sqlite3.Connection, file: int, hidden: Hidden) -> bool:
