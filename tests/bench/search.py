@@ -91,7 +91,9 @@ def documents(batch: list[Seen]) -> tuple[list[Document], float]:
         parts = tuple(Part(pack(part), words(part)) for part in split(cues))
         names = Names(title=f"Title {each.mtime_ns}", artist="Somebody")
         made.append(
-            Document(each.path, each.path, b"", each.stamp, 1000, each.mtime_ns, 1_800_000, names, len(cues), parts)
+            Document(
+                each.path, each.path, b"", each.stamp, 1000, each.mtime_ns, 1_800_000, names, b"", len(cues), parts
+            )
         )
     return made, seconds
 

@@ -1,6 +1,11 @@
 """Fixtures: a server with some streams, Chromium, and pages that are watched for what they must not do."""
 
+import os
 import shutil
+import struct
+import subprocess
+import sys
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,10 +15,51 @@ from playwright.sync_api import Browser, Page, expect
 
 from support.browser import Watched, chromium
 from support.server import Server, folder, serving
+from unit.tags.test_tags import chapter, frame, tag
 
 #: Milliseconds. Machines that test are slow and busy.
 PATIENCE = 60_000
 expect.set_options(timeout=PATIENCE)
+VTT = "WEBVTT\n\n" + "\n\n".join(
+    f"00:{second:02}.000 --> 00:{second + 2:02}.000\n<v {'Ann' if second % 4 else 'Bob'}>{text}"
+    for second, text in [
+        (2, "Good morning to you"),
+        (4, "and <i>welcome</i> to the harbour"),
+        (8, "The harbour at night"),
+    ]
+)
+
+
+def png(width: int, height: int) -> bytes:
+    """A grey picture."""
+    rows = (b"\0" + bytes(width)) * height
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)), (b"IDAT", zlib.compress(rows))]
+    made = b"\x89PNG\r\n\x1a\n"
+    for name, data in (*chunks, (b"IEND", b"")):
+        made += struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+    return made
+
+
+@pytest.fixture(scope="session")
+def archive(stream: Callable[[str], str]) -> Iterator[Server]:
+    """A server with a catalogue: of show.mp3 with a transcript, and talk.mp3 with a title, a cover and chapters."""
+    media, index = folder(), folder()
+    os.chmod(index, 0o777)
+    data = Path(stream("mpeg1-44-stereo-cbr128")).read_bytes()
+    named = tag(
+        frame(b"TIT2", b"\3The Old <Lighthouse>") + chapter(b"a", 0, 5000, "Start") + chapter(b"b", 5000, 9000, "End")
+    )
+    Path(media, "show.mp3").write_bytes(data)
+    Path(media, "talk.mp3").write_bytes(named + data)
+    Path(media, "talk.png").write_bytes(png(2, 3))
+    Path(media, "show.vtt").write_text(VTT, encoding="utf-8")
+    environ = {"SLICER_INDEX_DIR": index}
+    command = [sys.executable, "-m", "mp3_slicer", "index", media, "--jobs", "1"]
+    subprocess.run(command, env=os.environ | environ, check=True, capture_output=True, timeout=300)
+    with serving(media, "--cpus", "1", environ=environ) as running:
+        yield running
+    shutil.rmtree(media, ignore_errors=True)
+    shutil.rmtree(index, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

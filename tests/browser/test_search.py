@@ -1,61 +1,12 @@
 """Searching the archive from the page: as one types, by keys, with moments to hear and to open; and without a catalogue."""
 
-import os
 import re
-import shutil
-import struct
-import subprocess
-import sys
-import zlib
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
 
 from support.browser import axe, drawn, span_of
-from support.server import folder, serving
-from unit.tags.test_tags import chapter, frame, tag
-
-VTT = "WEBVTT\n\n" + "\n\n".join(
-    f"00:{second:02}.000 --> 00:{second + 2:02}.000\n<v {'Ann' if second % 4 else 'Bob'}>{text}"
-    for second, text in [
-        (2, "Good morning to you"),
-        (4, "and <i>welcome</i> to the harbour"),
-        (8, "The harbour at night"),
-    ]
-)
-
-
-def png(width: int, height: int) -> bytes:
-    """A grey picture."""
-    rows = (b"\0" + bytes(width)) * height
-    chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)), (b"IDAT", zlib.compress(rows))]
-    made = b"\x89PNG\r\n\x1a\n"
-    for name, data in (*chunks, (b"IEND", b"")):
-        made += struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-    return made
-
-
-@pytest.fixture(scope="module")
-def archive(stream):
-    """A server with a catalogue."""
-    media, index = folder(), folder()
-    os.chmod(index, 0o777)
-    data = Path(stream("mpeg1-44-stereo-cbr128")).read_bytes()
-    named = tag(
-        frame(b"TIT2", b"\3The Old <Lighthouse>") + chapter(b"a", 0, 5000, "Start") + chapter(b"b", 5000, 9000, "End")
-    )
-    Path(media, "show.mp3").write_bytes(data)
-    Path(media, "talk.mp3").write_bytes(named + data)
-    Path(media, "talk.png").write_bytes(png(2, 3))
-    Path(media, "show.vtt").write_text(VTT, encoding="utf-8")
-    environ = {"SLICER_INDEX_DIR": index}
-    command = [sys.executable, "-m", "mp3_slicer", "index", media, "--jobs", "1"]
-    subprocess.run(command, env=os.environ | environ, check=True, capture_output=True, timeout=300)
-    with serving(media, "--cpus", "1", environ=environ) as running:
-        yield running
-    shutil.rmtree(media, ignore_errors=True)
-    shutil.rmtree(index, ignore_errors=True)
 
 
 def test_moments_are_found_as_one_types_and_open_as_spans(archive, visit):
@@ -214,6 +165,37 @@ def test_the_cover_is_shown(archive, visit):
     page.get_by_role("link", name="show.mp3").click()
     expect(page.locator("#file-name")).to_have_text("show.mp3")
     expect(cover).to_be_hidden()
+
+
+def test_covers_in_lists_have_a_size_and_are_fetched_when_seen(archive, visit):
+    page = visit(url=archive.url, viewport={"width": 1280, "height": 500})
+    field = page.get_by_label("Search what is said")
+    field.fill("lighthouse")
+    for items in ("#files", "#moments-list"):
+        cover = page.locator(f"{items} .thumb")
+        expect(cover).to_have_count(1)
+        expect(cover).to_have_js_property("naturalWidth", 2)
+        assert cover.evaluate("image => [image.width, image.height, image.loading]") == [40, 40, "lazy"]
+    field.fill("harbour")
+    expect(page.locator("#moments-list li")).to_have_count(1)
+    expect(page.locator("#moments-list .thumb")).to_have_count(0)
+
+
+def test_a_cover_that_is_gone_leaves_its_place(archive, visit):
+    page = visit("#file=show.mp3", url=archive.url)
+    drawn(page)
+    sources = [
+        {"path": f"{n}.mp3", "size": 1, "clips": f"/clips/{n}.mp3", "title": "", "duration": 1, "cover": cover}
+        for n, cover in enumerate(("/covers/gone.mp3", None, "//elsewhere.example/a.png"))
+    ]
+    page.route("**/library?*", lambda route: route.fulfill(json={"sources": sources, "next": None}))
+    page.reload()
+    lines = page.locator("#files li")
+    expect(lines).to_have_count(3)
+    heights = lines.evaluate_all("all => all.map((each) => each.offsetHeight)")
+    expect(page.locator("#files .thumb")).to_have_count(1)
+    expect(page.locator("#files .gone")).to_have_count(1)
+    assert lines.evaluate_all("all => all.map((each) => each.offsetHeight)") == heights == heights[:1] * 3
 
 
 def test_chapters_become_spans(archive, visit):

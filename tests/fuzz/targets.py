@@ -254,7 +254,9 @@ def search(data: bytes) -> None:
     with suppress(QueryError):
         query = Query.parse(first)
         assert 1 <= len(query.terms) <= 10
-        for place in find_places(again, query.terms, 5):
+        found = find_places(again, query.terms, 5)
+        assert find_places(again, query.terms, 1) == found[:1]
+        for place in found:
             text = " ".join(each.text for each in again[place.first : place.last + 1])
             assert "".join(piece for piece, _ in marked(text, query.terms)) == text
 

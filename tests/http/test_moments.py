@@ -11,6 +11,7 @@ import pytest
 
 from mp3_slicer.signing import add_key, read_keys, signed_url
 from support.server import folder, publish, serving
+from unit.tags.test_cover import WEBP
 from unit.tags.test_tags import chapter, frame, tag
 
 VTT = """WEBVTT
@@ -292,6 +293,9 @@ def archive(stream):
     Path(media, "show.vtt").write_text(VTT, encoding="utf-8")
     Path(media, "members", "secret.vtt").write_text(VTT.replace("show", "zebra"), encoding="utf-8")
     Path(media, "open.vtt").symlink_to("members/secret.vtt")
+    Path(media, "members", "secret.jpg").write_bytes(WEBP)
+    Path(media, "open.jpg").symlink_to("members/secret.jpg")
+    Path(media, "titled.webp").write_bytes(WEBP)
     environ = {"SLICER_SIGNING_KEYS": keys, "SLICER_SIGNED": "/members", "SLICER_INDEX_DIR": index}
     with serving(media, "--cpus", "1", environ=environ) as running:
         missing = running.get("/search?q=show")
@@ -339,6 +343,37 @@ def test_titles_are_found_and_listed(archive):
     assert page["next"] is None
     titles = {each["path"]: each.get("title") for each in json.loads(server.get("/library")[2])["sources"]}
     assert titles == {"open.mp3": "", "show.mp3": "", "titled.mp3": "The Lighthouse"}
+
+
+def covers(server):
+    """The covers of all files, by their paths: of a list, which searches agree with."""
+    listed = {each["path"]: each["cover"] for each in json.loads(server.get("/library")[2])["sources"]}
+    for query in ("lighthouse", "show", "open"):
+        for target in (f"/library?q={query}", f"/search?q={query}"):
+            document = json.loads(server.get(target)[2])
+            for each in document.get("sources", document.get("results")):
+                assert each["cover"] == listed[each["path"]]
+    return listed
+
+
+def test_lists_say_which_files_have_a_cover(archive):
+    """As the catalogue has it, and only of those that are shown without a signature."""
+    server, media, index, _ = archive
+    index()
+    assert covers(server) == {"open.mp3": None, "show.mp3": None, "titled.mp3": "/covers/titled.mp3"}
+    assert server.get("/covers/titled.mp3")[0] == 200
+    assert server.get("/covers/open.mp3")[0] == 404
+    publish(WEBP, os.path.join(media, "cover.webp"))
+    assert "4 files, 3 of them read" in index()
+    # The first picture of open.mp3 is hidden, and the catalogue knows of no second one.
+    assert covers(server) == {
+        "open.mp3": None,
+        "show.mp3": "/covers/show.mp3",
+        "titled.mp3": "/covers/titled.mp3",
+    }
+    os.unlink(os.path.join(media, "cover.webp"))
+    assert "4 files, 3 of them read" in index()
+    assert covers(server)["show.mp3"] is None
 
 
 def test_nothing_signed_is_found_or_counted(archive):

@@ -147,6 +147,8 @@ def test_a_bucket_is_searched(bucket: Bucket) -> None:
     assert [(each["path"], each["title"]) for each in listed] == [("tagged.mp3", "The Lighthouse")]
     titles = {each["path"]: each["title"] for each in bucket.get("/library")[1]["sources"]}  # type: ignore[index]
     assert titles["tagged.mp3"] == "The Lighthouse"
+    covers = {each["path"] for each in bucket.get("/library")[1]["sources"] if each["cover"]}  # type: ignore[index]
+    assert covers == {"tagged.mp3", "show.mp3", f"{ODD}.mp3"}
     assert "7 files, 0 of them read, 0 removed" in bucket.run()
     # The same size, in the same second perhaps.
     bucket.store.put("show.vtt", VTT.format("country").encode())

@@ -17,6 +17,14 @@ CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 FIREFOX = shutil.which("firefox-esr") or "/usr/bin/firefox-esr"
 #: Root may not use Chromium's sandbox, and small machines have a small /dev/shm. Sound goes nowhere.
 _ARGUMENTS = ("--disable-dev-shm-usage", "--mute-audio", *(("--no-sandbox",) if os.geteuid() == 0 else ()))
+#: The options of a context like a common phone: Playwright's "Pixel 7".
+PHONE: dict[str, Any] = {
+    "viewport": {"width": 412, "height": 839},
+    "device_scale_factor": 2.625,
+    "is_mobile": True,
+    "has_touch": True,
+    "user_agent": "Mozilla/5.0 (Linux; Android 14; Pixel 7) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Mobile Safari/537.36",
+}
 
 
 @contextlib.contextmanager

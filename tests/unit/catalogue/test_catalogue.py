@@ -1,13 +1,14 @@
 """The catalogue: built, brought up to date, read while that happens, paged, damaged, and with what is hidden."""
 
 import os
+import random
 import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
-from mp3_slicer.catalogue import Catalogue, CatalogueError, Query, QueryError, build, generations
+from mp3_slicer.catalogue import Catalogue, CatalogueError, Query, QueryError, build, generations, places
 from mp3_slicer.catalogue.build import Outcome, update
 from mp3_slicer.catalogue.documents import Document, Part, Seen
 from mp3_slicer.catalogue.parts import PART, pack, split, unpack, words
@@ -46,7 +47,7 @@ class Archive:
             _, names, cues = self.files[name]
             parts = tuple(Part(pack(part), words(part)) for part in split(cues))
             inner = b"members/" + each.path if name.startswith("link") else each.path
-            yield Document(each.path, inner, b"", each.stamp, 10, 0, 60_000, names, len(cues), parts)
+            yield Document(each.path, inner, b"", each.stamp, 10, 0, 60_000, names, b"", len(cues), parts)
 
     def search(self, text: str, **options: object) -> list[tuple[str, int | None]]:
         page = self.catalogue.search(Query.parse(text), **options)  # type: ignore[arg-type]
@@ -164,7 +165,7 @@ def test_what_is_hidden_is_neither_found_nor_counted(archive: Archive) -> None:
 
 
 def test_more_than_are_ranked_are_said_to_be_more(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mp3_slicer.catalogue.reader.MOST_RANKED", 2)
+    monkeypatch.setattr("mp3_slicer.catalogue.ranking.MOST_RANKED", 2)
     for number in range(5):
         archive.put(f"many{number}.mp3", cue(0, "seagulls"))
     archive.update()
@@ -233,6 +234,37 @@ def test_a_search_that_takes_too_long_ends(archive: Archive, monkeypatch: pytest
         archive.search("harbour")
 
 
+def test_common_words_do_not_count_where_there_are_many_files(tmp_path: Path) -> None:
+    """Half of the newest of them have "the": it finds the newest, and beside a rare word it changes nothing."""
+    archive = Archive(tmp_path / "many")
+    for number in range(600):
+        said = "the harbour and the harbour" if number == 7 else f"the {'harbour ' if number % 100 == 50 else ''}tower"
+        archive.put(f"{number:03}.mp3", cue(0, said))
+    archive.update()
+    found = archive.search("the harbour")
+    assert [name for name, _ in found] == ["007.mp3", *(f"{number}50.mp3" for number in (5, 4, 3, 2, 1, 0))]
+    assert archive.search("harbour") == found
+    assert [name for name, _ in archive.search("the", limit=3)] == ["599.mp3", "598.mp3", "597.mp3"]
+    assert [name for name, _ in archive.search("the", start=2, limit=1, prefix=b"1")] == ["197.mp3"]
+    assert archive.search("tower t*", prefix=b"00")[0] == ("009.mp3", 0)
+
+
+@pytest.mark.parametrize("text", ["a", "a b", '"a b"', '"b a" c', "a* d", "*ab* d", '"a c" "d a b"'])
+def test_the_first_moments_are_those_of_the_whole(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many cues are read at a time."""
+    draw = random.Random(text)
+    weights = (40, 9, 3, 1, 2, 300)
+    terms = Query.parse(text.replace("*ab*", "*aby*")).terms
+    for _ in range(40):
+        lines = [" ".join(draw.choices(("a", "b", "c", "d", "xabyz", "e"), weights, k=3)) for _ in range(300)]
+        cues = [cue(15_000 * number, line) for number, line in enumerate(lines)]
+        for most in (1, 3, 50):
+            found = places.find(cues, terms, most)
+            with monkeypatch.context() as patched:
+                patched.setattr(places, "_FIRST", 1000)
+                assert places.find(cues, terms, most) == found
+
+
 # ------------------------------------------------------------------------------------------------------------- queries
 
 
@@ -253,8 +285,8 @@ def test_parts_are_packed_and_unpacked() -> None:
     cues = [cue(5, "a\tb\nc", "Ann"), cue(7, "=", "Ann"), cue(7, "d", "=x"), cue(PART, "e")]
     assert [len(part) for part in split(cues)] == [3, 1]
     assert unpack(pack(cues)) == [
-        Cue(5, 2005, "a b c", "Ann"),
+        Cue(5, 2005, "a\tb c", "Ann"),
         Cue(7, 2007, "=", "Ann"),
-        Cue(7, 2007, "d", "x"),
+        Cue(7, 2007, "d", "=x"),
         Cue(PART, PART + 2000, "e"),
     ]

@@ -92,7 +92,7 @@ def document(seen: Seen) -> Document:
     names = Names()
     part = Part(pack(cues), words(cues))
     # The name would be found too.
-    return Document(b"x%d.mp3" % seen.mtime_ns, seen.path, b"", "1", 1, seen.mtime_ns, 60_000, names, 1, (part,))
+    return Document(b"x%d.mp3" % seen.mtime_ns, seen.path, b"", "1", 1, seen.mtime_ns, 60_000, names, b"", 1, (part,))
 
 
 def results(catalogue: Catalogue, query: str) -> list[str]:

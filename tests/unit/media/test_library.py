@@ -9,6 +9,7 @@ import pytest
 
 from mp3_slicer.media.library import Library
 from mp3_slicer.media.source import SourceMissingError
+from support.descriptors import descriptors
 
 
 @pytest.fixture
@@ -117,10 +118,10 @@ def test_names_need_not_be_utf8(library: Library, media: Path) -> None:
     ],
 )
 def test_what_is_outside_or_no_file_is_missing(library: Library, path: bytes) -> None:
-    before = os.listdir("/proc/self/fd")
+    before = descriptors()
     with pytest.raises(SourceMissingError):
         library.open(path)
-    assert len(os.listdir("/proc/self/fd")) == len(before)
+    assert descriptors() - before == set()
 
 
 def test_an_unreadable_file_is_missing_too(library: Library, media: Path) -> None:

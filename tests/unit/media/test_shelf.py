@@ -15,6 +15,7 @@ from mp3_slicer.media.shelf import Shelf
 from mp3_slicer.media.source import SourceMissingError, SourceTooLargeError
 from mp3_slicer.media.store import IndexStore
 from mp3_slicer.mp3 import NotMp3Error, SourceChangedError
+from support.descriptors import descriptors
 
 ANYBODY = Permit(signed=False)
 
@@ -40,13 +41,7 @@ class Room:
     def descriptors(self) -> int:
         """How many files of the media folder this process has open."""
         gc.collect()
-        found = 0
-        for name in os.listdir("/proc/self/fd"):
-            try:
-                found += os.readlink(f"/proc/self/fd/{name}").startswith(str(self.media))
-            except FileNotFoundError:
-                continue
-        return found
+        return sum(f" {self.media}" in each for each in descriptors())
 
 
 @pytest.fixture

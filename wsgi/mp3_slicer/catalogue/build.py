@@ -126,9 +126,11 @@ def _remove(database: sqlite3.Connection, path: bytes) -> None:
     if row is None:
         return
     number, *texts = row
-    for part, cues in database.execute("SELECT id, cues FROM parts WHERE file = ?", (number,)).fetchall():
+    packed = "SELECT part, packed FROM cues WHERE part IN (SELECT id FROM parts WHERE file = ?)"
+    for part, cues in database.execute(packed, (number,)).fetchall():
         # A table without content is told what was in it.
         database.execute("INSERT INTO words(words, rowid, said) VALUES ('delete', ?, ?)", (part, words(unpack(cues))))
+        database.execute("DELETE FROM cues WHERE part = ?", (part,))
     database.execute("DELETE FROM parts WHERE file = ?", (number,))
     database.execute(
         "INSERT INTO names(names, rowid, path, title, artist, album) VALUES ('delete', ?, ?, ?, ?, ?)",
@@ -140,17 +142,19 @@ def _remove(database: sqlite3.Connection, path: bytes) -> None:
 def _add(database: sqlite3.Connection, document: Document, *, has_terms: bool) -> None:
     title, artist, album, date = document.names
     cursor = database.execute(
-        "INSERT INTO files VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO files VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             *(document.path, document.inner, document.sidecar, document.stamp),
-            *(document.size, document.mtime_ns, document.duration, title, artist, album, date, document.cues),
+            *(document.size, document.mtime_ns, document.duration, title, artist, album, date),
+            *(document.cover, document.cues),
         ),
     )
     number = cursor.lastrowid
     names = _names(document.path, title, artist, album)
     database.execute("INSERT INTO names(rowid, path, title, artist, album) VALUES (?, ?, ?, ?, ?)", (number, *names))
     for part in document.parts:
-        row = database.execute("INSERT INTO parts VALUES (NULL, ?, ?)", (number, part.cues)).lastrowid
+        row = database.execute("INSERT INTO parts VALUES (NULL, ?)", (number,)).lastrowid
+        database.execute("INSERT INTO cues VALUES (?, ?)", (row, part.cues))
         database.execute("INSERT INTO words(rowid, said) VALUES (?, ?)", (row, part.said))
     if has_terms:
         said = {word for text in (*names, *(part.said for part in document.parts)) for word in text.split(" ")}

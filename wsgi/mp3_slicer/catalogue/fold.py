@@ -83,6 +83,10 @@ def tokens(text: str) -> list[str]:
 
 def placed(text: str) -> Iterator[Token]:
     """The same words with their places."""
+    if text.isascii():
+        for match in _PLAIN.finditer(text.lower()):
+            yield Token(match[0][:_MOST_WORD], *match.span())
+        return
     for match in _WRITTEN.finditer(text):
         word, start, end = match[0], *match.span()
         parts = _of_word(word) if not word.isascii() else (word.lower()[:_MOST_WORD],)

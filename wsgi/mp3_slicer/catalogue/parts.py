@@ -1,7 +1,10 @@
 """A transcript as the catalogue stores it: in parts of half an hour, each packed."""
 
+import json
 import zlib
 from collections.abc import Sequence
+from itertools import accumulate, pairwise
+from operator import add
 
 from mp3_slicer.catalogue.fold import tokens
 from mp3_slicer.transcripts import Cue
@@ -24,26 +27,22 @@ def split(cues: Sequence[Cue]) -> list[list[Cue]]:
 
 
 def pack(cues: Sequence[Cue]) -> bytes:
-    """A line for each cue: the time since the last start, the length, the speaker and what is said."""
-    lines, before, speaker = [], 0, ""
-    for cue in cues:
-        said = cue.text.replace("\n", " ").replace("\t", " ")
-        who = "=" if cue.speaker == speaker else cue.speaker.replace("\t", " ").removeprefix("=")
-        lines.append(f"{cue.start - before}\t{cue.end - cue.start}\t{who}\t{said}")
-        before, speaker = cue.start, cue.speaker
-    return zlib.compress("\n".join(lines).encode("utf-8", "replace"), 6)
+    """Four columns: the time since the last start, the length, the speaker and what is said. Ends of lines become blanks."""
+    starts = [cue.start for cue in cues]
+    columns = (
+        [start - before for before, start in pairwise([0, *starts])],
+        [cue.end - cue.start for cue in cues],
+        [cue.speaker for cue in cues],
+        [cue.text.replace("\n", " ") for cue in cues],
+    )
+    return zlib.compress(json.dumps(columns, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace"), 6)
 
 
 def unpack(data: bytes) -> list[Cue]:
-    """The cues again, with blanks for ends of lines. Raises ValueError and zlib.error on what was not packed."""
-    text = zlib.decompressobj().decompress(data, _MOST_UNPACKED).decode()
-    made, start, speaker = [], 0, ""
-    for line in text.split("\n"):
-        since, length, who, said = line.split("\t")
-        start += int(since)
-        speaker = speaker if who == "=" else who
-        made.append(Cue(start, start + int(length), said, speaker))
-    return made
+    """The cues again. Raises ValueError and zlib.error on what was not packed."""
+    since, lengths, speakers, said = json.loads(zlib.decompressobj().decompress(data, _MOST_UNPACKED))
+    starts = list(accumulate(since))
+    return list(map(Cue._make, zip(starts, map(add, starts, lengths), said, speakers, strict=True)))
 
 
 def words(cues: Sequence[Cue]) -> str:

@@ -1,5 +1,6 @@
 """The places in a transcript at which all that is searched for is said."""
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -9,6 +10,10 @@ from mp3_slicer.transcripts import Cue
 
 #: Milliseconds within which all terms of a moment begin.
 TOGETHER = 60_000
+#: Cues that are read first, and how many times as many after that.
+_FIRST, _GROWTH = 4, 4
+#: Cues that are looked through at once.
+_GROUP = 16
 
 
 class Place(NamedTuple):
@@ -20,11 +25,34 @@ class Place(NamedTuple):
 
 def find(cues: Sequence[Cue], terms: Sequence[Term], most: int) -> list[Place]:
     """At most so many moments in order. Where the terms are said far from each other, the first of them is one."""
-    said, numbers = _said(cues, terms)
-    hits = sorted((begin, end, number) for number, term in enumerate(terms) for begin, end in _matches(said, term))
+    said = _Said(cues, terms)
+    # What is common is found in the first cues.
+    end, longest = _FIRST, max(len(term.tokens) for term in terms)
+    while True:
+        said.read(end)
+        is_whole = end >= len(cues)
+        # A phrase that begins among the last words may go on.
+        usable = len(said.words) - (0 if is_whole else longest - 1)
+        found, first = _found(cues, terms, said, usable, most)
+        if is_whole or len(found) == most:
+            return found or first
+        end *= _GROWTH
+
+
+def _found(
+    cues: Sequence[Cue], terms: Sequence[Term], said: "_Said", usable: int, most: int
+) -> tuple[list[Place], list[Place]]:
+    """The moments among the first `usable` words, and the first place of any term."""
+    numbers = said.numbers
+    hits = sorted(
+        (begin, end, number)
+        for number, term in enumerate(terms)
+        for begin, end in _matches(said.words, term)
+        if begin < usable
+    )
+    every = [Place(numbers[begin], numbers[end]) for begin, end, _ in hits]
     if len(terms) == 1:
-        found = dict.fromkeys(Place(numbers[begin], numbers[end]) for begin, end, _ in hits)
-        return list(found)[:most]
+        return list(dict.fromkeys(every))[:most], []
     made: list[Place] = []
     last: dict[int, tuple[int, int]] = {}
     for begin, end, number in hits:
@@ -37,31 +65,48 @@ def find(cues: Sequence[Cue], terms: Sequence[Term], most: int) -> list[Place]:
             last = {}
             if len(made) == most:
                 break
-    if not made and hits:
-        begin, end, _ = hits[0]
-        made.append(Place(numbers[begin], numbers[end]))
-    return made
+    return made, every[:1]
 
 
-def _said(cues: Sequence[Cue], terms: Sequence[Term]) -> tuple[list[str], list[int]]:
-    """The words of all cues that may hold some of the terms, and the number of the cue of each; an empty word for what is between."""
-    needles = list({word for term in terms for word in term.tokens})
-    plain = [word for word in needles if word.isascii()]
-    said: list[str] = []
-    numbers: list[int] = []
-    for number, cue in enumerate(cues):
-        text = cue.text
-        if text.isascii():
-            low = text.lower()
-            if not any(word in low for word in plain):
-                if said and said[-1]:
-                    said.append("")
-                    numbers.append(number)
+class _Said:
+    """The words of the first cues, of those that may hold some of the terms; an empty word for what is between."""
+
+    def __init__(self, cues: Sequence[Cue], terms: Sequence[Term]) -> None:
+        self._cues = cues
+        plain = {word for term in terms for word in term.tokens if word.isascii()}
+        # Without any, nothing matches.
+        self._may_have = re.compile("|".join(map(re.escape, plain)) or "(?!)").search
+        self._read = 0
+        self.words: list[str] = []
+        self.numbers: list[int] = []  #: of the cue of each word
+
+    def read(self, end: int) -> None:
+        """Read on to a cue."""
+        for start in range(self._read, min(end, len(self._cues)), _GROUP):
+            some = self._cues[start : min(end, start + _GROUP)]
+            texts = [cue.text for cue in some]
+            # Most cues have nothing of it, which is told of several at once.
+            if self._is_apart("\n".join(texts)):
+                self._pass(start)
                 continue
-        found = tokens(text)
-        said += found
-        numbers += [number] * len(found)
-    return said, numbers
+            for number, text in enumerate(texts, start):
+                if self._is_apart(text):
+                    self._pass(number)
+                    continue
+                found = tokens(text)
+                self.words += found
+                self.numbers += [number] * len(found)
+        self._read = max(self._read, end)
+
+    def _is_apart(self, text: str) -> bool:
+        """Return whether a text is known to hold no term."""
+        return text.isascii() and not self._may_have(text.lower())
+
+    def _pass(self, number: int) -> None:
+        """Leave a cue out."""
+        if self.words and self.words[-1]:
+            self.words.append("")
+            self.numbers.append(number)
 
 
 def _matches(said: Sequence[str], term: Term) -> Iterable[tuple[int, int]]:

@@ -3,14 +3,17 @@
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from mp3_slicer.catalogue.documents import Document, KeyStamps, Seen, Stamps, Unread, read_document
+from mp3_slicer.catalogue.documents import Document, Seen, Unread, read_document
 from mp3_slicer.errors import parsed, reason_of
-from mp3_slicer.media.library import Catalog, Entry, Library
+from mp3_slicer.media.library import Catalog, Entry
 from mp3_slicer.media.protected import Protected
-from mp3_slicer.media.sidecars import Sidecars
+from mp3_slicer.media.sidecars import Sidecars, names
 from mp3_slicer.media.source import Source, SourceMissingError
 from mp3_slicer.media.store import IndexPendingError, IndexStore
 from mp3_slicer.mp3 import Mp3Error
+from mp3_slicer.pictures import picture_names
+from mp3_slicer.tags import COVER_ENDINGS
+from mp3_slicer.transcripts import ENDINGS
 
 #: Seconds that the index of a file may take where it is missing.
 _SECONDS = 60
@@ -26,28 +29,27 @@ class Scan(NamedTuple):
 
 
 class Listed:
-    """The sources of a library, and what lies beside them. In memory, each object of a store that is either takes half a kilobyte."""
+    """The sources of a library, and what lies beside them. In memory, each takes half a kilobyte."""
 
     def __init__(self, library: Catalog) -> None:
-        self._library = library
+        self._inventory = library.inventory((*ENDINGS, *COVER_ENDINGS))
         self._entries: list[Entry] = []
-        self._beside = KeyStamps()
 
     def sources(self) -> Iterator[Entry]:
         """List them, once."""
-        for entry in self._library.list(other=self._beside.hear):
+        for entry in self._inventory.sources():
             self._entries.append(entry)
             yield entry
 
     def seen(self) -> list[Seen]:
         """All that was listed, as it is now."""
-        if isinstance(self._library, Library):
-            stamps = Stamps(self._library)
-            return [
-                Seen(each.path, stamps.of(each.path, each.size, each.mtime_ns), each.mtime_ns) for each in self._entries
-            ]
-        found = ((each, *self._beside.of(each)) for each in self._entries)
-        return [Seen(each.path, stamp, each.mtime_ns, beside) for each, stamp, beside in found]
+        return [self._one(entry) for entry in self._entries]
+
+    def _one(self, entry: Entry) -> Seen:
+        beside = [name for name, _ in names(entry.path, ENDINGS)]
+        there = self._inventory.versions([*beside, *picture_names(entry.path)])
+        stamp = " ".join((f"{entry.size}.{entry.mtime_ns}.{entry.tag}", *there.values()))
+        return Seen(entry.path, stamp, entry.mtime_ns, frozenset(there))
 
 
 class Batch(NamedTuple):

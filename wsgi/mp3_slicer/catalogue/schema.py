@@ -1,7 +1,7 @@
 """The tables of a generation."""
 
 #: Raised with anything that makes an older catalogue wrong: the tables, the folding of text, the packing of cues.
-FORMAT = "1"
+FORMAT = "2"
 
 #: What SQLite can store as a number; file systems have later times, from the year 2262 on.
 _LEAST, _MOST = -(1 << 63), (1 << 63) - 1
@@ -18,9 +18,11 @@ CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
 CREATE TABLE files (
     id INTEGER PRIMARY KEY, path BLOB UNIQUE NOT NULL, inner BLOB NOT NULL, sidecar BLOB NOT NULL, stamp TEXT NOT NULL,
     size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, duration INTEGER NOT NULL,
-    title TEXT NOT NULL, artist TEXT NOT NULL, album TEXT NOT NULL, date TEXT NOT NULL, cues INTEGER NOT NULL
+    title TEXT NOT NULL, artist TEXT NOT NULL, album TEXT NOT NULL, date TEXT NOT NULL, cover BLOB NOT NULL,
+    cues INTEGER NOT NULL
 );
-CREATE TABLE parts (id INTEGER PRIMARY KEY, file INTEGER NOT NULL, cues BLOB NOT NULL);
+CREATE TABLE parts (id INTEGER PRIMARY KEY, file INTEGER NOT NULL);
+CREATE TABLE cues (part INTEGER PRIMARY KEY, packed BLOB NOT NULL);
 CREATE INDEX parts_of ON parts (file);
 CREATE TABLE terms (id INTEGER PRIMARY KEY, term TEXT UNIQUE NOT NULL, files INTEGER NOT NULL);
 CREATE VIRTUAL TABLE words USING fts5(said, {_FTS});

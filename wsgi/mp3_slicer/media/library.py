@@ -32,6 +32,16 @@ def _unheard(_: Entry) -> None:
     """Hear of nothing."""
 
 
+class Inventory(Protocol):
+    """A list of all sources of a library, and what lies beside them."""
+
+    def sources(self) -> Iterator[Entry]:
+        """List the sources, once."""
+
+    def versions(self, paths: Sequence[bytes]) -> dict[bytes, str]:
+        """Of those of some paths that are there, in their order, what changes whenever the file does. Everything is listed by now."""
+
+
 class Catalog(Protocol):
     """The sources of a server, in a folder or a store of objects."""
 
@@ -68,6 +78,9 @@ class Catalog(Protocol):
         `other` hears of the files between them that are none, if a list has those too: that of a store has, that of a folder has not.
         """
 
+    def inventory(self, endings: Sequence[bytes]) -> Inventory:
+        """A new list of everything, with the files beside sources whose names end so."""
+
 
 class Library:
     """The folder `root`, a real path. It is read at each call, except for the names of large folders where those are stored."""
@@ -97,6 +110,10 @@ class Library:
     def beside(self, stem: bytes, names: Sequence[bytes]) -> Collection[bytes]:
         """All of them: an attempt costs no more than a look."""
         return names
+
+    def inventory(self, endings: Sequence[bytes]) -> Inventory:
+        """A new list. What lies beside a source is looked for when it is asked for, whatever its name ends in."""
+        return FolderInventory(self)
 
     def full_path(self, path: bytes) -> bytes:
         """The whole path of one from the media folder."""
@@ -168,6 +185,40 @@ class Library:
         except (OSError, SourceMissingError):
             return None
         return Entry(path, status.st_size, status.st_mtime_ns) if stat.S_ISREG(status.st_mode) else None
+
+
+class FolderInventory:
+    """What is in a media folder. Each folder is listed once, and what lies beside a source is looked at."""
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+        self._folder: bytes | None = None
+        self._names: frozenset[bytes] = frozenset()
+
+    def sources(self) -> Iterator[Entry]:
+        """List the sources."""
+        return self._library.list()
+
+    def versions(self, paths: Sequence[bytes]) -> dict[bytes, str]:
+        """Of those of some paths that are there, what changes whenever the file does."""
+        return {path: self._version(path) for path in paths if self._is_there(path)}
+
+    def _is_there(self, path: bytes) -> bool:
+        folder, _, name = path.rpartition(b"/")
+        if folder != self._folder:
+            try:
+                self._names = frozenset(os.listdir(self._library.full_path(folder)))
+            except OSError:
+                self._names = frozenset()
+            self._folder = folder
+        return name in self._names
+
+    def _version(self, path: bytes) -> str:
+        try:
+            status = os.stat(self._library.full_path(path))
+        except OSError:
+            return "-"
+        return f"{status.st_ino}.{status.st_size}.{status.st_mtime_ns}.{status.st_ctime_ns}"
 
 
 def is_source_name(path: bytes) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Iterator, Sequence
 from urllib.parse import unquote_to_bytes
 
-from mp3_slicer.media.library import Entry, Heard, is_safe, is_source_name
+from mp3_slicer.media.library import Entry, Heard, Inventory, is_safe, is_source_name
 from mp3_slicer.media.source import Source, SourceMissingError
 from mp3_slicer.objects.client import Client
 from mp3_slicer.objects.errors import StoreError
@@ -43,6 +43,10 @@ class ObjectLibrary:
         last = found.entries[-1].path if found.goes_on and found.entries else b"\xff"
         there = {entry.path for entry in found.entries}
         return [name for name in names if name in there or name > last]
+
+    def inventory(self, endings: Sequence[bytes]) -> Inventory:
+        """A new list, which notes the objects whose keys end so."""
+        return KeyInventory(self, endings)
 
     def inner_path(self, source: Source) -> bytes:
         """The path of a source: there are no links."""
@@ -88,6 +92,27 @@ class ObjectLibrary:
                 return
             after = found.entries[-1].path
         raise StoreError(f"of {PAGE * _MOST_PAGES} keys in a row none is an MP3 file")
+
+
+class KeyInventory:
+    """The objects of a list. In memory, each that is a source or lies beside one takes half a kilobyte."""
+
+    def __init__(self, library: ObjectLibrary, endings: Sequence[bytes]) -> None:
+        self._library = library
+        self._endings = tuple(endings)
+        self._versions: dict[bytes, str] = {}
+
+    def sources(self) -> Iterator[Entry]:
+        """List the sources, and note what lies between them."""
+        return self._library.list(other=self._hear)
+
+    def versions(self, paths: Sequence[bytes]) -> dict[bytes, str]:
+        """Of those of some keys that were listed, what changes whenever the object does."""
+        return {path: self._versions[path] for path in paths if path in self._versions}
+
+    def _hear(self, entry: Entry) -> None:
+        if entry.path.endswith(self._endings) and is_safe(entry.path):
+            self._versions[entry.path] = f"{entry.size}.{entry.mtime_ns}.{entry.tag}"
 
 
 def _is_utf8(path: bytes) -> bool:

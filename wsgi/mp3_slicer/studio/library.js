@@ -6,6 +6,7 @@
  */
 
 import { json } from './api.js';
+import { makeRoom, picture } from './covers.js';
 import { lengthText } from './times.js';
 
 const SHOWN = 40;
@@ -75,6 +76,7 @@ export function createLibrary(onKnown) {
     page = Math.min(page, most);
     const focused = list.contains(document.activeElement) ? document.activeElement.dataset.id : null;
     list.replaceChildren(...found.slice(page * SHOWN, (page + 1) * SHOWN).map((source) => entry(source, wanted)));
+    makeRoom(list);
     if (focused) list.querySelector(`[data-id="${CSS.escape(focused)}"]`)?.focus();
     back.disabled = page === 0;
     on.disabled = page >= most && !next;
@@ -99,6 +101,7 @@ export function createLibrary(onKnown) {
       source.title ? source.path : source.path.slice(0, at), source.duration ? lengthText(source.duration) : sizeText(source.size),
     ].filter(Boolean).join(' · ');
     link.append(about);
+    picture(link, source);
     item.append(link);
     return item;
   }

@@ -5,6 +5,7 @@
  */
 
 import { json } from './api.js';
+import { makeRoom, picture } from './covers.js';
 import { roughClock } from './times.js';
 
 /** Milliseconds between the last key and the question. */
@@ -43,6 +44,7 @@ export function createSearch() {
     if (following) list.append(...made);
     else list.replaceChildren(...made);
     if (following) made[0]?.querySelector('a').focus();
+    makeRoom(list);
     next = found.next;
     more.hidden = !next;
     const files = `${found.files}${found.more ? '+' : ''}`;
@@ -61,7 +63,7 @@ export function createSearch() {
     status.textContent = text;
   }
 
-  function entry({ path, title, clip, moment }) {
+  function entry({ path, title, clip, cover, moment }) {
     const item = document.createElement('li');
     const link = document.createElement('a');
     const [file, span] = clip.slice('/clips/'.length).split('?t=');
@@ -72,6 +74,7 @@ export function createSearch() {
     const parts = [moment && roughClock(moment.start * 1000, 1000, 0), moment?.speaker, title && path];
     about.textContent = parts.filter(Boolean).join(' · ');
     if (about.textContent) link.append(about);
+    picture(link, { cover });
     item.append(link);
     if (moment) {
       const said = Object.assign(document.createElement('span'), { className: 'said' });

@@ -9,19 +9,14 @@ from mp3_slicer.errors import parsed
 from mp3_slicer.media.shelf import Opened
 from mp3_slicer.media.sidecars import Sidecars
 from mp3_slicer.mp3 import SECOND
+from mp3_slicer.pictures import Pictured, Pictures
 from mp3_slicer.tags import (
     COVER_ENDINGS,
-    MOST_COVER,
-    SNIFFED,
     Chapter,
-    Cover,
     Names,
     Tags,
-    content_type_of,
-    has_cover,
     in_blocks,
     read_chapters_json,
-    read_cover,
     read_tags,
 )
 from mp3_slicer.tags.chapters import MOST_BYTES as MOST_CHAPTER_BYTES
@@ -49,19 +44,13 @@ class Chaptered(NamedTuple):
     flaws: tuple[tuple[str, str], ...] = ()  #: the file, and what is wrong with it
 
 
-class Pictured(NamedTuple):
-    """The picture of a source."""
-
-    cover: Cover
-    modified: int  #: as for a transcript
-
-
 class Beside:
     """One object for all threads; it holds nothing that changes."""
 
     def __init__(self, sidecars: Sidecars, encoding: str) -> None:
         """`encoding` is that of transcripts which are not UTF-8."""
         self._sidecars = sidecars
+        self._pictures = Pictures(sidecars)
         self._encoding = encoding
 
     def there(self, opened: Opened) -> Collection[bytes]:
@@ -109,42 +98,15 @@ class Beside:
         return parsed(lambda: read_tags(get, opened.source.identity.size), Tags(Names(), ()))
 
     def cover(self, opened: Opened, request: Request) -> Pictured | None:
-        """The picture of an open source: beside it, in its tag, or for its whole folder; None without one."""
-        name = opened.name
-        beside = self._pictures(name, request, MOST_COVER)
-        if beside is not None:
-            return beside
-        source = opened.source
-        found, _ = parsed(lambda: read_cover(in_blocks(source.read), source.identity.size), None)
-        if found is not None:
-            return Pictured(found, _modified(opened))
-        return self._pictures(_of_folder(name), request, MOST_COVER)
-
-    def _pictures(
-        self, path: bytes, request: Request, most: int, there: Collection[bytes] | None = None
-    ) -> Pictured | None:
-        """The first picture beside a path, or its first `most` + 1 bytes."""
-        for found in self._sidecars.read(path, COVER_ENDINGS, request.permit, most, there):
-            kind = content_type_of(found.data)
-            if kind is not None and found.size <= MOST_COVER:
-                return Pictured(Cover(kind, found.data), found.mtime_ns // SECOND)
-        return None
-
-    def _pictured(self, opened: Opened, request: Request, there: Collection[bytes], read: Read) -> int | None:
-        """When the cover changed, in seconds since 1970; None without one. Of a picture only the beginning is read."""
-        size = opened.source.identity.size
-        found = self._pictures(opened.name, request, SNIFFED, there)
-        if found is None and parsed(lambda: has_cover(read, size), False)[0]:
-            return _modified(opened)
-        found = found or self._pictures(_of_folder(opened.name), request, SNIFFED)
-        return None if found is None else found.modified
+        """The picture of an open source; None where it has none."""
+        return self._pictures.read(opened.name, opened.source, request.permit)
 
     def describe(self, opened: Opened, request: Request) -> tuple[dict[str, Any], int]:
         """The members of a source's description that are known from tags and sidecars, and when the last of them changed."""
         # For a store that is one request.
         there = self.there(opened)
         read = in_blocks(opened.source.read)
-        pictured = self._pictured(opened, request, there, read)
+        pictured = self._pictures.look(opened.name, opened.source, request.permit, read, there)
         tags, reason = self.tags(opened, read)
         words, chaptered = self.words(opened, request, there), self.chapters(opened, request, tags, there)
         choice = words.choice
@@ -165,12 +127,9 @@ class Beside:
             "transcript": transcript,
             "unreadable": flaws,
         }
-        return members, max(_modified(opened), words.modified, chaptered.modified, pictured or 0)
-
-
-def _of_folder(name: bytes) -> bytes:
-    """The path whose sidecars are for all sources of a folder."""
-    return name[: name.rfind(b"/") + 1] + b"cover.mp3"
+        return members, max(
+            _modified(opened), words.modified, chaptered.modified, pictured.mtime_ns // SECOND if pictured else 0
+        )
 
 
 def _modified(opened: Opened) -> int:

@@ -1,6 +1,7 @@
 """`/covers/<path>.mp3`: the picture of a source."""
 
 from mp3_slicer.media.shelf import Opened
+from mp3_slicer.mp3 import SECOND
 from mp3_slicer.web.beside import Beside
 from mp3_slicer.web.problems import Problem
 from mp3_slicer.web.request import Request
@@ -30,7 +31,11 @@ class Covers:
         found = self._beside.cover(opened, request)
         if found is None:
             raise Problem(404, "cover-missing", "this source has no picture, in its tag or beside it")
-        cover, modified = found
         return respond_whole(
-            request, cover.data, cover.content_type, what="cover", caching=Caching(MAX_AGE), modified=modified
+            request,
+            found.cover.data,
+            found.cover.content_type,
+            what="cover",
+            caching=Caching(MAX_AGE),
+            modified=found.mtime_ns // SECOND,
         )

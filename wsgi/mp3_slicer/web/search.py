@@ -94,8 +94,9 @@ class Search:
 
     def titles(self, sources: list[tuple[bytes, int]]) -> dict[bytes, dict[str, Any]]:
         """Title, artist and duration of sources, given by path and time of modification, where the catalogue has that very file."""
+        paths = [path for path, _ in sources]
         try:
-            known = self._catalogue.known([path for path, _ in sources])
+            known = self._sources.aside(b"", lambda: self._catalogue.known(paths, self._hidden))
         except CatalogueError:
             return {}
         return {
@@ -140,7 +141,8 @@ def listed(path: bytes, size: int, mtime_ns: int) -> dict[str, Any]:
 
 def titled(file: Named) -> dict[str, Any]:
     """What the catalogue knows of a source beside that. Durations are seconds."""
-    return {"title": file.title, "artist": file.artist, "duration": file.duration / 1000}
+    cover = f"/covers/{quote(file.path)}" if file.has_cover else None
+    return {"title": file.title, "artist": file.artist, "duration": file.duration / 1000, "cover": cover}
 
 
 def _result(found: Found) -> dict[str, Any]:

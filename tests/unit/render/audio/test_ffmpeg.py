@@ -23,6 +23,7 @@ from mp3_slicer.render.audio.scratch import nameless_file, path_of
 from mp3_slicer.render.limits import Deadline
 from support import streams
 from support.cutting import index_of, opened
+from support.descriptors import descriptors
 from unit.render.sounds import LIMITS, make
 
 ENDLESS = ["-re", "-f", "lavfi", "-i", "anullsrc", "-f", "null", "-"]
@@ -35,16 +36,6 @@ def children() -> set[int]:
     for task in os.listdir("/proc/self/task"):
         with contextlib.suppress(FileNotFoundError):  # a thread that has just ended
             found |= {int(pid) for pid in Path(f"/proc/self/task/{task}/children").read_text().split()}
-    return found
-
-
-def descriptors() -> set[str]:
-    found = set()
-    for number in os.listdir("/proc/self/fd"):
-        try:
-            found.add(f"{number} {os.readlink(f'/proc/self/fd/{number}')}")
-        except OSError:
-            continue  # the one of listdir itself
     return found
 
 
