@@ -15,6 +15,7 @@ class Crooked:
         self.etag = '"one"'
         self.way = ""
         self.asked: list[dict[str, str]] = []  #: fields of each request, in lower case
+        self.stores = 501  #: the status of answers to PUT; nothing is stored in any case
         self.connections = 0
         self.released = threading.Event()  #: ends answers that stand still
         outer = self
@@ -34,6 +35,13 @@ class Crooked:
                 outer.asked.append({name.lower(): text for name, text in self.headers.items()} | {"": self.path})
                 with contextlib.suppress(ConnectionError):
                     outer._answer(self)
+
+            def do_PUT(self) -> None:
+                outer.asked.append({name.lower(): text for name, text in self.headers.items()} | {"": self.path})
+                self.rfile.read(int(self.headers["Content-Length"]))
+                self.send_response(outer.stores)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
 
             def log_message(self, *_: object) -> None:
                 """Nothing."""
