@@ -6,6 +6,9 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+#: Bytes above which an answer is one that "replaced long" cuts.
+LONG = 1 << 20
+
 
 class Crooked:
     """One HTTP server. `way` names what is wrong, for answers to requests of more than one byte unless it begins with a star."""
@@ -91,11 +94,11 @@ class Crooked:
         handler.end_headers()
         half = len(body) // 2
         handler.wfile.write(body[:half])
-        if way in {"short", "once", "stuck", "replaced"}:
+        if way in {"short", "once", "stuck", "replaced"} or (way == "replaced long" and len(body) > LONG):
             # Half of it is on its way: the rest never comes.
-            if way in {"once", "replaced"}:
+            if way in {"once", "replaced", "replaced long"}:
                 self.way = ""
-            if way == "replaced":
+            if way in {"replaced", "replaced long"}:
                 self.etag = f'"{self.etag[1:-1]}2"'
             elif way == "stuck":
                 self.released.wait(60)
