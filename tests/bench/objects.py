@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from material import long_file
 from report import Report
 
+from mp3_slicer.server.sizes import CLIP_MILLISECONDS
 from support.exposition import parse, value
 from support.server import Server, descendants, folder, free_port, publish, serving
 from support.store import Store, stored
@@ -160,8 +161,25 @@ def main() -> None:
             report.row("CPU for each clip ÷ folder", costs, "×", "≤ 2")
             report.row("a clip of a store beside one of a folder: CPU", beside, "ms")
             standstill(report, near, store)
+        threads(report, store, script, environ)
         cold(report, store, hour, environ)
     report.write()
+
+
+def threads(report: Report, store: Store, script: str, environ: dict[str, str]) -> None:
+    """Clips a second with the threads that sizes have for this latency, beside those with the threads for one that is unknown."""
+    option = ("--store-milliseconds", f"{1000 * DELAY:.0f}")
+    with serving(store.media, environ=environ) as few, serving(store.media, *option, environ=environ) as many:
+        for server in (few, many):
+            for _ in range(20):  # all processes know the source
+                server.get("/clips/show.mp3?t=1,11")
+        pairs = [(load(few, script)[0], load(many, script)) for _ in range(3)]
+    rates = [rate for rate, _ in pairs]
+    report.row("clips a second, 20 ms, threads of an unknown latency", rates, "/s")
+    report.row("clips a second, 20 ms, --store-milliseconds 20", [rate for _, (rate, _) in pairs], "/s")
+    report.row("the second ÷ the first", [rate / one for one, (rate, _) in pairs], "×", "≥ 1")
+    # Sizes have a thread for each clip that can wait while a CPU is busy: with fewer milliseconds here, more of them.
+    report.row("a clip of a store: CPU", [1000 * cpu for _, (_, cpu) in pairs], "ms", f"≥ {CLIP_MILLISECONDS}")
 
 
 def standstill(report: Report, near: Server, store: Store) -> None:

@@ -23,7 +23,6 @@ from mp3_slicer.timespan import TimeSpan
 from support import streams
 from support.cutting import cut_bytes, decoded, index_of, samples
 from support.server import folder, publish, serving
-from support.store import stored
 
 KINDS = ["mpeg1-44-stereo-cbr128", "mpeg1-44-joint-vbr2", "mpeg1-32-mono-cbr64", "mpeg2-22-joint-cbr64"]
 #: Several times what Apache, mod_wsgi (8 MB) and the kernel's sockets hold between the application and a client that waits.
@@ -60,15 +59,9 @@ def url(show):
     return f"/clips/clips/{os.path.basename(show)}"
 
 
-@pytest.fixture(scope="module", params=["folder", "bucket"])
-def either(request, server, sources):
-    """A server to ask only: of the folder, then of a bucket with the same streams."""
-    if request.param == "folder":
-        yield server
-        return
-    files = {f"clips/{kind}.mp3": pathlib.Path(path).read_bytes() for kind, path in sources.items()}
-    with stored(files) as store, serving(store.media, environ=store.environ) as running:
-        yield running
+@pytest.fixture(scope="module")
+def filled(place, sources):
+    return place
 
 
 @pytest.fixture(scope="module")

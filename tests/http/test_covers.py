@@ -43,22 +43,22 @@ def place(media, stream):
         ("album/tagged", "image/png", PNG),
     ],
 )
-def test_a_cover(server, place, name, kind, data):
+def test_a_cover(either, place, name, kind, data):
     target = f"/covers/covers/{name}.mp3"
-    status, headers, body = server.get(target)
+    status, headers, body = either.get(target)
     assert (status, headers["content-type"], body) == (200, kind, data)
     assert headers["cache-control"] == "public, max-age=3600"
     assert headers["x-content-type-options"] == "nosniff"
-    assert server.get(target, If_None_Match=headers["etag"])[0] == 304
-    assert server.get(target, "HEAD")[1]["content-length"] == str(len(data))
-    assert json.loads(server.get(f"/info/covers/{name}.mp3")[2])["cover"] == target
+    assert either.get(target, If_None_Match=headers["etag"])[0] == 304
+    assert either.get(target, "HEAD")[1]["content-length"] == str(len(data))
+    assert json.loads(either.get(f"/info/covers/{name}.mp3")[2])["cover"] == target
 
 
 @pytest.mark.parametrize("name", ["none", "text", "large", "pipe", "out"])
-def test_no_cover(server, place, name):
-    status, _, body = server.get(f"/covers/covers/{name}.mp3")
+def test_no_cover(either, place, name):
+    status, _, body = either.get(f"/covers/covers/{name}.mp3")
     assert (status, json.loads(body)["type"]) == (404, "urn:slicer:problem:cover-missing")
-    assert json.loads(server.get(f"/info/covers/{name}.mp3")[2])["cover"] is None
+    assert json.loads(either.get(f"/info/covers/{name}.mp3")[2])["cover"] is None
 
 
 def test_a_new_cover_is_seen_at_once(server, place, stream):

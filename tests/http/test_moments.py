@@ -57,18 +57,18 @@ def problem(answer, status, kind):
     assert json.loads(answer[2])["type"] == f"urn:slicer:problem:{kind}"
 
 
-def test_a_transcript_in_every_form(server, place):
-    status, headers, body = server.get("/transcripts/moments/show.vtt")
+def test_a_transcript_in_every_form(either, place):
+    status, headers, body = either.get("/transcripts/moments/show.vtt")
     assert (status, headers["content-type"]) == (200, "text/vtt; charset=utf-8")
     assert headers["cache-control"] == "public, max-age=60"
     assert headers["content-location"] == "/transcripts/moments/show.vtt"
     assert body.decode().count("-->") == 3
-    assert server.get("/transcripts/moments/show.txt")[2] == (
+    assert either.get("/transcripts/moments/show.txt")[2] == (
         b"Ann: Good morning.\nAnd welcome to the show.\nBob: Thank you.\n"
     )
-    assert b"00:00:01,000 --> 00:00:03,000\nAnn: Good morning.\n" in server.get("/transcripts/moments/show.srt")[2]
-    assert server.get("/transcripts/moments/show.vtt", If_None_Match=headers["etag"])[0] == 304
-    assert server.get("/transcripts/moments/show.vtt", Range="bytes=0-5")[2] == body
+    assert b"00:00:01,000 --> 00:00:03,000\nAnn: Good morning.\n" in either.get("/transcripts/moments/show.srt")[2]
+    assert either.get("/transcripts/moments/show.vtt", If_None_Match=headers["etag"])[0] == 304
+    assert either.get("/transcripts/moments/show.vtt", Range="bytes=0-5")[2] == body
 
 
 def test_a_reference_without_end_is_a_character_that_is_none(server, place):
@@ -137,17 +137,17 @@ def test_a_new_transcript_is_read_at_once(server, place, stream):
     assert (second[0], b"Bless" in second[2]) == (200, True)
 
 
-def test_chapters_of_a_sidecar_and_of_a_tag(server, place):
-    status, headers, body = server.get("/chapters/moments/show.json")
+def test_chapters_of_a_sidecar_and_of_a_tag(either, place):
+    status, headers, body = either.get("/chapters/moments/show.json")
     assert (status, headers["content-type"]) == (200, "application/json+chapters")
     assert [(each["id"], each["title"], each.get("endTime")) for each in json.loads(body)["chapters"]] == [
         ("chapter-1", "One", 7.25),
         ("chapter-2", "Two", None),
     ]
-    (only,) = json.loads(server.get("/chapters/moments/tagged.json")[2])["chapters"]
+    (only,) = json.loads(either.get("/chapters/moments/tagged.json")[2])["chapters"]
     assert only == {"startTime": 1.0, "endTime": 2.5, "title": "In the tag", "id": "chapter-1"}
-    problem(server.get("/chapters/moments/plain.json"), 404, "chapters-missing")
-    problem(server.get("/chapters/moments/show.vtt"), 400, "option-refused")
+    problem(either.get("/chapters/moments/plain.json"), 404, "chapters-missing")
+    problem(either.get("/chapters/moments/show.vtt"), 400, "option-refused")
 
 
 def test_chapters_of_an_index(server, place):
@@ -163,26 +163,26 @@ def test_chapters_of_an_index(server, place):
     assert (info["chapters"], info["unreadable"]) == (2, [])
 
 
-def test_the_clip_of_a_chapter(server, place):
-    status, headers, body = server.get("/clips/moments/show.mp3?id=chapter-1")
+def test_the_clip_of_a_chapter(either, place):
+    status, headers, body = either.get("/clips/moments/show.mp3?id=chapter-1")
     assert (status, headers["content-location"]) == (200, "/clips/moments/show.mp3?t=0,7.25")
-    assert body == server.get("/clips/moments/show.mp3?t=0,7.25")[2]
-    assert server.get("/clips/moments/show.mp3?id=chapter-2")[1]["content-location"] == "/clips/moments/show.mp3?t=7.25"
-    by_name = server.get("/clips/moments/tagged.mp3?id=first&download")
+    assert body == either.get("/clips/moments/show.mp3?t=0,7.25")[2]
+    assert either.get("/clips/moments/show.mp3?id=chapter-2")[1]["content-location"] == "/clips/moments/show.mp3?t=7.25"
+    by_name = either.get("/clips/moments/tagged.mp3?id=first&download")
     assert by_name[1]["content-location"] == "/clips/moments/tagged.mp3?t=1,2.5"
     assert "tagged_1-2.5.mp3" in by_name[1]["content-disposition"]
-    problem(server.get("/clips/moments/show.mp3?id=chapter-3"), 404, "chapter-unknown")
-    problem(server.get("/clips/moments/show.mp3?id=chapter-1&t=1,2"), 400, "option-refused")
+    problem(either.get("/clips/moments/show.mp3?id=chapter-3"), 404, "chapter-unknown")
+    problem(either.get("/clips/moments/show.mp3?id=chapter-1&t=1,2"), 400, "option-refused")
 
 
-def test_a_span_snaps_to_cues(server, place):
+def test_a_span_snaps_to_cues(either, place):
     for span, moved in (("2,10", "1,12"), ("1,3", "1,3"), ("6.000000001,8", "6.000000001,8"), ("4", "3")):
-        headers = server.get(f"/clips/moments/show.mp3?t={span}&snap=cue")[1]
+        headers = either.get(f"/clips/moments/show.mp3?t={span}&snap=cue")[1]
         assert headers["content-location"] == f"/clips/moments/show.mp3?t={moved}"
-    headers = server.get("/clips/moments/show.mp3?id=chapter-2&snap=cue")[1]
+    headers = either.get("/clips/moments/show.mp3?id=chapter-2&snap=cue")[1]
     assert headers["content-location"] == "/clips/moments/show.mp3?t=7.25"
-    problem(server.get("/clips/moments/show.mp3?t=1,2&snap=word"), 400, "option-refused")
-    problem(server.get("/clips/moments/plain.mp3?t=1,2&snap=cue"), 404, "transcript-missing")
+    problem(either.get("/clips/moments/show.mp3?t=1,2&snap=word"), 400, "option-refused")
+    problem(either.get("/clips/moments/plain.mp3?t=1,2&snap=cue"), 404, "transcript-missing")
 
 
 def test_a_proxy_is_sent_to_the_span_that_results(server, place):

@@ -81,31 +81,31 @@ def test_a_waveform_is_what_the_renderer_draws(form, query, canonical, server, p
         assert len(members["data"]) == 2 * members["length"]
 
 
-def test_the_sources_own_name_is_json(server, place):
-    one, other = server.get("/peaks/peaks/show.mp3?t=1,2"), server.get("/peaks/peaks/show.json?t=1,2")
+def test_the_sources_own_name_is_json(either, place):
+    one, other = either.get("/peaks/peaks/show.mp3?t=1,2"), either.get("/peaks/peaks/show.json?t=1,2")
     assert one[0] == 200
     assert one[2] == other[2]
     assert (
         one[1]["content-location"] == other[1]["content-location"] == "/peaks/peaks/show.json?t=1,2&pixels=1000&bits=8"
     )
-    code, headers, body = server.get(
+    code, headers, body = either.get(
         "/peaks/peaks/show.mp3?t=1,2&pixels=1000&bits=8", X_Sendfile_Type="X-Accel-Redirect"
     )
     assert (code, body, headers["x-accel-redirect"]) == (200, b"", other[1]["content-location"])
-    code, headers, body = server.get(other[1]["content-location"], X_Sendfile_Type="X-Accel-Redirect")
+    code, headers, body = either.get(other[1]["content-location"], X_Sendfile_Type="X-Accel-Redirect")
     assert (code, body) == (200, other[2])
 
 
-def test_conditions_ranges_and_head(server, place):
+def test_conditions_ranges_and_head(either, place):
     target = "/peaks/peaks/show.dat?t=5,6"
-    _, headers, body = server.get(target)
-    assert server.get(target, If_None_Match=headers["etag"])[0] == 304
-    assert server.get(target, Range="bytes=4-7")[2] == body[4:8]
-    head = server.get(target, "HEAD")
+    _, headers, body = either.get(target)
+    assert either.get(target, If_None_Match=headers["etag"])[0] == 304
+    assert either.get(target, Range="bytes=4-7")[2] == body[4:8]
+    head = either.get(target, "HEAD")
     assert (head[0], head[2], head[1]["content-length"]) == (200, b"", str(len(body)))
-    assert server.get(target, "OPTIONS")[0] == 204
-    problem(server.get(target, If_Match='"x"'), 412, "precondition-failed")
-    problem(server.get(target, Range="bytes=9999999-"), 416, "range-outside")
+    assert either.get(target, "OPTIONS")[0] == 204
+    problem(either.get(target, If_Match='"x"'), 412, "precondition-failed")
+    problem(either.get(target, Range="bytes=9999999-"), 416, "range-outside")
 
 
 @pytest.mark.parametrize(

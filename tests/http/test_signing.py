@@ -12,6 +12,7 @@ import pytest
 
 from mp3_slicer.signing import read_keys
 from support.server import folder, free_port, serving
+from support.store import stored
 
 TEXT = (Path(__file__).parents[2] / "docs" / "signing.md").read_text(encoding="utf-8")
 NAME = "it's (50%) müsli, no: *wh?t*.mp3"
@@ -45,6 +46,20 @@ def server(stream, keys):
     with serving(media, "--cpus", "1", environ={"SLICER_SIGNING_KEYS": keys}) as running:
         yield running
     shutil.rmtree(media)
+
+
+@pytest.fixture(scope="module", params=["folder", "bucket"])
+def either(request, stream, keys):
+    """A server with these keys: of the folder, then of a bucket with the same files."""
+    if request.param == "folder":
+        yield request.getfixturevalue("server")
+        return
+    data = Path(stream("mpeg1-44-stereo-cbr128")).read_bytes()
+    with (
+        stored({"show.mp3": data, NAME: data}) as store,
+        serving(store.media, "--cpus", "1", environ={**store.environ, "SLICER_SIGNING_KEYS": keys}) as running,
+    ):
+        yield running
 
 
 def block(language):
@@ -128,6 +143,17 @@ def test_each_client_of_the_document_is_let_in(way, signers, keys, server):
         assert (kind, len(data) > 0) == ("urn:slicer:problem:signature-wrong", True)
 
 
+def test_every_kind_of_url_is_let_in_by_its_signature_alone(keys, either):
+    key = read_keys(keys).newest
+    for path, options in TARGETS:
+        url = by_python(path, options, key.name, key.secret.hex(), 600)
+        status, headers, body = either.get(url)
+        assert status == 200, (url, body)
+        assert headers["cache-control"].startswith("private, max-age=")
+        assert either.get(url.replace("1%2C2", "1%2C3"))[0] == (403 if "1%2C2" in url else 200)
+        assert either.get(url.partition("?")[0])[0] == 403
+
+
 @pytest.mark.parametrize("way", ["python", "js", "php", "bash"])
 def test_each_client_makes_the_canonical_url(way, signers, keys, server):
     """What `slicer sign` makes of it is the same text."""
@@ -145,10 +171,10 @@ def test_an_old_key_counts_until_it_is_taken_out(keys, server, signers):
     assert server.get(by_python("/clips/show.mp3", {"t": "1,2"}, "gone", old.secret.hex(), 60))[0] == 403
 
 
-def test_what_is_expired_says_when(keys, server):
+def test_what_is_expired_says_when(keys, either):
     key = read_keys(keys).newest
     url = by_python("/clips/show.mp3", {"t": "1,2"}, key.name, key.secret.hex(), -5)
-    status, headers, body = server.get(url)
+    status, headers, body = either.get(url)
     assert (status, headers["content-type"], headers["cache-control"]) == (
         410,
         "application/problem+json",
@@ -159,11 +185,11 @@ def test_what_is_expired_says_when(keys, server):
     assert f"expires={problem['expires']}&" in url
 
 
-def test_nothing_is_learnt_of_files_without_a_signature(server):
-    there, missing = server.get("/clips/show.mp3?t=1,2"), server.get("/clips/nothing.mp3?t=1,2")
+def test_nothing_is_learnt_of_files_without_a_signature(either):
+    there, missing = either.get("/clips/show.mp3?t=1,2"), either.get("/clips/nothing.mp3?t=1,2")
     assert (there[0], there[2]) == (missing[0], missing[2])
     assert there[0] == 403
-    assert json.loads(server.get("/library")[2]) == {"sources": [], "next": None}
+    assert json.loads(either.get("/library")[2]) == {"sources": [], "next": None}
     for target in (
         "/clips//show.mp3",
         "/clips/./show.mp3",
@@ -171,7 +197,7 @@ def test_nothing_is_learnt_of_files_without_a_signature(server):
         "/clips/%2e/show.mp3",
         "//clips/show.mp3",
     ):
-        assert server.get(target)[0] in {403, 404}, target
+        assert either.get(target)[0] in {403, 404}, target
 
 
 def test_a_server_does_not_start_with_keys_that_others_can_read(keys, server):

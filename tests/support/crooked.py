@@ -6,6 +6,9 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+#: Bytes above which an answer is one that "replaced long" cuts.
+LONG = 1 << 20
+
 
 class Crooked:
     """One HTTP server. `way` names what is wrong, for answers to requests of more than one byte unless it begins with a star."""
@@ -15,6 +18,7 @@ class Crooked:
         self.etag = '"one"'
         self.way = ""
         self.asked: list[dict[str, str]] = []  #: fields of each request, in lower case
+        self.stores = 501  #: the status of answers to PUT; nothing is stored in any case
         self.connections = 0
         self.released = threading.Event()  #: ends answers that stand still
         outer = self
@@ -34,6 +38,13 @@ class Crooked:
                 outer.asked.append({name.lower(): text for name, text in self.headers.items()} | {"": self.path})
                 with contextlib.suppress(ConnectionError):
                     outer._answer(self)
+
+            def do_PUT(self) -> None:
+                outer.asked.append({name.lower(): text for name, text in self.headers.items()} | {"": self.path})
+                self.rfile.read(int(self.headers["Content-Length"]))
+                self.send_response(outer.stores)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
 
             def log_message(self, *_: object) -> None:
                 """Nothing."""
@@ -83,11 +94,11 @@ class Crooked:
         handler.end_headers()
         half = len(body) // 2
         handler.wfile.write(body[:half])
-        if way in {"short", "once", "stuck", "replaced"}:
+        if way in {"short", "once", "stuck", "replaced"} or (way == "replaced long" and len(body) > LONG):
             # Half of it is on its way: the rest never comes.
-            if way in {"once", "replaced"}:
+            if way in {"once", "replaced", "replaced long"}:
                 self.way = ""
-            if way == "replaced":
+            if way in {"replaced", "replaced long"}:
                 self.etag = f'"{self.etag[1:-1]}2"'
             elif way == "stuck":
                 self.released.wait(60)

@@ -47,6 +47,7 @@ class Store:
     key = KEY  #: the access key
     port: int  #: where it takes requests
     reader: Mapping[str, str] | None = None  #: variables with other credentials, which may read and not write
+    has_claims = True  #: whether it honours If-None-Match where an object is put
     most_replacements = 1000  #: of one object, that a test has time for
 
     def __init__(self) -> None:

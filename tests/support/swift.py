@@ -91,6 +91,7 @@ class Swift(Store):
     key = "test:slicer"
     # Each takes ten times as long as with SeaweedFS.
     most_replacements = 200
+    has_claims = False
 
     def prepare(self) -> None:
         ports = {name: free_port() for name in SERVERS}

@@ -21,7 +21,7 @@ from mp3_slicer.capacity.plan import REFUSED_SHARE, Plan, plan
 from mp3_slicer.capacity.workload import KEY_BYTES
 from mp3_slicer.cli.main import main
 from mp3_slicer.server import preflight
-from mp3_slicer.server.sizes import GIB, MIB, compute
+from mp3_slicer.server.sizes import CLIP_MILLISECONDS, GIB, MIB, compute
 from mp3_slicer.settings import Settings
 
 ROOT = Path(__file__).parents[3]
@@ -43,6 +43,12 @@ WIDE = {"network_gigabits": 10_000, "disk_megabytes": 1_000_000}
 
 def planned(costs: Costs = ROUND, **demand: float) -> Plan:
     return plan(Demand(**{"clips_per_second": 100, **demand}), costs, open_files=128, most_results=20_000)  # type: ignore[arg-type]
+
+
+def test_sizes_have_threads_for_every_clip_of_a_store() -> None:
+    """Sizes import no costs: this holds the two together. A longer clip takes more CPU, and fewer threads."""
+    costs = Costs()
+    assert 0.5 * (costs.clip_cpu + costs.store_cpu) <= CLIP_MILLISECONDS <= costs.clip_cpu + costs.store_cpu
 
 
 def test_cpus_follow_from_what_a_clip_costs():

@@ -9,6 +9,7 @@ import pytest
 
 from mp3_slicer.media.store import IndexStore
 from mp3_slicer.objects.choose import indexes_of, library_of
+from mp3_slicer.objects.claims import LEAST_BYTES
 from mp3_slicer.settings import Settings, SettingsError
 from support.crooked import Crooked, crooked
 from support.cutting import index_of
@@ -80,6 +81,18 @@ def test_answers_that_are_no_index_cost_a_rebuild(settings: Settings, cbr: str, 
         made = indexes(settings, wrong.url.removesuffix("/media/"), warned)
         assert made.find(library_of(settings).open(b"a.mp3"))[1] == "built"
         assert wrong.asked[0][""].startswith("/indexes/main/")
+
+
+@pytest.mark.parametrize("status", [200, 204, 409, 412, 501])
+def test_a_store_without_claims_costs_nothing_else(origin: Crooked, settings: Settings, status: int) -> None:
+    origin.data *= LEAST_BYTES // len(origin.data) + 1
+    with crooked(b"") as wrong:
+        wrong.way, wrong.stores = "*404", status
+        made = indexes(settings, wrong.url.removesuffix("/media/"), [])
+        began = time.monotonic()
+        assert made.find(library_of(settings).open(b"a.mp3"))[1] == "built"
+        assert time.monotonic() - began < 10
+        assert any(each.get("if-none-match") == "*" for each in wrong.asked)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import os
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from fractions import Fraction
 from typing import Protocol
@@ -45,6 +45,16 @@ class IndexPendingError(SlicerError):
         self.progress = progress  #: how far it is, from 0 to 1, as far as that is known
 
 
+class Claim(Protocol):
+    """Other machines wait while this one builds an index, as far as their place lets them know. Nothing is raised."""
+
+    def beside(self, told: Callable[[int], None]) -> Callable[[int], None]:
+        """Return what hears how far the walk is: it tells `told`, and keeps the claim alive."""
+
+    def release(self) -> None:
+        """Let others build at once."""
+
+
 class SharedIndexes(Protocol):
     """Indexes that several machines share, by their names on disk. Nothing is raised: what fails costs a rebuild."""
 
@@ -52,6 +62,15 @@ class SharedIndexes(Protocol):
 
     def get(self, name: str) -> bytes | None:
         """The bytes of an index, or None. They may be of another source, or damaged."""
+
+    def take(
+        self, name: str, size: int, *, goes_on: bool, deadline: float, told: Callable[[int], None]
+    ) -> bytes | Claim:
+        """The same, or the claim with which this machine builds the index of a source of `size` bytes.
+
+        While another machine builds it, this waits and tells `told` how far that is, unless this one `goes_on` with a walk. Raises
+        IndexPendingError at the deadline.
+        """
 
     def put(self, name: str, data: bytes) -> bool:
         """Store an index; returns whether it is stored."""
@@ -71,7 +90,7 @@ class IndexStore:
         """`seconds` is for one build. One thread of a process builds at a time, and others wait for a moment only.
 
         An index file of more than `whole_bytes` stays on disk and is read in parts; None loads all of any. An index that is not on
-        disk is taken from `shared`, and one that was built is put there.
+        disk is taken from `shared`, and one that was built is put there; of several machines that miss it, one builds.
         """
         self._whole = whole_bytes
         self.shared = shared
@@ -179,36 +198,52 @@ class IndexStore:
             found = self._read(path)
             if found and found[0] == source.identity and found[1].complete:
                 return found[1], "disk"
-            shared = self._from_shared(source, path)
-            if shared is not None:
-                index, data = shared
+            told = _Note(lock_path, os.path.basename(path), source.identity.size)
+            # To go on from: a walk of this very file that ran out of time, or one of the file before it grew.
+            is_begun = found is not None and found[0] == source.identity
+            fits = found and (is_begun or found[0].size < source.identity.size)
+            taken = self._take(source, path, is_begun, deadline, told)
+            if isinstance(taken, tuple):
+                index, data = taken
                 self._write(path, data)
                 return self._kept(source, path, index), "shared"
-            # To go on from: a walk of this very file that ran out of time, or one of the file before it grew.
-            fits = found and (found[0] == source.identity or found[0].size < source.identity.size)
-            told = _Note(lock_path, os.path.basename(path), source.identity.size)
-            try:
-                index = build_index(
-                    source.onward(), previous=found[1] if found and fits else None, deadline=deadline, told=told
-                )
-            finally:
-                # The result counts only for a file that was not written to meanwhile.
-                source.check()
-            data = indexfile.dump(source.identity, index)
-            self._write(path, data)
-            if not index.complete:
-                raise IndexPendingError(_part(index.walked, source.identity.size))
-            if self.shared is not None:
-                self.shared.put(os.path.basename(path), data)
+            with _claimed(taken):
+                hear = told if taken is None else taken.beside(told)
+                index, data = self._walk(source, path, found[1] if found and fits else None, deadline, hear)
+            if self.shared is not None and not self.shared.put(os.path.basename(path), data) and taken is not None:
+                taken.release()
             return self._kept(source, path, index), "built"
+
+    def _walk(
+        self, source: Source, path: str, previous: Index | None, deadline: float, told: Callable[[int], None]
+    ) -> tuple[Index, bytes]:
+        """Build an index and store it on disk; the index, and its bytes."""
+        try:
+            index = build_index(source.onward(), previous=previous, deadline=deadline, told=told)
+        finally:
+            # The result counts only for a file that was not written to meanwhile.
+            source.check()
+        data = indexfile.dump(source.identity, index)
+        self._write(path, data)
+        if not index.complete:
+            raise IndexPendingError(_part(index.walked, source.identity.size))
+        return index, data
+
+    def _take(
+        self, source: Source, path: str, goes_on: bool, deadline: float, told: Callable[[int], None]
+    ) -> tuple[Index, bytes] | Claim | None:
+        """The shared index of this very source and its bytes, or the claim to build it; None where that needs none."""
+        if self.shared is None:
+            return None
+        taken = self.shared.take(
+            os.path.basename(path), source.identity.size, goes_on=goes_on, deadline=deadline, told=told
+        )
+        return _right(source, taken) if isinstance(taken, bytes) else taken
 
     def _from_shared(self, source: Source, path: str) -> tuple[Index, bytes] | None:
         """The shared index of this very source, if there is one, and its bytes."""
         data = None if self.shared is None else self.shared.get(os.path.basename(path))
-        found = None if data is None else indexfile.load(data)
-        if data is None or found is None or found[0] != source.identity or not found[1].complete:
-            return None
-        return found[1], data
+        return None if data is None else _right(source, data)
 
     def _kept(self, source: Source, path: str, index: Index) -> Index:
         """A complete index as it is found from now on, in parts if it is large; where it could not be stored, as it is."""
@@ -289,6 +324,25 @@ class IndexStore:
             with suppress(OSError):
                 if name.endswith(atomic.SUFFIX) and os.stat(path).st_mtime < old:
                     os.unlink(path)
+
+
+def _right(source: Source, data: bytes) -> tuple[Index, bytes] | None:
+    """The index that bytes hold, and the bytes, if it is the complete one of this very source."""
+    found = indexfile.load(data)
+    return (found[1], data) if found is not None and found[0] == source.identity and found[1].complete else None
+
+
+@contextmanager
+def _claimed(claim: Claim | None) -> Iterator[None]:
+    """Release a claim if the build fails. One that runs out of time goes on with the next request, so others wait on."""
+    try:
+        yield
+    except IndexPendingError:
+        raise
+    except BaseException:
+        if claim is not None:
+            claim.release()
+        raise
 
 
 class _Errors:

@@ -35,6 +35,9 @@ _PIECE = 1 << 18
 _CONNECT_SECONDS, _IDLE_SECONDS = 2.0, 15.0
 #: How many times the seconds of a wait an answer may take as a whole.
 _WHOLE = 4
+#: Answers to what is stored or removed, and those that say that another was first: S3 gives 409 while both are on their way.
+_STORED, _CONFLICTS = frozenset({200, 204}), frozenset({409, 412})
+_NO_FIELDS: dict[str, str] = {}
 _SERVER_ERRORS = frozenset({429, 500, 502, 503, 504})
 _EPOCH_NS = 1_000_000_000
 
@@ -96,6 +99,12 @@ class Body:
     def _fault(self, text: str) -> StoreError:
         self._breaker.failed()
         return StoreError(text, is_fault=True)
+
+    @property
+    def age(self) -> float | None:
+        """Seconds since the object was stored, by the store's own clock; None where it does not say."""
+        stored, now = (_seconds_of(self._response, name) for name in ("Last-Modified", "Date"))
+        return None if stored is None or now is None else now - stored
 
     def close(self) -> None:
         """Give the connection back, or close it if the answer was not read to its end; twice is harmless."""
@@ -206,12 +215,16 @@ class Client:
 
     def whole(self, path: bytes, most: int) -> bytes:
         """All bytes of an object, `most` of them at most. Raises SourceMissingError, SourceArchivedError, and StoreError."""
+        return self.aged(path, most)[0]
+
+    def aged(self, path: bytes, most: int) -> tuple[bytes, float | None]:
+        """The same, and the seconds since it was stored, by the store's own clock, where that says them."""
         return self._twice(lambda: self._get_whole(path, most))
 
-    def _get_whole(self, path: bytes, most: int) -> bytes:
+    def _get_whole(self, path: bytes, most: int) -> tuple[bytes, float | None]:
         body = self.stream(path, most, self._seconds * _WHOLE)
         try:
-            return b"".join(iter(body.read, b""))
+            return b"".join(iter(body.read, b"")), body.age
         finally:
             body.close()
 
@@ -236,21 +249,33 @@ class Client:
         except SourceMissingError:
             raise StoreError("the store takes no objects") from None
 
+    def create(self, path: bytes, data: bytes) -> bool:
+        """Store an object where there is none; returns whether it is stored. Not tried twice: the first try may have stored it.
+
+        A store that ignores If-None-Match replaces what is there. Raises StoreError.
+        """
+        try:
+            return self._write("PUT", path, data, {"If-None-Match": "*"}) in _STORED
+        except SourceMissingError:
+            raise StoreError("the store takes no objects") from None
+
     def delete(self, path: bytes) -> None:
         """Remove an object, if it exists. Raises StoreError."""
         with suppress(SourceMissingError):
             self._twice(lambda: self._write("DELETE", path, b""))
 
-    def _write(self, method: str, path: bytes, data: Data) -> None:
+    def _write(self, method: str, path: bytes, data: Data, conditions: dict[str, str] = _NO_FIELDS) -> int:
+        """Send bytes; the status of the answer, of which others than success are for requests with conditions alone."""
         fields = {} if isinstance(data, bytes) else {"Content-Length": str(os.fstat(data.fileno()).st_size)}
-        response, close = self._ask(self.address.target(path), fields, method, data)
+        response, close = self._ask(self.address.target(path), {**fields, **conditions}, method, data)
         try:
-            if response.status not in (200, 204):
+            if response.status not in (_STORED | _CONFLICTS if conditions else _STORED):
                 raise StoreError(f"the store answers {response.status}")
             self._drain(response)
         finally:
             close(0)
         self.breaker.succeeded()
+        return response.status
 
     def page(self, query: str) -> bytes:
         """A page of a listing of the bucket. Raises StoreError."""
@@ -291,7 +316,7 @@ class Client:
     ) -> tuple[BaseHTTPResponse, Callable[[int], None]]:
         """An answer that is no error, its body not yet read, and what ends it. Raises as `open` does."""
         response, close = self._send(target, fields, method, data)
-        if response.status in (200, 204, 206, 304, 412, 416):
+        if response.status in (200, 204, 206, 304, 412, 416) or (response.status == 409 and "If-None-Match" in fields):
             return response, close
         code = _code_of(response)
         close(0)
@@ -434,11 +459,16 @@ def _version_of(response: BaseHTTPResponse) -> Version:
             raise StoreError("the store refuses a right range")
         return Version(0, 0, '""')
     _check_plain(response)
-    try:
-        modified = int(parsedate_to_datetime(response.headers.get("Last-Modified", "")).timestamp())
-    except ValueError:
-        modified = 0
+    modified = int(_seconds_of(response, "Last-Modified") or 0)
     return Version(size, modified * _EPOCH_NS, _tag_of(response))
+
+
+def _seconds_of(response: BaseHTTPResponse, name: str) -> float | None:
+    """The time in a field, in seconds since 1970; None without one."""
+    try:
+        return parsedate_to_datetime(response.headers.get(name, "")).timestamp()
+    except ValueError:
+        return None
 
 
 def _check_plain(response: BaseHTTPResponse) -> None:

@@ -11,7 +11,7 @@ from mp3_slicer.objects.choose import library_of
 from mp3_slicer.objects.client import Client
 from mp3_slicer.objects.library import ObjectLibrary
 from mp3_slicer.objects.results import bucket_results
-from mp3_slicer.objects.shared import shared_indexes
+from mp3_slicer.objects.shared import BucketIndexes, shared_indexes
 from mp3_slicer.settings import Settings
 
 #: A path that names no object, where there is no list to take one from.
@@ -34,10 +34,19 @@ def inspect(settings: Settings) -> list[Finding]:
         return found
     quiet: Callable[..., None] = lambda *_: None  # noqa: E731
     if settings.shared_indexes:
-        found.append(_place("shared indexes", shared_indexes(settings, threads=1, told=quiet, warn=quiet).check))
+        found += _indexes(shared_indexes(settings, threads=1, told=quiet, warn=quiet))
     if settings.shared_results:
         found.append(_place("shared results", bucket_results(settings, seconds=60, threads=1, told=quiet).check))
     return found
+
+
+def _indexes(shared: BucketIndexes) -> list[Finding]:
+    """Return what can be done with shared indexes, and whether the store lets one slicer build while others wait."""
+    found = _place("shared indexes", shared.check)
+    if not found.ok or shared.trouble:
+        return [found]
+    detail = "honoured" if shared.has_claims() else "not honoured; slicers that miss an index at once each build it"
+    return [found, Finding("If-None-Match", True, detail)]
 
 
 def _place(name: str, check: Callable[[], str]) -> Finding:

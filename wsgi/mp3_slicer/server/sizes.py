@@ -34,7 +34,8 @@ _FOLDER_THREADS = 3
 _STORE_THREADS = 8
 MOST_STORE_THREADS = 64
 _THREAD_MEMORY = 9 * MIB
-# The milliseconds of CPU that a clip takes: one process has one CPU, which this many clips a second fill.
+# The milliseconds of CPU that a clip of a store takes at the least, by which one process, with one CPU, has clips that wait. Not more
+# than `slicer plan` counts for it (clip-cpu + store-cpu); `make bench-objects` measures it, and clips a second with these threads.
 CLIP_MILLISECONDS = 1
 MOST_STORE_MILLISECONDS = 5000
 

@@ -12,6 +12,7 @@ from mp3_slicer.counts.log import LineLog
 from mp3_slicer.media.aside import Aside
 from mp3_slicer.media.shelf import Shelf
 from mp3_slicer.media.sidecars import Sidecars
+from mp3_slicer.media.source import SourceUnavailableError
 from mp3_slicer.objects.choose import indexes_of, library_of
 from mp3_slicer.settings import Settings
 from mp3_slicer.web.access import Access, Hosts
@@ -25,7 +26,7 @@ from mp3_slicer.web.ledger import Ledger, Watched
 from mp3_slicer.web.metrics import Metrics
 from mp3_slicer.web.moments import Moments
 from mp3_slicer.web.options import read_options
-from mp3_slicer.web.problems import Problem, busy, not_found, overstayed
+from mp3_slicer.web.problems import Problem, busy, not_found, overstayed, unavailable
 from mp3_slicer.web.process import make_room, process_group, process_threads, renders_processes
 from mp3_slicer.web.proxy import cache_control
 from mp3_slicer.web.request import Clients, Request
@@ -154,6 +155,8 @@ class Slicer:
         if isinstance(error, MemoryError):
             make_room(request.fields)
             return busy("the server is short of memory; try again", 2)
+        if isinstance(error, SourceUnavailableError):
+            return unavailable(f"{record.method} {record.target}", error)
         if isinstance(error, OSError):
             # A disk that fails, a file system that is away: the operator's, not the client's, and it may come back.
             _LOG.error("%s %s", record.method, record.target, exc_info=error)

@@ -9,6 +9,7 @@ from typing import Any
 
 from mp3_slicer.errors import SlicerError
 from mp3_slicer.failures import Failure, refusal_of
+from mp3_slicer.media.source import SourceUnavailableError
 from mp3_slicer.web.response import Caching, Response
 
 _LOG = logging.getLogger("slicer")
@@ -42,6 +43,13 @@ def problem_of(error: Exception) -> Problem | None:
         return None
     headers = (("Retry-After", str(found.retry)),) if found.retry else ()
     return Problem(found.status, found.kind, found.detail, found.members, headers)
+
+
+def unavailable(where: str, error: SourceUnavailableError) -> Problem:
+    """The problem of media that cannot be read, in one line of the log unless that has it already: it is the operator's."""
+    if not error.is_repeat:
+        _LOG.error("%s: %s", where, error.strerror)
+    return problem_of(error) or busy("the media cannot be read at the moment; try again", 5)
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """Sources for the views: opened, indexed and current, or a problem; and the span that `t` names."""
 
-import logging
 import os
 from collections.abc import Callable
 from typing import TypeVar
@@ -17,10 +16,9 @@ from mp3_slicer.media.source import (
 from mp3_slicer.media.store import IndexPendingError
 from mp3_slicer.mp3 import Mp3Error, SourceChangedError
 from mp3_slicer.timespan import ALLOWED, TimeSpan, TimeSpanError
-from mp3_slicer.web.problems import Problem, busy, problem_of
+from mp3_slicer.web.problems import Problem, busy, problem_of, unavailable
 from mp3_slicer.web.request import Request
 
-_LOG = logging.getLogger("slicer")
 _T = TypeVar("_T")
 #: Suffixes of sources, in the order of search.
 _SUFFIXES = (b".mp3", b".MP3", b".Mp3", b".mP3")
@@ -110,8 +108,8 @@ class Sources:
 
 def _refused(path: bytes, error: Exception) -> Exception:
     """The problem that an error is, once it is in the log where it is the operator's."""
-    if isinstance(error, SourceUnavailableError) and not error.is_repeat:
-        _LOG.error("%s: %s", os.fsdecode(path), error.strerror)
+    if isinstance(error, SourceUnavailableError):
+        return unavailable(os.fsdecode(path), error)
     return problem_of(error) or error
 
 
