@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[3]
 BIN = Path(sys.executable).parent
@@ -68,7 +69,16 @@ def test_the_playbook_of_the_installed_collection_is_whole(place: Path) -> None:
     said = run(place, "ansible-playbook", "-i", "hosts.json", "slicer.slicer.site", "--list-tasks")
     for role in sorted(path.name for path in (ROOT / "ansible" / "roles").iterdir()):
         assert f"slicer.slicer.{role} : " in said, role
-    assert run(place, "ansible-playbook", "-i", "hosts.json", "slicer.slicer.site", "--syntax-check")
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "ansible").glob("*.yml")))
+def test_each_playbook_of_the_checkout_is_in_the_collection(place: Path, name: str) -> None:
+    assert run(place, "ansible-playbook", "-i", "hosts.json", f"slicer.slicer.{name}", "--syntax-check")
+    installed = place / "collections/ansible_collections/slicer/slicer"
+    plays = yaml.safe_load((installed / "playbooks" / f"{name}.yml").read_text())
+    # The checkout's ansible.cfg is not there to say so.
+    assert all(play["become"] for play in plays)
+    assert f"slicer.slicer.{name}" in (installed / "README.md").read_text()
 
 
 def test_its_filters_and_variables_work_without_the_checkout(place: Path) -> None:
