@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from werkzeug.test import Client
 
+from mp3_slicer import pictures
 from mp3_slicer.settings import Settings
 from mp3_slicer.web import beside
 from mp3_slicer.web.app import create_app
@@ -31,8 +32,12 @@ def client(tmp_path: Path, cbr: str) -> Client:
 
 def test_defects_of_parsers_are_flaws_of_files(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.import_module("mp3_slicer.transcripts.choose"), "read", broken)
-    for name in ("read_chapters_json", "read_points", "read_tags", "read_cover", "has_cover"):
-        monkeypatch.setattr(beside, name, broken)
+    for module, names in (
+        (beside, ("read_chapters_json", "read_points", "read_tags")),
+        (pictures, ("read_cover", "has_cover")),
+    ):
+        for name in names:
+            monkeypatch.setattr(module, name, broken)
     info = client.get("/info/show.mp3")
     assert info.status_code == 200
     found = {each["file"]: each["detail"] for each in json.loads(info.data)["unreadable"]}
