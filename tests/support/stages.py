@@ -207,7 +207,7 @@ def _run(which: str) -> int:
                 print(f"{stage.name}: {line}")
     for stage in todo:
         print(f"{stage.name:<9} {'passed' if stage.status == 0 else 'FAILED'} {stage.seconds:6.0f} s")
-    print(f"{which:<6} {'FAILED' if failed else 'passed'} {time.monotonic() - began:6.0f} s", flush=True)
+    print(f"{which:<9} {'FAILED' if failed else 'passed'} {time.monotonic() - began:6.0f} s", flush=True)
     if stopped:
         return 130
     if not failed:
