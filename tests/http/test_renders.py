@@ -616,10 +616,11 @@ def test_a_daemon_that_is_killed_leaves_nothing(start, show):
         (clips,) = server.daemons("clips")
         nicer = min(19, os.getpriority(os.PRIO_PROCESS, clips) + 10)
         assert {os.getpriority(os.PRIO_PROCESS, pid) for pid in (daemon, helper)} == {nicer}
-        # A clip need not wait until a render's turn is over, on the whole of its way. An older kernel says 0 of all.
-        threads = [int(name) for pid in (clips, *server.children()) for name in os.listdir(f"/proc/{pid}/task")]
-        assert {timeslice.of(thread) for thread in threads} == {timeslice.SHORTEST if timeslice.of() else 0}
-        assert {timeslice.of(pid) for pid in (daemon, helper)} == {timeslice.of()}
+        # A clip interrupts a render whose turn is longer than its own, on the whole of its way. An older kernel says 0 of all.
+        threads = {pid: [int(name) for name in os.listdir(f"/proc/{pid}/task")] for pid in (clips, daemon, helper)}
+        turns = {pid: {timeslice.of(thread) for thread in found} for pid, found in threads.items()}
+        assert turns[daemon] == turns[helper] == {timeslice.LONGEST if timeslice.of() else 0}
+        assert turns[clips] == {timeslice.of(pid) for pid in server.children()} == {timeslice.of()}
         os.kill(daemon, signal.SIGKILL)
         # Its input has ended, and so does it; by itself, since nobody is left who could wait for it.
         until(lambda: not status(helper), 30, "ffmpeg has gone too")

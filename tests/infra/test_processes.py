@@ -33,7 +33,7 @@ def test_each_group_has_its_processes_threads_and_limits(fleet, site):
 
 @every_site
 def test_clips_need_not_wait_for_a_turn_of_renders(fleet, site):
-    """The unit lets the service ask for short turns and lower priorities."""
+    """The unit lets the service ask for long turns and lower priorities."""
     for host in fleet.slicers:
         tree = host.tree(site)
         pids = [each.pid for each in (tree.apache, *tree.children, *tree.daemons("clips"), *tree.daemons("renders"))]
@@ -44,9 +44,9 @@ def test_clips_need_not_wait_for_a_turn_of_renders(fleet, site):
         own, *found = host.test.check_output("/opt/slicer/current/bin/python -c %s", program).split()
         renders = len(tree.daemons("renders"))
         # A kernel before 6.12 knows no turns, and says 0 of all.
-        short = str(100_000 if own != "0" else 0)
-        assert set(found[:-renders]) == {f"{short}:0"}
-        assert set(found[-renders:]) == {f"{own}:10"}
+        long = str(100_000_000 if own != "0" else 0)
+        assert set(found[:-renders]) == {f"{own}:0"}
+        assert set(found[-renders:]) == {f"{long}:10"}
 
 
 @every_site

@@ -6,10 +6,12 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from mp3_slicer import timeslice
 from mp3_slicer.jobs import JobsBusyError, State
 from mp3_slicer.jobs.order import LONG, SHORT, url_of
 from mp3_slicer.render import Results
@@ -48,6 +50,17 @@ def test_a_job_is_done(place: Place) -> None:
     assert (done.state, done.progress, done.problem, done.attempts) == (State.DONE, 1.0, None, 1)
     samples, rate, channels = decode(result_of(place, order.key), "wav")
     assert (len(samples), rate, channels) == (4 * 44_100 * 2, 44_100, 2)
+
+
+def test_jobs_give_way_to_clips_and_long_ones_to_short_ones(place: Place) -> None:
+    worker = place.worker("--short", "1", "--long", "1")
+    own = os.getpriority(os.PRIO_PROCESS, worker.pid)
+    for lane, nicer in ((SHORT, 0), (LONG, 5)):
+        until(partial(worker.processes, lane), 60, "a process of the lane")
+        (pid,) = worker.processes(lane)
+        assert os.getpriority(os.PRIO_PROCESS, pid) == min(19, own + nicer)
+        # A kernel before 6.12 says 0 of all.
+        assert timeslice.of(pid) == (timeslice.LONGEST if timeslice.of() else 0)
 
 
 def test_a_waveform_is_done(place: Place) -> None:

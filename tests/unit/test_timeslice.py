@@ -16,27 +16,26 @@ def alone(function, *arguments):
 
 
 def asked(nice):
-    told = timeslice.ask_for(timeslice.SHORTEST, nice)
+    told = timeslice.ask_for(timeslice.LONGEST, nice)
     return told, timeslice.of(), os.getpriority(os.PRIO_PROCESS, 0)
 
 
 def asked_with(policy):
     os.sched_setscheduler(0, policy, os.sched_param(0))
-    told = timeslice.ask_for(timeslice.SHORTEST, 5)
+    told = timeslice.ask_for(timeslice.LONGEST, 5)
     return told, os.sched_getscheduler(0) == policy, os.getpriority(os.PRIO_PROCESS, 0)
 
 
 def gave_way():
-    timeslice.ask_for(timeslice.SHORTEST, os.getpriority(os.PRIO_PROCESS, 0))
     timeslice.give_way(10)
     timeslice.give_way(40)
     return timeslice.of(), os.getpriority(os.PRIO_PROCESS, 0)
 
 
-def test_a_short_turn_and_a_priority_are_asked_for_in_one():
+def test_a_long_turn_and_a_priority_are_asked_for_in_one():
     # A kernel before 6.12 knows no turns, and says 0.
     nice = min(19, os.getpriority(os.PRIO_PROCESS, 0) + 7)
-    assert alone(asked, nice) == (True, timeslice.SHORTEST if timeslice.of() else 0, nice)
+    assert alone(asked, nice) == (True, timeslice.LONGEST if timeslice.of() else 0, nice)
 
 
 @pytest.mark.parametrize("policy", [os.SCHED_BATCH, os.SCHED_IDLE])
@@ -44,10 +43,10 @@ def test_a_policy_that_somebody_chose_stays(policy):
     assert alone(asked_with, policy) == (False, True, os.getpriority(os.PRIO_PROCESS, 0))
 
 
-def test_who_gives_way_has_the_usual_turn_and_at_most_the_lowest_priority():
-    assert alone(gave_way) == (timeslice.of(), 19)
+def test_who_gives_way_has_the_longest_turn_and_at_most_the_lowest_priority():
+    assert alone(gave_way) == (timeslice.LONGEST if timeslice.of() else 0, 19)
 
 
 def test_a_thread_that_is_gone_is_refused():
-    assert timeslice.ask_for(timeslice.SHORTEST, 0, 2**22 + 5) is False
+    assert timeslice.ask_for(timeslice.LONGEST, 0, 2**22 + 5) is False
     assert timeslice.of(2**22 + 5) == 0

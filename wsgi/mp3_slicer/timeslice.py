@@ -1,14 +1,13 @@
-"""Time slices: a thread that asks for short ones gets the CPU sooner, and no more of it."""
+"""Time slices: who works in long ones is interrupted at once by whoever works in shorter ones, and gets no less of the CPU."""
 
 import ctypes
 import os
 import struct
 from contextlib import suppress
 
-#: Nanoseconds, the shortest that Linux takes (sched-eevdf; sched_setattr(2), sched_runtime: 100,000 to 100,000,000).
-SHORTEST = 100_000
-#: The slice of threads that ask for none.
-USUAL = 0
+#: Nanoseconds, the longest that Linux takes (sched-eevdf; sched_setattr(2), sched_runtime: 100,000 to 100,000,000). A thread that wakes
+#: up interrupts one with a longer slice than its own; among equals it waits until the other's slice is over.
+LONGEST = 100_000_000
 
 #: The numbers of sched_setattr and sched_getattr, for which Python has no names and older C libraries none either.
 _CALLS = {"x86_64": (314, 315), "aarch64": (274, 275)}
@@ -49,11 +48,11 @@ def _is_usual(thread: int) -> bool:
 
 
 def give_way(nicer: int) -> None:
-    """Let all others go first: lower the priority of each thread of this process by `nicer`, to 19 at most, and drop short slices."""
+    """Let all others go first: lower the priority of each thread of this process by `nicer`, to 19 at most, with the longest slices."""
     with suppress(OSError):
         # On Linux a priority is of a thread, and of those that it starts.
         for name in os.listdir("/proc/self/task"):
             thread = int(name)
             nice = min(os.getpriority(os.PRIO_PROCESS, thread) + nicer, 19)
-            if not ask_for(USUAL, nice, thread):
+            if not ask_for(LONGEST, nice, thread):
                 os.setpriority(os.PRIO_PROCESS, thread, nice)

@@ -19,6 +19,7 @@ from mp3_slicer.jobs.order import LANES, LONG
 from mp3_slicer.jobs.publisher import Publisher
 from mp3_slicer.parent import end_with
 from mp3_slicer.settings import Settings
+from mp3_slicer.timeslice import give_way
 
 _LOG = logging.getLogger("slicer")
 #: Seconds between two searches for lost jobs.
@@ -85,8 +86,7 @@ class _Lane:
             def before_exec() -> None:
                 # Should we be killed outright, it finishes what it has and ends.
                 end_with(parent, signal.SIGTERM)
-                if self._lane == LONG:
-                    os.nice(_LONG_NICE)
+                give_way(_LONG_NICE if self._lane == LONG else 0)
 
             words = ["-m", "mp3_slicer", "worker", "--lane", self._lane, f"--{self._lane}", str(self._processes)]
             self.process = subprocess.Popen(  # noqa: S603

@@ -16,7 +16,6 @@ from mp3_slicer.parent import end_with
 from mp3_slicer.server import express, files, machine, preflight, reach, root
 from mp3_slicer.server.sizes import Sizes, compute
 from mp3_slicer.settings import Settings
-from mp3_slicer.timeslice import SHORTEST, ask_for
 
 # How long answers under way may take once a stop is asked for. A proxy in front takes them as fast as they come.
 FINISH_SECONDS = 5
@@ -208,9 +207,6 @@ def _start(
         end_with(parent, signal.SIGTERM)
         # The soft one only, which mod_wsgi can replace.
         resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
-        # Apache's children and the clips' daemons work for a moment and then wait; a render works until its turn is over. Without
-        # this a clip may have to wait for that, up to a tick of the kernel, at each step of its way. The renders' daemons undo it.
-        ask_for(SHORTEST, os.getpriority(os.PRIO_PROCESS, 0))
 
     return subprocess.Popen(
         command,
