@@ -70,12 +70,16 @@ def test_what_is_not_found_and_what_is_no_query_is_said(archive, visit):
 @pytest.mark.parametrize("width", [1280, 360])
 def test_results_are_accessible_at_any_width(archive, visit, scheme, width):
     page = visit(url=archive.url, viewport={"width": width, "height": 800}, color_scheme=scheme)
-    page.get_by_label("Search what is said").fill("harbour")
-    expect(page.locator("#moments-list li")).to_have_count(1)
-    page.evaluate(axe())
-    violations = page.evaluate("() => axe.run().then(({ violations }) => violations)")
-    assert [(each["id"], [node["target"] for node in each["nodes"]]) for each in violations] == []
-    assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
+    # One without a cover, and one with.
+    for said, found, covers in (("harbour", "welcome to the harbour", 0), ("lighthouse", "The Old", 1)):
+        page.get_by_label("Search what is said").fill(said)
+        expect(page.locator("#moments-list li")).to_have_count(1)
+        expect(page.locator("#moments-list")).to_contain_text(found)
+        expect(page.locator("#moments-list .thumb")).to_have_count(covers)
+        page.evaluate(axe())
+        violations = page.evaluate("() => axe.run().then(({ violations }) => violations)")
+        assert [(each["id"], [node["target"] for node in each["nodes"]]) for each in violations] == []
+        assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
 
 
 def test_without_a_catalogue_the_page_is_as_it_was(visit):

@@ -41,19 +41,25 @@ class Clips:
         options, path = dict(request.options), request.path
         asked = self._moments.asked(request, options)
         text = options.get("t", asked.canonical if "id" in options else "")
-        disposition = attachment(options["download"], path, asked.canonical) if "download" in options else None
-        query = f"t={asked.canonical}"
+        canonical = asked.canonical
+        disposition = attachment(options["download"], path, canonical) if "download" in options else None
+        query = f"t={canonical}"
         if is_sent(request, query):
             return redirect(request, request.prefix.encode() + path, query, self._max_age, disposition)
         return self._sources.aside(
             path,
             lambda: self._sources.work(
-                path, request, lambda opened: self._cut(request, asked, text, disposition, opened)
+                path, request, lambda opened: self._cut(request, asked, text, query, disposition, opened)
             ),
         )
 
-    def _cut(self, request: Request, asked: TimeSpan, text: str, disposition: str | None, opened: Opened) -> Response:
-        """The response from an open source. Raises Problem, and SourceChangedError if the source is not the current one."""
+    def _cut(
+        self, request: Request, asked: TimeSpan, text: str, query: str, disposition: str | None, opened: Opened
+    ) -> Response:
+        """The response from an open source, whose canonical query is `query`.
+
+        Raises Problem, and SourceChangedError if the source is not the current one.
+        """
         identity = opened.source.identity
         span = self._locate(opened.index, asked, text)
         visit = opened.source.ahead(span)
@@ -67,7 +73,7 @@ class Clips:
             _Representation(opened, visit, clip, self._sources, request),
             [
                 ("Content-Type", "audio/mpeg"),
-                ("Content-Location", f"{request.prefix}{quote(request.path)}?t={asked.canonical}"),
+                ("Content-Location", f"{request.prefix}{_quoted(request.path)}?{query}"),
             ],
             etag=_etag(identity, opened.index, span),
             modified=identity.mtime_ns // SECOND,
@@ -159,6 +165,12 @@ class _Pieces:
 def _etag(identity: Identity, index: Index, span: Span) -> str:
     # The segment counts too: the same numbers in another segment are other samples.
     return f'"{_digest(identity.size, identity.mtime_ns, index.proof)}-{span.segment.runs[0].anchors[0]:x}-{span.first:x}-{span.last:x}"'
+
+
+@lru_cache(maxsize=1024)
+def _quoted(path: bytes) -> str:
+    """Return a path as it is in a URL."""
+    return quote(path)
 
 
 @lru_cache(maxsize=1024)
