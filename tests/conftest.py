@@ -29,7 +29,10 @@ LONGEST = (
     *(
         "http/test_processes.py",
         "http/test_renders.py",
+        "unit/render/test_parts.py",
+        "unit/ansible/test_preflight.py",
         "unit/mp3/test_exact.py",
+        "browser/test_refusals.py",
         "browser/test_page.py",
         "jobs/test_jobs.py",
     ),

@@ -22,7 +22,7 @@ FOLDER = ROOT / "build" / "test"
 SECONDS = FOLDER / "seconds.json"
 PYTEST = (sys.executable, "-m", "pytest", "-p", "support.progress", "-q", "--no-header", "--color=no")
 #: Processes that run tests: most of a test's time is waiting for a server.
-WORKERS = max(3, 2 * (os.cpu_count() or 1))
+WORKERS = 2 * (os.cpu_count() or 1) + 1
 #: Minutes for each kind of input, and where chance begins: the same each time. `make fuzz` begins elsewhere each time.
 FUZZ_MINUTES, FUZZ_FIRST = "1", "1"
 #: Lines that are shown while a stage runs: files of tests that are done, tools, and what was left out or measured.

@@ -68,14 +68,17 @@ def test_a_window_has_the_samples_of_the_whole(kind: str, stream: Callable[[str]
 def test_parts_are_together_what_is_drawn_at_once(
     kind: str, width: tuple[str, str], stream: Callable[[str], str], tmp_path: Path
 ) -> None:
-    for path in (stream(kind), damaged(stream(kind), tmp_path / "damaged.mp3", 2)):
-        for form, bits in (("json", "16"), ("dat", "8")):
-            whole = PeaksRequest.parse(form, [("t", "0.7,18.3"), width, ("bits", bits)])
-            wanted, parts = at_once(path, whole), [at_once(path, part) for part in whole.parts]
-            assert len(parts) == PARTS
-            assert join(whole.form, parts) == wanted
-            if form == "dat":
-                assert [cut(wanted, part) for part in whole.parts] == parts
+    forms = [("json", "16"), ("dat", "8")]
+    # What is damaged is decoded by a program of its own for each part: either form is enough, since both are drawn from the same samples.
+    broken = damaged(stream(kind), tmp_path / "damaged.mp3", 2)
+    cases = [*((stream(kind), each) for each in forms), (broken, forms[width[0] == "zoom"])]
+    for path, (form, bits) in cases:
+        whole = PeaksRequest.parse(form, [("t", "0.7,18.3"), width, ("bits", bits)])
+        wanted, parts = at_once(path, whole), [at_once(path, part) for part in whole.parts]
+        assert len(parts) == PARTS
+        assert join(whole.form, parts) == wanted
+        if form == "dat":
+            assert [cut(wanted, part) for part in whole.parts] == parts
 
 
 def test_a_part_goes_on_from_where_the_time_was_up(cbr: str) -> None:
