@@ -67,6 +67,13 @@ def test_a_waveform_that_takes_long_shows_how_far_it_is(visit_with):
     expect(page.locator("#wave-progress")).to_be_hidden()
 
 
+def test_a_waveform_whose_time_was_up_is_asked_for_again(visit_with):
+    late = problem(504, "the request waited or ran too long", headers={"Retry-After": "1"})
+    page = visit_with({r"/peaks/.*pixels=20000": [late, late, None]}, "#file=show.mp3&t=1,2")
+    drawn(page)
+    expect(page.locator("#wave-state")).to_have_text("")
+
+
 @pytest.fixture
 def long(media):
     """The name of a file for which a coarse waveform is drawn first."""

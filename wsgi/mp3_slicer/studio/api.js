@@ -79,10 +79,11 @@ export async function json(url, signal) {
 /**
  * Something that may take long: waits as the server asks for it, and follows a job to its end.
  *
+ * `goesOn` says that the server keeps what it has done of the work when its time is up, so that asking again goes on from there.
  * `tell` is called with what is going on: {state: 'asking' | 'waiting' | 'queued' | 'running', progress?, seconds?, detail?, job?}.
  * Returns the answer. Raises Refusal, or AbortError when `signal` is aborted.
  */
-export async function ask(url, { signal, background = false, tell = () => {} } = {}) {
+export async function ask(url, { signal, background = false, goesOn = false, tell = () => {} } = {}) {
   let furthest = -1;
   for (let left = TRIES; ; left -= 1) {
     tell({ state: 'asking' });
@@ -94,7 +95,8 @@ export async function ask(url, { signal, background = false, tell = () => {} } =
       return response;
     } else {
       const refusal = await refusalOf(response);
-      if (![429, 503].includes(response.status) || left <= 1) throw refusal;
+      const passes = [429, 503].includes(response.status) || (goesOn && response.status === 504);
+      if (!passes || left <= 1) throw refusal;
       if (refusal.progress !== null && refusal.progress > furthest) {
         furthest = refusal.progress;
         left = TRIES;

@@ -117,7 +117,7 @@ export function createPeaks(file, { onData, onState }) {
   }
 
   async function fetchLevel(query, first, signal, tell, background = false) {
-    const response = await ask(`${base}?${query}`, { signal, tell, background });
+    const response = await ask(`${base}?${query}`, { signal, tell, background, goesOn: true });
     const data = await response.arrayBuffer();
     const view = new DataView(data);
     return { first, zoom: view.getInt32(12, true), values: new Int8Array(data, HEADER_BYTES) };
