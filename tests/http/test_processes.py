@@ -95,7 +95,7 @@ def test_each_group_has_its_processes_and_threads(server):
 
 def test_all_prefork_children_are_there_from_the_start(server):
     written = pathlib.Path(server.root, "httpd.conf").read_text(encoding="utf-8")
-    workers = SIZES.clips_workers + SIZES.renders_workers + SIZES.spare_workers
+    workers = SIZES.max_request_workers
     for directive in ("ServerLimit", "StartServers", "MaxClients", "MaxSpareServers"):
         assert f"\n{directive} {workers}\n" in written
     assert len(server.children()) == workers

@@ -275,6 +275,7 @@ def slicer_sites(
                 ],
                 "clips_connections": max(1, min(sizes.edge_clips_connections for sizes in found) // int(edges)),
                 "renders_connections": max(1, min(sizes.edge_renders_connections for sizes in found) // int(edges)),
+                "kept_connections": min(sizes.edge_kept_connections for sizes in found) // int(edges),
                 "read_timeout": max(sizes.edge_read_timeout for sizes in found),
                 "retry_after": max(sizes.retry_after for sizes in found),
                 "cache_mib": int(complete["cache_mib"]),

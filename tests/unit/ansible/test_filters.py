@@ -66,6 +66,7 @@ def test_an_edge_is_told_what_the_sizes_say() -> None:
             "upstreams": [{"address": "10.0.0.1", "port": 8000}],
             "clips_connections": sizes.edge_clips_connections,
             "renders_connections": sizes.edge_renders_connections,
+            "kept_connections": sizes.edge_kept_connections,
             "read_timeout": sizes.edge_read_timeout,
             "retry_after": sizes.retry_after,
             "cache_mib": 2048,
@@ -88,8 +89,9 @@ def test_connections_are_divided_among_edges_and_never_none() -> None:
     (site,) = sites(edges=3)
     assert site["clips_connections"] == sizes.edge_clips_connections // 3
     assert site["renders_connections"] == sizes.edge_renders_connections // 3
+    assert site["kept_connections"] == sizes.edge_kept_connections // 3
     (site,) = sites(edges=1000)
-    assert (site["clips_connections"], site["renders_connections"]) == (1, 1)
+    assert (site["clips_connections"], site["renders_connections"], site["kept_connections"]) == (1, 1, 0)
 
 
 def test_unequal_slicers_are_held_to_the_smallest() -> None:
@@ -135,7 +137,7 @@ def test_a_unit_is_complete_and_has_room_for_twice_its_tasks() -> None:
     assert (unit["cpus"], unit["memory_mib"], unit["settings"]) == (2, 4096 - 128, {})
     # As counted on a server: the supervisor's two threads, Apache and its children, and four threads more in each daemon.
     tasks = 2 + 1 + sizes.max_request_workers + 2 * (3 + 4) + 2 * (1 + 4)
-    assert tasks == 71
+    assert tasks == 79
     assert 2 * tasks <= unit["tasks_max"] <= 3 * tasks
 
 

@@ -34,7 +34,7 @@ def test_the_pool_is_the_sizes():
     assert value(command, "--maximum-requests") == str(sizes.max_requests)
     assert value(command, "--eviction-timeout") == str(sizes.eviction_timeout)
     assert value(command, "--socket-timeout") == str(sizes.socket_timeout)
-    assert value(command, "--keep-alive-timeout") == "0"
+    assert value(command, "--keep-alive-timeout") == str(sizes.keep_alive_timeout)
     assert "--disable-reloading" in command
 
 

@@ -23,6 +23,7 @@ def test_the_workers_are_a_sum_and_the_memory_suffices(cpus, memory, backlog):
         + sizes.clips_backlog
         + sizes.renders_processes * sizes.renders_threads
         + sizes.renders_backlog
+        + sizes.edge_kept_connections
         + sizes.spare_workers
     )
     # One above each backlog, and some to answer health checks and refusals.
@@ -43,10 +44,11 @@ def test_two_cpus():
     assert (sizes.clips_processes, sizes.clips_threads, sizes.clips_backlog) == (2, 3, 24)
     assert (sizes.renders_processes, sizes.renders_threads, sizes.renders_backlog) == (2, 1, 4)
     assert sizes.renders_memory_bytes == GIB
-    assert sizes.max_request_workers == 6 + 24 + 2 + 4 + 8
+    assert sizes.max_request_workers == 6 + 24 + 2 + 4 + 8 + 8
     assert sizes.clips_memory_bytes == GIB
     assert sizes.edge_clips_connections == 6 + 24 + 128
     assert sizes.edge_renders_connections == 2 + 4
+    assert sizes.edge_kept_connections == 8
 
 
 def test_little_memory_means_fewer_renders():

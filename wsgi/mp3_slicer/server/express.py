@@ -23,8 +23,6 @@ _FIXED = (
     *("--maximum-spare-workers", "1.0"),
     # POST /jobs alone takes a body, of 16 KiB at most.
     *("--limit-request-body", str(64 << 10)),
-    # An idle kept-alive connection would hold a child.
-    *("--keep-alive-timeout", "0"),
     # The application answers HEAD itself, without reading audio; as a GET it would obey a Range too.
     *("--map-head-to-get", "Off"),
     # New code comes with a new process, not when a file's time changes.
@@ -106,6 +104,8 @@ def _sized(sizes: Sizes) -> list[str]:
         "--shutdown-timeout": sizes.shutdown_timeout,
         "--startup-timeout": sizes.startup_timeout,
         "--deadlock-timeout": sizes.deadlock_timeout,
+        # An idle connection holds a child: only those of a proxy are kept (slicer.conf), and children are counted for them.
+        "--keep-alive-timeout": sizes.keep_alive_timeout,
         # A client that sends its header slowly holds a child: 10 s at most.
         "--header-timeout": max(1, sizes.header_timeout // 2),
         "--header-max-timeout": sizes.header_timeout,

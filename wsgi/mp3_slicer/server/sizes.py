@@ -42,6 +42,9 @@ MOST_STORE_MILLISECONDS = 5000
 # Connections of a proxy beyond Apache's children wait in the kernel's queue, which keeps some places for other clients.
 _PROXY_PLACES_PER_CPU = 64
 _OTHERS_PLACES = 52
+# Idle connections that a proxy may keep: under load, one serves one request after another. More gain nothing (`make bench-edge`).
+_KEPT_PER_CPU = 4
+_MOST_KEPT = 128
 
 # Share of the request timeout for work: the rest is for finding the source, storing the result and beginning to send it.
 _WORK_SHARE = Fraction(5, 6)
@@ -89,6 +92,8 @@ class Sizes:
     header_timeout: int = 10
     retry_after: int = 2
     listen_backlog: int = 500
+    keep_alive_timeout: int = 2
+    """Longer than a proxy keeps an idle connection, so that it is the proxy that closes it. A server that stops waits for that."""
 
     @property
     def clips_reserved_bytes(self) -> int:
@@ -107,8 +112,13 @@ class Sizes:
 
     @property
     def max_request_workers(self) -> int:
-        """Apache's prefork children: the sum of what both groups can hold, and the spare ones that refuse the rest."""
-        return self.clips_workers + self.renders_workers + self.spare_workers
+        """Apache's prefork children: the sum of what both groups and idle connections can hold, and the spare ones that refuse the rest."""
+        return self.clips_workers + self.renders_workers + self.edge_kept_connections + self.spare_workers
+
+    @property
+    def edge_kept_connections(self) -> int:
+        """Idle connections that a proxy in front may keep for its next clip, all its machines together: each holds an Apache process."""
+        return min(_KEPT_PER_CPU * self.cpus, _MOST_KEPT)
 
     @property
     def edge_clips_connections(self) -> int:
@@ -157,7 +167,8 @@ class Sizes:
             (
                 "Apache workers",
                 str(self.max_request_workers),
-                f"{self.clips_workers} for clips + {self.renders_workers} for renders + {self.spare_workers} spare",
+                f"{self.clips_workers} for clips + {self.renders_workers} for renders + {self.edge_kept_connections} kept "
+                f"+ {self.spare_workers} spare",
             ),
             (
                 "refusal after",
@@ -178,6 +189,7 @@ class Sizes:
                 f"{self.edge_clips_connections} + {self.edge_renders_connections}",
                 f"connections, clips + renders; its read timeout is {self.edge_read_timeout} s",
             ),
+            ("proxy may keep", str(self.edge_kept_connections), "idle connections, for its next clips"),
         ]
 
     def defines(self) -> dict[str, str]:
