@@ -391,3 +391,95 @@ def test_a_reference_with_more_digits_than_python_converts(ending: bytes) -> Non
     said = f"00:01.000 --> 00:02.000\nA &#{'1' * 5000}; B &#38; C &#x41;\n"
     (only,) = read(ending, said.encode(), "windows-1252").cues
     assert only.text == "A \ufffd B & C A"
+
+
+# ------------------------------------------------------------------------------------------------- times that are none
+
+GOOD = "00:01.000 --> 00:02.000\nfirst\n\n"
+LAST = "00:08.000 --> 00:09.000\nlast\n"
+
+
+@pytest.mark.parametrize(
+    "timing",
+    [
+        "00:0x.000 --> 00:05.000",
+        "--> 00:06.000",
+        "-->",
+        "-00:00:05.000 --> 00:00:06.000",
+        "99999:00:00.000 --> 99999:00:01.000",
+        "[never --> 00:00:06.000]",
+    ],
+)
+@pytest.mark.parametrize("ending", [".vtt", ".srt"])
+def test_a_line_whose_times_cannot_be_read_is_named_and_its_cue_left_out(ending: str, timing: str) -> None:
+    text = f"{GOOD}7\n{timing}\nbroken\n\n{LAST}"
+    assert cues(ending, text) == [(1000, 2000, "first", ""), (8000, 9000, "last", "")]
+    assert flaws(ending, text) == "5: a cue has no time that can be read"
+    text = f"WEBVTT\n\n{timing}\nbroken\n\n{LAST}"
+    assert cues(ending, text) == [(8000, 9000, "last", "")]
+    assert flaws(ending, text) == "3: a cue has no time that can be read"
+    assert flaws(ending, f"{timing}\nbroken\n") == "1: a cue has no time that can be read"
+
+
+@pytest.mark.parametrize("end", ["", "never", "99999:00:01.000", "x:06"])
+def test_an_end_that_cannot_be_read_is_named_and_the_cue_ends_where_the_next_begins(end: str) -> None:
+    text = f"{GOOD}7\n00:06.000 --> {end}\nopen\n\n{LAST}"
+    assert cues(".vtt", text) == [(1000, 2000, "first", ""), (6000, 8000, "open", ""), (8000, 9000, "last", "")]
+    assert flaws(".vtt", text) == "5: a cue has no end that can be read"
+
+
+@pytest.mark.parametrize(
+    "said", ["from a --> to b", "x -> y", "we go --> 5:30", "chapter 5 --> see below", "<i>-></i>"]
+)
+def test_an_arrow_in_what_is_said_is_said(said: str) -> None:
+    text = f"1\n00:01.000 --> 00:02.000\nfirst\n{said}\n\n2\n{LAST}"
+    assert len(cues(".srt", text)) == 2
+    assert cues(".srt", text)[0][2].startswith("first\n")
+    assert flaws(".srt", text) == ""
+
+
+# ---------------------------------------------------------------------------------------------- entries without a time
+
+
+@pytest.mark.parametrize("time", ["NaN", "Infinity", "1e308", '"x"', "true", "null", "[1]", "-1", "-7.5"])
+@pytest.mark.parametrize("names", [("start", "end"), ("startTime", "endTime"), ("start_ms", "end_ms")])
+def test_an_entry_with_an_unusable_time_is_named_and_left_out(names: tuple[str, str], time: str) -> None:
+    start, end = names
+    unit = 1000 if start == "start_ms" else 1
+    text = (
+        f'{{"segments": [{{"{start}": {unit}, "{end}": {2 * unit}, "text": "one here"}},'
+        f' {{"{start}": {time}, "{end}": {3 * unit}, "text": "two here"}}, {{"text": "three here"}}]}}'
+    )
+    made = cues(".json", text)
+    if time == "null":
+        # As if it were not there.
+        assert [said for *_, said, _ in made] == ["one here", "two here", "three here"]
+        return
+    assert [said for *_, said, _ in made] == ["one here", "three here"]
+    assert made[1][0] == 2000
+    assert "entry 2 has no time that can be read" in flaws(".json", text)
+
+
+def test_an_unusable_time_of_a_word_is_named_too() -> None:
+    text = '[{"start": 0, "end": 1, "text": "a"}, {"start": "x", "end": 2, "text": "b"}, {"start": 2, "end": 3, "text": "c"}]'
+    assert [said for *_, said, _ in cues(".json", text)] == ["a", "c"]
+    assert "entry 2 has no time" in flaws(".json", text)
+
+
+# ------------------------------------------------------------------------------------------------------ ends of lines
+
+
+@pytest.mark.parametrize(
+    ("said", "clean"),
+    [
+        ("portside<br>starboard<br/>bow<BR />stern", "portside\nstarboard\nbow\nstern"),
+        ("<p>one</p><p>two</p><div>three</div>four", "one\ntwo\nthree\nfour"),
+        ("a\vb\fc\x1cd\x1de\x1ef\x85g\u2028h\u2029i", "a\nb\nc\nd\ne\nf\ng\nh\ni"),
+        (r"{\i1}one\Ntwo\hthree{\i0}", "one\ntwo three"),
+        ("<i>New</i> Y<b>or</b>k<c.red>s</c>", "New Yorks"),
+        (r"C:\new", r"C:\new"),
+    ],
+)
+def test_what_ends_a_line_glues_no_words(said: str, clean: str) -> None:
+    text = json.dumps({"segments": [{"startTime": 1, "endTime": 2, "body": said}]})
+    assert cues(".json", text) == [(1000, 2000, clean, "")]

@@ -14,6 +14,9 @@ MOST_TIME = 3_600_000_000
 #: Milliseconds of a last cue that says no end: for each character, and at least.
 _PER_CHARACTER, _LEAST = 60, 2000
 _TAG = re.compile(r"</?[A-Za-z0-9][^<>]{0,300}>|\{\\[^{}]{0,100}\}")
+#: What ends a line: elements of HTML, ASS's \\N, and characters. Removed, they would glue words together.
+_BREAK = re.compile(r"</?(?:br|p|div|li|tr|h[1-6])(?![A-Za-z0-9])[^<>]{0,300}>|(?-i:\\N)", re.IGNORECASE)
+_BREAKS = re.compile(r"\r\n|[\r\x0b\x0c\x1c-\x1f\x85\u2028\u2029]")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
 #: More digits than any character has; Python converts no more than 4300.
 _ENDLESS = re.compile(r"&#[0-9]{12,};?")
@@ -97,13 +100,13 @@ class Collector:
 
 def clean(text: str) -> str:
     """The text without markup, control characters and characters that are none; white space as single blanks and line ends."""
-    if "<" in text or "{" in text:
-        text = _TAG.sub("", text)
+    if "<" in text or "{" in text or "\\" in text:
+        text = _TAG.sub("", _BREAK.sub("\n", text).replace("\\h", " "))
     if "&" in text:
         text = html.unescape(_ENDLESS.sub("\ufffd", text))
     if not text.isascii():
         text = text.encode("utf-8", "replace").decode()
-    text = _CONTROL.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+    text = _CONTROL.sub("", _BREAKS.sub("\n", text))
     return _LINES.sub("\n", _SPACES.sub(" ", text)).strip()
 
 
