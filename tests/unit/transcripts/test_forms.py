@@ -366,6 +366,22 @@ def test_a_span_snaps_outwards(span: tuple[int, int | None], moved: tuple[int, i
     assert snapped(CUES, *span) == moved
 
 
+def test_a_span_snaps_to_cues_that_overlap_too() -> None:
+    said = (Cue(1000, 11_000, "a"), Cue(10_000, 12_000, "b"), Cue(11_500, 14_000, "c"), Cue(14_000, 15_000, "d"))
+    for span in ((11_200, 11_300), (13_000, 13_500), (2000, 3000)):
+        assert snapped(said, *span) == (1000, 14_000)
+    assert snapped(said, 12_500, None) == (1000, None)
+    assert snapped(said, 14_500, 14_600) == (14_000, 15_000)
+    for begin, end in ((500, 700), (2500, 6500), (11_200, 11_300)):
+        start, stop = snapped(said, begin, end)
+        assert snapped(said, start, stop) == (start, stop)
+
+
+def test_captions_that_roll_do_not_make_a_span_the_whole() -> None:
+    said = tuple(Cue(number * 2000, number * 2000 + 3000, "x") for number in range(10_000))
+    assert snapped(said, 1_000_500, 1_000_600) == (998_000, 1_003_000)
+
+
 @pytest.mark.parametrize("form", ["vtt", "srt", "json"])
 def test_what_is_written_is_read_again(form: str) -> None:
     said = [

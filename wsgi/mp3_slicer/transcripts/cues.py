@@ -3,7 +3,7 @@
 import html
 import re
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Sequence
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -13,6 +13,8 @@ MOST_BYTES, MOST_CUES, MOST_TEXT, MOST_SPEAKER, MOST_FLAWS = 8 << 20, 100_000, 1
 MOST_TIME = 3_600_000_000
 #: Milliseconds of a last cue that says no end: for each character, and at least.
 _PER_CHARACTER, _LEAST = 60, 2000
+#: Milliseconds that cues which overlap may move an edge of a span further than those that it lies in.
+_CHAIN = 60_000
 _TAG = re.compile(r"</?[A-Za-z0-9][^<>]{0,300}>|\{\\[^{}]{0,100}\}")
 #: What ends a line: elements of HTML, ASS's \\N, and characters. Removed, they would glue words together.
 _BREAK = re.compile(r"</?(?:br|p|div|li|tr|h[1-6])(?![A-Za-z0-9])[^<>]{0,300}>|(?-i:\\N)", re.IGNORECASE)
@@ -121,10 +123,27 @@ def within(cues: tuple[Cue, ...], start: int, end: int | None) -> list[Cue]:
     ]
 
 
-def snapped(cues: Iterable[Cue], start: int, end: int | None) -> tuple[int, int | None]:
-    """A span in milliseconds, moved outwards to the borders of the cues that it begins and ends in."""
+def snapped(cues: Sequence[Cue], start: int, end: int | None) -> tuple[int, int | None]:
+    """A span in milliseconds, moved outwards to the borders of the cues that it begins and ends in, and of those that overlap these.
+
+    `cues` are in order of their starts. An edge that overlapping cues move further than _CHAIN stays at the first cues' border: captions
+    that roll overlap from the first to the last.
+    """
     touched = [each for each in cues if each.end > start and (end is None or each.start < end)]
     if not touched:
         return start, end
-    first = min(start, min(each.start for each in touched))
-    return first, None if end is None else max(end, max(each.end for each in touched))
+    first = begin = min(start, min(each.start for each in touched))
+    for each in sorted(cues, key=attrgetter("end"), reverse=True):
+        if each.end <= begin:
+            break
+        if end is None or each.start < end:
+            begin = min(begin, each.start)
+    first = begin if first - begin <= _CHAIN else first
+    if end is None:
+        return first, None
+    last = stop = max(end, max(each.end for each in touched))
+    for each in cues:
+        if each.start >= stop:
+            break
+        stop = max(stop, each.end)
+    return first, stop if stop - last <= _CHAIN else last
