@@ -47,6 +47,7 @@ def place(media, stream):
     (place / "long.vtt").write_text(
         "WEBVTT\n\n00:01.000 --> 03:00:00.000\non and on\n\n00:50.000 --> 00:55.000\nnever heard\n", encoding="utf-8"
     )
+    (place / "long.chapters.json").write_bytes('{"chapters": [{"startTime": 0, "title": "Äpfel"}]}'.encode("latin-1"))
     (place / "oral.xml").write_text(INDEX, encoding="utf-8")
     # More digits than Python converts.
     (place / "endless.vtt").write_text(VTT.replace("Thank", f"&#{'1' * 5000};"), encoding="utf-8")
@@ -93,6 +94,13 @@ def test_a_span_counts_from_its_start(server, place):
         ],
     }
     assert server.get("/transcripts/moments/show.vtt?t=6,8")[2] == b"WEBVTT\n"
+
+
+def test_chapters_that_are_not_utf8_are_read_and_named(either, place):
+    (only,) = json.loads(either.get("/chapters/moments/long.json")[2])["chapters"]
+    assert only["title"] == "Äpfel"
+    (flaw,) = json.loads(either.get("/info/moments/long.mp3")[2])["unreadable"]
+    assert "it is not UTF-8; it is read as windows-1252" in json.dumps(flaw)
 
 
 def test_cues_behind_the_audio_are_in_no_span(either, place):
