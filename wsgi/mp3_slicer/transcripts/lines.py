@@ -6,8 +6,9 @@ stricter than the files that there are).
 
 import re
 from collections import Counter
+from io import StringIO
 
-from mp3_slicer.transcripts.cues import Collector, Transcript
+from mp3_slicer.transcripts.cues import MOST_CUES, Collector, Transcript
 from mp3_slicer.transcripts.times import TIME, milliseconds
 
 _TIMING = re.compile(rf"[\s\[(]*({TIME})\s*-{{1,2}}>\s*({TIME})(?![0-9]*:[0-9])[\])]?(.*)", re.ASCII)
@@ -30,9 +31,10 @@ _MOST_WORDS = 4
 
 def read_cues(text: str, form: str) -> Transcript:
     """Read VTT or SRT."""
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    collector = Collector()
     found: list[tuple[int, str, str, list[str]]] = []
-    for number, line in enumerate(lines, 1):
+    # Line by line: a list of all would be many times as large as the file.
+    for number, line in enumerate((each.rstrip("\n") for each in StringIO(text, newline=None)), 1):
         match = _TIMING.match(line) if "->" in line else None
         start = _meant(line) if match is None and "-->" in line else None
         if match is None and start is None:
@@ -41,6 +43,9 @@ def read_cues(text: str, form: str) -> Transcript:
             continue
         if found:
             _without_identifier(found[-1][3])
+        if len(found) == MOST_CUES:
+            collector.flaw(f"the cues beyond the first {MOST_CUES} are left out", number)
+            break
         if match is None:
             found.append((number, start or "", "", []))
             continue
@@ -51,7 +56,6 @@ def read_cues(text: str, form: str) -> Transcript:
     if _ROLLING.search(text):
         bodies = _unrolled(bodies)
     said_by = _speakers(bodies)
-    collector = Collector()
     if not found and text.strip():
         collector.flaw("no line names the times of a cue")
     for (number, start, end, _), body in zip(found, bodies, strict=True):
