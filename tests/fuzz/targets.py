@@ -211,10 +211,10 @@ def marks(data: bytes) -> None:
 @target
 def chapters(data: bytes) -> None:
     """A sidecar of chapters."""
-    found, flaw = read_chapters_json(data)
+    found, flaw = read_chapters_json(data, "windows-1252")
     assert found or flaw or b"[" in data
     assert all(each.end is None or each.start < each.end for each in found)
-    again, flaw = read_chapters_json(write_chapters(found))
+    again, flaw = read_chapters_json(write_chapters(found), "windows-1252")
     assert (again, flaw) == (found, "")
 
 

@@ -43,6 +43,11 @@ def place(media, stream):
     (place / "show.chapters.json").write_text(json.dumps(CHAPTERS), encoding="utf-8")
     (place / "broken.vtt").write_text("nothing\n", encoding="utf-8")
     (place / "broken.json").write_text("{", encoding="utf-8")
+    (place / "long.mp3").write_bytes(data)
+    (place / "long.vtt").write_text(
+        "WEBVTT\n\n00:01.000 --> 03:00:00.000\non and on\n\n00:50.000 --> 00:55.000\nnever heard\n", encoding="utf-8"
+    )
+    (place / "long.chapters.json").write_bytes('{"chapters": [{"startTime": 0, "title": "Äpfel"}]}'.encode("latin-1"))
     (place / "oral.xml").write_text(INDEX, encoding="utf-8")
     # More digits than Python converts.
     (place / "endless.vtt").write_text(VTT.replace("Thank", f"&#{'1' * 5000};"), encoding="utf-8")
@@ -89,6 +94,25 @@ def test_a_span_counts_from_its_start(server, place):
         ],
     }
     assert server.get("/transcripts/moments/show.vtt?t=6,8")[2] == b"WEBVTT\n"
+
+
+def test_chapters_that_are_not_utf8_are_read_and_named(either, place):
+    (only,) = json.loads(either.get("/chapters/moments/long.json")[2])["chapters"]
+    assert only["title"] == "Äpfel"
+    (flaw,) = json.loads(either.get("/info/moments/long.mp3")[2])["unreadable"]
+    assert "it is not UTF-8; it is read as windows-1252" in json.dumps(flaw)
+
+
+def test_cues_behind_the_audio_are_in_no_span(either, place):
+    """The audio has 20 s, and its cues go on for hours."""
+    for span in ("0,60", "0", "10,", "0,21"):
+        url = f"/transcripts/moments/long.json?t={span.rstrip(',')}"
+        (only,) = json.loads(either.get(url)[2])["segments"]
+        assert (only["body"], only["endTime"]) == ("on and on", 10.0 if span == "10," else 20.0)
+    assert either.get("/transcripts/moments/long.txt")[2] == b"on and on\nnever heard\n"
+    for snap in ("", "&snap=cue"):
+        problem(either.get(f"/clips/moments/long.mp3?t=100,110{snap}"), 400, "span-outside")
+    assert either.get("/clips/moments/long.mp3?t=2,3&snap=cue")[0] == 200
 
 
 def test_what_is_no_transcript(server, place):

@@ -14,6 +14,7 @@ ENTRY = PACKAGE.parent / "slicer.wsgi"
 ALLOWED = {
     "errors": set(),
     "timespan": {"errors"},
+    "encoded": set(),
     "atomic": set(),
     "parent": set(),
     "lock": set(),
@@ -21,8 +22,8 @@ ALLOWED = {
     "settings": {"errors"},
     "distribution": {"mp3_slicer"},
     "mp3": {"mp3", "errors"},
-    "transcripts": {"transcripts", "errors"},
-    "tags": {"tags", "errors"},
+    "transcripts": {"transcripts", "encoded", "errors"},
+    "tags": {"tags", "encoded", "errors"},
     "media": {"media", "mp3", "errors", "atomic", "lock"},
     "pictures": {"media", "tags", "errors"},
     "catalogue": {"catalogue", "pictures", "media", "mp3", "transcripts", "tags", "errors", "atomic", "lock"},

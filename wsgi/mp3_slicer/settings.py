@@ -137,7 +137,8 @@ class Settings:
         "", "Comma-separated CORS origins whose pages may read answers; * allows all. Empty: none."
     )
     transcript_encoding: str = _variable(
-        "windows-1252", "Encoding of transcripts that are not UTF-8, by its name in Python, like `gb18030`."
+        "windows-1252",
+        "Encoding of transcripts and chapters that are not UTF-8, by its name in Python, like `gb18030`.",
     )
     list_library: int = _variable(1, "1: /library lists the media folder. 0: listing is disabled.", 0, 1)
     signing_keys: str = _variable("", "File with the keys of signed URLs. Empty: no URL needs a signature.")

@@ -26,6 +26,11 @@ SAID = {
     "korean": "우리는 한국어를 공부합니다",
     "turkish": "İstanbul'da ışık",
     "half-width": "ｶﾒﾗ ＡＢＣ１２３",
+    "japanese and latin": "NHKのニュースです、2021年に大阪フェスが延期。ＰＣｶﾞﾗｽ",
+    "chinese and latin": "我用iPhone手机拍照3D电影票",
+    "korean and latin": "KBS뉴스를 봅니다",
+    "thai and latin": "TVสวัสดีครับ2ครั้งน้ำ",
+    "numbers": "第1回大会の第12回定例会",
 }
 FOUND = [
     ("english", ["don't", "naive", "NAÏVE", "facade", '"new york"', "cafe", "yor*", "*open*", "5.50", "re-opened"]),
@@ -43,6 +48,11 @@ FOUND = [
     ("korean", ["한국어", "한국", "공부", "우리는"]),
     ("turkish", ["istanbul", "isik", "ISTANBUL"]),
     ("half-width", ["カメラ", "abc123", "ABC*"]),
+    ("japanese and latin", ["NHK", "nhkの", "ニュース", "*ニュース*", "2021", "2021年に", "大阪", "フェス", "延期", "pc", "ガラス"]),
+    ("chinese and latin", ["我用", "iphone", "iPho*", "*phon*", "手机", "拍照", "iphone手机", "用iphone手", "3d", "电影票", "照3d电"]),
+    ("korean and latin", ["kbs", "뉴스", "뉴스를", "kbs뉴스", "*뉴스*"]),
+    ("thai and latin", ["tv", "สวัสดี", "ครับ", "ครั้ง", "2ครั้ง", "น้ำ"]),
+    ("numbers", ["大会", "第1回", "1回大会", "第12回", "12", "定例会"]),
 ]  # fmt: skip
 #: What stands in none of them, however close it is.
 NOT_FOUND = [
@@ -74,6 +84,12 @@ NOT_FOUND = [
         "어한",
         "북경",
         "ısta",
+        "nhkニュ",
+        "hk",
+        "021",
+        "フェス2021",
+        "手iphone",
+        "第2回",
     ),
 ]
 
@@ -118,6 +134,11 @@ def test_what_must_not_be_found(catalogue: Catalogue, query: str) -> None:
         ("*schifffahrt*", ["Donaudampfschifffahrtsgesellschaft"]),
         ("北京", ["北京"]),
         ("语言处理", ["语言处理"]),
+        ("ニュース", ["ニュース"]),
+        ("2021", ["2021"]),
+        ("iphone手机", ["iPhone手机"]),
+        ("大会", ["大会"]),
+        ("น้ำ", ["น้ำ"]),
         ("grusst munchen", ["grüßt", "München"]),
         ("القاهره", ["القاهرة"]),
         ("कit*", []),

@@ -154,7 +154,7 @@ def test_chapters_of_a_sidecar() -> None:
             ],
         }
     ).encode()
-    chapters, flaw = read_chapters_json(data)
+    chapters, flaw = read_chapters_json(data, "windows-1252")
     assert chapters == (Chapter(0, 60_500, "One"), Chapter(60_500, None, "Two", "https://example.org/"))
     assert flaw == "3 of its chapters have no time that can be read"
     assert json.loads(write_chapters(chapters)) == {
@@ -164,6 +164,25 @@ def test_chapters_of_a_sidecar() -> None:
             {"startTime": 60.5, "title": "Two", "url": "https://example.org/", "id": "chapter-2"},
         ],
     }
+
+
+@pytest.mark.parametrize(
+    ("encoding", "flaw"),
+    [
+        *((name, "") for name in ("utf-8", "utf-8-sig", "utf-16")),
+        ("windows-1252", "it is not UTF-8; it is read as windows-1252"),
+        ("gb18030", "it is not UTF-8; it is read as gb18030"),
+    ],
+)
+def test_chapters_in_the_encodings_of_transcripts(encoding: str, flaw: str) -> None:
+    title = "Ärger" if encoding != "gb18030" else "第一章"
+    text = json.dumps({"chapters": [{"startTime": 1, "title": title}]}, ensure_ascii=False)
+    fallback = encoding if flaw else "windows-1252"
+    assert read_chapters_json(text.encode(encoding), fallback) == ((Chapter(1000, None, title),), flaw)
+    assert read_chapters_json("{é".encode("latin-1"), "windows-1252") == (
+        (),
+        "it is not UTF-8; it is read as windows-1252; it is not JSON",
+    )
 
 
 @pytest.mark.parametrize(
@@ -178,4 +197,4 @@ def test_chapters_of_a_sidecar() -> None:
     ],
 )
 def test_a_sidecar_of_chapters_that_is_broken(data: bytes, flaw: str) -> None:
-    assert read_chapters_json(data)[1] == flaw
+    assert read_chapters_json(data, "windows-1252")[1] == flaw

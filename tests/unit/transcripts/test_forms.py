@@ -1,6 +1,8 @@
 """Each form of transcripts, and what is wrong with those that there are."""
 
 import json
+import subprocess
+import sys
 import time
 
 import pytest
@@ -286,7 +288,7 @@ def test_what_is_too_large_is_not_read() -> None:
     many = "".join(f"{n}.0 --> {n}.5\nx\n" for n in range(MOST_CUES + 7))
     found = read(b".vtt", many.encode(), LATIN)
     assert len(found.cues) == MOST_CUES
-    assert "7 cues beyond" in found.flaws[-1].detail
+    assert found.flaws[-1].detail == f"the cues beyond the first {MOST_CUES} are left out"
 
 
 @pytest.mark.parametrize("start", ["9" * 4000, "-" + "9" * 400, "NaN", "Infinity", "-1e999", "1e308"])
@@ -301,6 +303,7 @@ def test_flaws_are_few() -> None:
 
 
 CUE = "00:01.000 --> 00:02.000\n"
+ASCENDING = "|".join(f"1({number})" for number in range(9999))
 #: What takes long where a reader goes over it more than once: by ending, a text and how often it comes.
 HOSTILE = {
     "rolling": (".vtt", CUE + "<00:00:01.000>a\n" + "".join(f"{n}\n" for n in range(50_000)) + CUE, 9),
@@ -309,6 +312,7 @@ HOSTILE = {
     "blanks": (".vtt", " " * 4_000_000, 1),
     "tags": (".vtt", CUE + "<a" * 2_000_000 + CUE, 1),
     "names": (".vtt", CUE + "A" * 4_000_000 + ": b\n", 1),
+    "words": (".xml", f"<R><sync>1:|{ASCENDING}</sync><transcript>" + "a " * 2_000_000 + "</transcript></R>", 1),
     "marks": (".xml", "<R><sync>1:" + "|1(9)" * 10_000 + "</sync><transcript>" + "a " * 2_000_000 + "</transcript></R>", 1),
     "joined": (".json", '{"segments": [' + ",".join(['{"start": 0, "end": 0.1, "text": "ab"}'] * 100_000) + "]}", 1),
 }  # fmt: skip
@@ -320,6 +324,25 @@ def test_no_file_takes_long(name: str) -> None:
     began = time.process_time()
     read(ending.encode(), (text * times).encode()[:MOST_BYTES], LATIN)
     assert time.process_time() - began < 20
+
+
+@pytest.mark.parametrize(
+    ("ending", "text"),
+    [
+        (".vtt", "'1->2\\n' * ((8 << 20) // 5)"),
+        (".vtt", "'1->2\\nx\\n' * ((8 << 20) // 7)"),
+        (".xml", "'<R><sync>1:|2|9</sync><transcript>' + 'ab\\n' * 2_700_000 + '</transcript></R>'"),
+        (".xml", "'<R><sync>1:|2|9</sync><transcript>' + 'a\\n' * 4_000_000 + '</transcript></R>'"),
+    ],
+)
+def test_no_file_takes_much_memory(ending: str, text: str) -> None:
+    program = (
+        "import resource; from mp3_slicer.transcripts import read;"
+        f"read({ending.encode()!r}, ({text}).encode(), 'windows-1252');"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=True)
+    assert int(done.stdout) < 512
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
@@ -366,6 +389,22 @@ def test_a_span_snaps_outwards(span: tuple[int, int | None], moved: tuple[int, i
     assert snapped(CUES, *span) == moved
 
 
+def test_a_span_snaps_to_cues_that_overlap_too() -> None:
+    said = (Cue(1000, 11_000, "a"), Cue(10_000, 12_000, "b"), Cue(11_500, 14_000, "c"), Cue(14_000, 15_000, "d"))
+    for span in ((11_200, 11_300), (13_000, 13_500), (2000, 3000)):
+        assert snapped(said, *span) == (1000, 14_000)
+    assert snapped(said, 12_500, None) == (1000, None)
+    assert snapped(said, 14_500, 14_600) == (14_000, 15_000)
+    for begin, end in ((500, 700), (2500, 6500), (11_200, 11_300)):
+        start, stop = snapped(said, begin, end)
+        assert snapped(said, start, stop) == (start, stop)
+
+
+def test_captions_that_roll_do_not_make_a_span_the_whole() -> None:
+    said = tuple(Cue(number * 2000, number * 2000 + 3000, "x") for number in range(10_000))
+    assert snapped(said, 1_000_500, 1_000_600) == (998_000, 1_003_000)
+
+
 @pytest.mark.parametrize("form", ["vtt", "srt", "json"])
 def test_what_is_written_is_read_again(form: str) -> None:
     said = [
@@ -391,3 +430,95 @@ def test_a_reference_with_more_digits_than_python_converts(ending: bytes) -> Non
     said = f"00:01.000 --> 00:02.000\nA &#{'1' * 5000}; B &#38; C &#x41;\n"
     (only,) = read(ending, said.encode(), "windows-1252").cues
     assert only.text == "A \ufffd B & C A"
+
+
+# ------------------------------------------------------------------------------------------------- times that are none
+
+GOOD = "00:01.000 --> 00:02.000\nfirst\n\n"
+LAST = "00:08.000 --> 00:09.000\nlast\n"
+
+
+@pytest.mark.parametrize(
+    "timing",
+    [
+        "00:0x.000 --> 00:05.000",
+        "--> 00:06.000",
+        "-->",
+        "-00:00:05.000 --> 00:00:06.000",
+        "99999:00:00.000 --> 99999:00:01.000",
+        "[never --> 00:00:06.000]",
+    ],
+)
+@pytest.mark.parametrize("ending", [".vtt", ".srt"])
+def test_a_line_whose_times_cannot_be_read_is_named_and_its_cue_left_out(ending: str, timing: str) -> None:
+    text = f"{GOOD}7\n{timing}\nbroken\n\n{LAST}"
+    assert cues(ending, text) == [(1000, 2000, "first", ""), (8000, 9000, "last", "")]
+    assert flaws(ending, text) == "5: a cue has no time that can be read"
+    text = f"WEBVTT\n\n{timing}\nbroken\n\n{LAST}"
+    assert cues(ending, text) == [(8000, 9000, "last", "")]
+    assert flaws(ending, text) == "3: a cue has no time that can be read"
+    assert flaws(ending, f"{timing}\nbroken\n") == "1: a cue has no time that can be read"
+
+
+@pytest.mark.parametrize("end", ["", "never", "99999:00:01.000", "x:06"])
+def test_an_end_that_cannot_be_read_is_named_and_the_cue_ends_where_the_next_begins(end: str) -> None:
+    text = f"{GOOD}7\n00:06.000 --> {end}\nopen\n\n{LAST}"
+    assert cues(".vtt", text) == [(1000, 2000, "first", ""), (6000, 8000, "open", ""), (8000, 9000, "last", "")]
+    assert flaws(".vtt", text) == "5: a cue has no end that can be read"
+
+
+@pytest.mark.parametrize(
+    "said", ["from a --> to b", "x -> y", "we go --> 5:30", "chapter 5 --> see below", "<i>-></i>"]
+)
+def test_an_arrow_in_what_is_said_is_said(said: str) -> None:
+    text = f"1\n00:01.000 --> 00:02.000\nfirst\n{said}\n\n2\n{LAST}"
+    assert len(cues(".srt", text)) == 2
+    assert cues(".srt", text)[0][2].startswith("first\n")
+    assert flaws(".srt", text) == ""
+
+
+# ---------------------------------------------------------------------------------------------- entries without a time
+
+
+@pytest.mark.parametrize("time", ["NaN", "Infinity", "1e308", '"x"', "true", "null", "[1]", "-1", "-7.5"])
+@pytest.mark.parametrize("names", [("start", "end"), ("startTime", "endTime"), ("start_ms", "end_ms")])
+def test_an_entry_with_an_unusable_time_is_named_and_left_out(names: tuple[str, str], time: str) -> None:
+    start, end = names
+    unit = 1000 if start == "start_ms" else 1
+    text = (
+        f'{{"segments": [{{"{start}": {unit}, "{end}": {2 * unit}, "text": "one here"}},'
+        f' {{"{start}": {time}, "{end}": {3 * unit}, "text": "two here"}}, {{"text": "three here"}}]}}'
+    )
+    made = cues(".json", text)
+    if time == "null":
+        # As if it were not there.
+        assert [said for *_, said, _ in made] == ["one here", "two here", "three here"]
+        return
+    assert [said for *_, said, _ in made] == ["one here", "three here"]
+    assert made[1][0] == 2000
+    assert "entry 2 has no time that can be read" in flaws(".json", text)
+
+
+def test_an_unusable_time_of_a_word_is_named_too() -> None:
+    text = '[{"start": 0, "end": 1, "text": "a"}, {"start": "x", "end": 2, "text": "b"}, {"start": 2, "end": 3, "text": "c"}]'
+    assert [said for *_, said, _ in cues(".json", text)] == ["a", "c"]
+    assert "entry 2 has no time" in flaws(".json", text)
+
+
+# ------------------------------------------------------------------------------------------------------ ends of lines
+
+
+@pytest.mark.parametrize(
+    ("said", "clean"),
+    [
+        ("portside<br>starboard<br/>bow<BR />stern", "portside\nstarboard\nbow\nstern"),
+        ("<p>one</p><p>two</p><div>three</div>four", "one\ntwo\nthree\nfour"),
+        ("a\vb\fc\x1cd\x1de\x1ef\x85g\u2028h\u2029i", "a\nb\nc\nd\ne\nf\ng\nh\ni"),
+        (r"{\i1}one\Ntwo\hthree{\i0}", "one\ntwo three"),
+        ("<i>New</i> Y<b>or</b>k<c.red>s</c>", "New Yorks"),
+        (r"C:\new", r"C:\new"),
+    ],
+)
+def test_what_ends_a_line_glues_no_words(said: str, clean: str) -> None:
+    text = json.dumps({"segments": [{"startTime": 1, "endTime": 2, "body": said}]})
+    assert cues(".json", text) == [(1000, 2000, clean, "")]

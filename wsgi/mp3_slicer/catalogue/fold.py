@@ -22,7 +22,8 @@ _WRITTEN = re.compile(
     rf"[^\W_](?:[^\W_]|[{_MARKS}\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06ed\u200c\u200d\u00ad\u0640])*"
 )
 _PLAIN = re.compile("[a-z0-9]+")
-_RUNS = re.compile(rf"([{_PAIRED}]+)|((?:[^\W_]|[{_MARKS}])+)")
+#: A run of those scripts, or one of all others: no blank stands between a Latin word and a Japanese one.
+_RUNS = re.compile(rf"([{_PAIRED}]+)|((?:(?![{_PAIRED}])(?:[^\W_]|[{_MARKS}]))+)")
 _MARK = re.compile(rf"[{_MARKS}]")
 #: What neither compatibility nor case folding takes together (UAX 15, UAX 44), and people type either way.
 _SAME = str.maketrans(
@@ -53,14 +54,21 @@ def fold(text: str) -> str:
     return unicodedata.normalize("NFC", kept.translate(_SAME))
 
 
+def _parts(folded: str) -> Iterator[Token]:
+    """The tokens of a folded word, with their places in it."""
+    for match in _RUNS.finditer(folded):
+        run, other = match.groups()
+        if other:
+            yield Token(other[:_MOST_WORD], *match.span())
+            continue
+        for start, pair in enumerate(pairs(run), match.start()):
+            yield Token(pair, start, start + len(pair))
+
+
 @lru_cache(maxsize=1 << 16)
 def _of_word(word: str) -> tuple[str, ...]:
     """The tokens of a word as it is written."""
-    found: list[str] = []
-    for match in _RUNS.finditer(fold(word)):
-        run, other = match.groups()
-        found += pairs(run) if run else [other[:_MOST_WORD]]
-    return tuple(found)
+    return tuple(part.text for part in _parts(fold(word)))
 
 
 def pairs(run: str) -> list[str]:
@@ -89,13 +97,24 @@ def placed(text: str) -> Iterator[Token]:
         return
     for match in _WRITTEN.finditer(text):
         word, start, end = match[0], *match.span()
-        parts = _of_word(word) if not word.isascii() else (word.lower()[:_MOST_WORD],)
-        exact = len(parts) == len(word) and is_paired(fold(word))
-        for number, part in enumerate(parts):
-            if exact:
-                yield Token(part, start + number, min(end, start + number + len(part)))
+        if word.isascii():
+            yield Token(word.lower()[:_MOST_WORD], start, end)
+            continue
+        folded = fold(word)
+        origins = _origins(word, folded)
+        for part in _parts(folded):
+            if len(origins) == len(folded):
+                yield Token(part.text, start + origins[part.start], start + origins[part.end - 1] + 1)
             else:
-                yield Token(part, start, end)
+                yield Token(part.text, start, end)
+
+
+def _origins(word: str, folded: str) -> list[int]:
+    """Where in a word each letter of its folded form comes from; empty where letters have become one."""
+    apart = [fold(letter) for letter in word]
+    if "".join(apart) != folded:
+        return []
+    return [place for place, letters in enumerate(apart) for _ in letters]
 
 
 def is_paired(text: str) -> bool:

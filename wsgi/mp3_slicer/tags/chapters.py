@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+from mp3_slicer.encoded import decoded, told
+
 #: Chapters that are read, and characters of a title and of a URL.
 MOST_CHAPTERS, MOST_TITLE, MOST_URL = 1000, 500, 2000
 #: Bytes of a sidecar.
@@ -54,12 +56,21 @@ def plain(text: str, most: int) -> str:
     return " ".join(text.split())[:most]
 
 
-def read_chapters_json(data: bytes) -> tuple[tuple[Chapter, ...], str]:
-    """The chapters of a sidecar, and what is wrong with it, empty for nothing. Whatever the bytes are, this returns."""
+def read_chapters_json(data: bytes, fallback: str) -> tuple[tuple[Chapter, ...], str]:
+    """The chapters of a sidecar, and what is wrong with it, empty for nothing. `fallback` is the encoding of what is not UTF-8.
+
+    Whatever the bytes are, this returns.
+    """
     if len(data) > MOST_BYTES:
         return (), f"it is larger than {MOST_BYTES >> 20} MiB"
+    text, line = decoded(data, fallback)
+    chapters, flaw = _chapters(text)
+    return chapters, "; ".join(filter(None, (told(fallback) if line is not None else "", flaw)))
+
+
+def _chapters(text: str) -> tuple[tuple[Chapter, ...], str]:
     try:
-        document = json.loads(data.decode("utf-8-sig", "replace"))
+        document = json.loads(text)
     except (ValueError, RecursionError):
         return (), "it is not JSON"
     entries = document.get("chapters") if isinstance(document, dict) else None

@@ -3,7 +3,7 @@
 import html
 import re
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Sequence
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -13,7 +13,12 @@ MOST_BYTES, MOST_CUES, MOST_TEXT, MOST_SPEAKER, MOST_FLAWS = 8 << 20, 100_000, 1
 MOST_TIME = 3_600_000_000
 #: Milliseconds of a last cue that says no end: for each character, and at least.
 _PER_CHARACTER, _LEAST = 60, 2000
+#: Milliseconds that cues which overlap may move an edge of a span further than those that it lies in.
+_CHAIN = 60_000
 _TAG = re.compile(r"</?[A-Za-z0-9][^<>]{0,300}>|\{\\[^{}]{0,100}\}")
+#: What ends a line: elements of HTML, ASS's \\N, and characters. Removed, they would glue words together.
+_BREAK = re.compile(r"</?(?:br|p|div|li|tr|h[1-6])(?![A-Za-z0-9])[^<>]{0,300}>|(?-i:\\N)", re.IGNORECASE)
+_BREAKS = re.compile(r"\r\n|[\r\x0b\x0c\x1c-\x1f\x85\u2028\u2029]")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
 #: More digits than any character has; Python converts no more than 4300.
 _ENDLESS = re.compile(r"&#[0-9]{12,};?")
@@ -97,13 +102,13 @@ class Collector:
 
 def clean(text: str) -> str:
     """The text without markup, control characters and characters that are none; white space as single blanks and line ends."""
-    if "<" in text or "{" in text:
-        text = _TAG.sub("", text)
+    if "<" in text or "{" in text or "\\" in text:
+        text = _TAG.sub("", _BREAK.sub("\n", text).replace("\\h", " "))
     if "&" in text:
         text = html.unescape(_ENDLESS.sub("\ufffd", text))
     if not text.isascii():
         text = text.encode("utf-8", "replace").decode()
-    text = _CONTROL.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+    text = _CONTROL.sub("", _BREAKS.sub("\n", text))
     return _LINES.sub("\n", _SPACES.sub(" ", text)).strip()
 
 
@@ -118,10 +123,27 @@ def within(cues: tuple[Cue, ...], start: int, end: int | None) -> list[Cue]:
     ]
 
 
-def snapped(cues: Iterable[Cue], start: int, end: int | None) -> tuple[int, int | None]:
-    """A span in milliseconds, moved outwards to the borders of the cues that it begins and ends in."""
+def snapped(cues: Sequence[Cue], start: int, end: int | None) -> tuple[int, int | None]:
+    """A span in milliseconds, moved outwards to the borders of the cues that it begins and ends in, and of those that overlap these.
+
+    `cues` are in order of their starts. An edge that overlapping cues move further than _CHAIN stays at the first cues' border: captions
+    that roll overlap from the first to the last.
+    """
     touched = [each for each in cues if each.end > start and (end is None or each.start < end)]
     if not touched:
         return start, end
-    first = min(start, min(each.start for each in touched))
-    return first, None if end is None else max(end, max(each.end for each in touched))
+    first = begin = min(start, min(each.start for each in touched))
+    for each in sorted(cues, key=attrgetter("end"), reverse=True):
+        if each.end <= begin:
+            break
+        if end is None or each.start < end:
+            begin = min(begin, each.start)
+    first = begin if first - begin <= _CHAIN else first
+    if end is None:
+        return first, None
+    last = stop = max(end, max(each.end for each in touched))
+    for each in cues:
+        if each.start >= stop:
+            break
+        stop = max(stop, each.end)
+    return first, stop if stop - last <= _CHAIN else last

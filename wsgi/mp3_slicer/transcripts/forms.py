@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from mp3_slicer.transcripts.cues import Collector, Transcript
+from mp3_slicer.transcripts.cues import MOST_TIME, Collector, Transcript
 from mp3_slicer.transcripts.times import of_milliseconds, of_seconds
 
 #: Brackets and commas of a file at most: Python takes some sixty bytes for the shortest value.
@@ -42,7 +42,11 @@ def read_json(text: str) -> Transcript:
     said = []
     for number, item in enumerate(items):
         if isinstance(item, dict):
-            said.append(_said(item))
+            entry = _said(item)
+            if entry[0] is None or 0 <= entry[0] <= MOST_TIME:
+                said.append(entry)
+            elif entry[2].strip():
+                collector.flaw(f"entry {number + 1} has no time that can be read")
         else:
             collector.flaw(f"entry {number + 1} is no object")
     for start, end, body, speaker in _joined(said) if _are_words(said) else said:
@@ -72,35 +76,39 @@ def _items(document: Any) -> tuple[str, list[Any] | None]:
 
 
 _Said = tuple[int | None, int | None, str, str]
+#: Of an edge that is there and is no time. One that is not there is None.
+_BAD = -1
+_UNKNOWN = (None, _BAD)
 
 
 def _said(item: dict[str, Any]) -> _Said:
     """Start, end, text and speaker of an entry, by any of their names."""
     start, end = (_time(item, edge, other) for edge, other in (("start", "from"), ("end", "to")))
     words = item.get("words")
-    if (start is None or end is None) and isinstance(words, list):
+    if (start in _UNKNOWN or end in _UNKNOWN) and isinstance(words, list):
         # WhisperX gives no time to words of digits: the others tell.
         timed = [each for each in words if isinstance(each, dict)]
-        if start is None:
-            start = next((time for each in timed if (time := of_seconds(each.get("start"))) is not None), None)
-        if end is None:
-            end = next((time for each in reversed(timed) if (time := of_seconds(each.get("end"))) is not None), None)
+        if start in _UNKNOWN:
+            start = next((time for each in timed if (time := of_seconds(each.get("start"))) is not None), start)
+        if end in _UNKNOWN:
+            end = next((time for each in reversed(timed) if (time := of_seconds(each.get("end"))) is not None), end)
     body = next((item[name] for name in ("body", "text") if isinstance(item.get(name), str)), "")
     speaker = next((item[name] for name in ("speaker", "voice") if isinstance(item.get(name), str | int)), "")
     return start, end, body, "" if isinstance(speaker, bool) else str(speaker)
 
 
 def _time(item: dict[str, Any], edge: str, other: str) -> int | None:
-    if f"{edge}_ms" in item:
-        return of_milliseconds(item[f"{edge}_ms"])
-    for name in (f"{edge}Time", edge):
-        if name in item:
-            return of_seconds(item[name])
+    """An edge of an entry by the first of its names that has a time."""
+    found = [
+        (item.get(f"{edge}_ms"), of_milliseconds),
+        (item.get(f"{edge}Time"), of_seconds),
+        (item.get(edge), of_seconds),
+    ]
     for name in ("offsets", "timestamps"):
         times = item.get(name)
-        if isinstance(times, dict) and other in times:
-            return of_milliseconds(times[other])
-    return None
+        found.append((times.get(other) if isinstance(times, dict) else None, of_milliseconds))
+    there = [(value, read) for value, read in found if value is not None]
+    return next((time for value, read in there if (time := read(value)) is not None), _BAD if there else None)
 
 
 def _are_words(said: list[_Said]) -> bool:

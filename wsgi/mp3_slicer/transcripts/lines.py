@@ -6,11 +6,16 @@ stricter than the files that there are).
 
 import re
 from collections import Counter
+from io import StringIO
 
-from mp3_slicer.transcripts.cues import Collector, Transcript
+from mp3_slicer.transcripts.cues import MOST_CUES, Collector, Transcript
 from mp3_slicer.transcripts.times import TIME, milliseconds
 
-_TIMING = re.compile(rf"[\s\[(]*({TIME})\s*-{{1,2}}>\s*({TIME})[\])]?(.*)", re.ASCII)
+_TIMING = re.compile(rf"[\s\[(]*({TIME})\s*-{{1,2}}>\s*({TIME})(?![0-9]*:[0-9])[\])]?(.*)", re.ASCII)
+#: What is meant to be a time: without blanks, or of digits alone.
+_TIMELIKE = re.compile(r"[-+\u2212]?[0-9](?:\w*(?:[:.,;]\w*)+|[0-9:.,; ]*[:;][0-9:.,; ]*)")
+#: Characters in front of an arrow at most that are looked at for one.
+_MOST_BEFORE = 40
 #: A time alone in front of what is said.
 _MARK = re.compile(
     r"\s*[\[(<]?((?:[0-9]{1,4}:)?[0-9]{1,4}:[0-9]{2}(?:[.,][0-9]{1,9})?)[\])>]?(?:\s*[-–|]\s+|\s+|$)(.*)", re.ASCII
@@ -26,16 +31,24 @@ _MOST_WORDS = 4
 
 def read_cues(text: str, form: str) -> Transcript:
     """Read VTT or SRT."""
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    collector = Collector()
     found: list[tuple[int, str, str, list[str]]] = []
-    for number, line in enumerate(lines, 1):
+    # Line by line: a list of all would be many times as large as the file.
+    for number, line in enumerate((each.rstrip("\n") for each in StringIO(text, newline=None)), 1):
         match = _TIMING.match(line) if "->" in line else None
-        if match is None:
+        start = _meant(line) if match is None and "-->" in line else None
+        if match is None and start is None:
             if found:
                 found[-1][3].append(line)
             continue
         if found:
             _without_identifier(found[-1][3])
+        if len(found) == MOST_CUES:
+            collector.flaw(f"the cues beyond the first {MOST_CUES} are left out", number)
+            break
+        if match is None:
+            found.append((number, start or "", "", []))
+            continue
         said = match[3].strip()
         # Behind the times of VTT stand settings, behind those of a console what is said.
         found.append((number, match[1], match[2], [said] if line.lstrip().startswith(("[", "(")) else []))
@@ -43,13 +56,31 @@ def read_cues(text: str, form: str) -> Transcript:
     if _ROLLING.search(text):
         bodies = _unrolled(bodies)
     said_by = _speakers(bodies)
-    collector = Collector()
     if not found and text.strip():
         collector.flaw("no line names the times of a cue")
     for (number, start, end, _), body in zip(found, bodies, strict=True):
+        begin = milliseconds(start)
+        if begin is None:
+            collector.flaw("a cue has no time that can be read", number)
+            continue
+        if not end:
+            collector.flaw("a cue has no end that can be read", number)
         speaker, said = _voice("\n".join(body), said_by)
-        collector.add(milliseconds(start), milliseconds(end), said, speaker, number)
+        collector.add(begin, milliseconds(end), said, speaker, number)
     return collector.transcript(form)
+
+
+def _meant(line: str) -> str | None:
+    """The start of a cue in a line that is meant to name its times, and does not; None for a line that is said."""
+    before, _, after = line.partition("-->")
+    if len(before) > _MOST_BEFORE:
+        return None
+    before = before.strip(" \t[(")
+    first = after[:_MOST_BEFORE].split()[:1]
+    ends = not first or _TIMELIKE.match(first[0]) is not None
+    if _TIMELIKE.fullmatch(before) or (not before and ends) or (first and ends and len(before.split()) == 1):
+        return before
+    return None
 
 
 def read_marks(text: str) -> Transcript:

@@ -1,6 +1,9 @@
 """OHMS XML of oral histories: version 5.4 with marks of minutes in lines of text, version 6.0 with VTT in an element; and its index."""
 
 import re
+from collections.abc import Callable
+from functools import lru_cache
+from itertools import islice
 from typing import Any, NamedTuple, NoReturn
 from xml.parsers import expat
 
@@ -57,6 +60,8 @@ class _Bounded:
     def walk(self, data: bytes) -> tuple[str, int]:
         """Walk through a file up to a mistake in it; the mistake, empty for none, and its line."""
         parser = expat.ParserCreate()
+        # Otherwise each line comes as two pieces.
+        parser.buffer_text = True
         parser.StartElementHandler = self.start
         parser.EndElementHandler = self.end
         parser.CharacterDataHandler = self.data
@@ -65,6 +70,8 @@ class _Bounded:
             parser.Parse(data, True)
         except (expat.ExpatError, ValueError, LookupError) as error:
             # An encoding that Python does not know, or cannot tell bytes of, is none of expat's own errors.
+            # What is buffered is given out.
+            parser.buffer_text = False
             return str(error), parser.CurrentLineNumber
         return "", 0
 
@@ -171,7 +178,8 @@ def _marked(collector: Collector, sync: str, text: str) -> None:
         collector.flaw("its transcript has no marks of time")
         return
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    words = [line.split() for line in lines]
+    # The words of a line in which an interval ends are those of the line in which the next begins.
+    words = lru_cache(maxsize=2)(lambda number: lines[number].split())
     position, number = (0, 0), 0
     for part in marks.split("|")[:_MOST_MARKS]:
         match = _MARK.fullmatch(part)
@@ -183,18 +191,18 @@ def _marked(collector: Collector, sync: str, text: str) -> None:
         # The first mark ends the first interval.
         if mark > position:
             start = number * minutes * _MINUTE
-            collector.add(start, start + minutes * _MINUTE, _between(words, position, mark))
+            collector.add(start, start + minutes * _MINUTE, _between(lines, words, position, mark))
             position = mark
         number += 1
-    collector.add(number * minutes * _MINUTE, None, _between(words, position, (len(lines), 0)))
+    collector.add(number * minutes * _MINUTE, None, _between(lines, words, position, (len(lines), 0)))
 
 
-def _between(lines: list[list[str]], begin: tuple[int, int], end: tuple[int, int]) -> str:
-    """The text from one line and word to another, of lines of words."""
+def _between(lines: list[str], words: Callable[[int], list[str]], begin: tuple[int, int], end: tuple[int, int]) -> str:
+    """The text from one line and word to another; `words` splits a line."""
     (first, after), (last, until) = begin, end
     if first == last:
-        return " ".join(lines[first][after:until])
-    parts = [lines[first][after:], *lines[first + 1 : last]]
+        return " ".join(words(first)[after:until])
+    parts = [" ".join(words(first)[after:]), *(" ".join(line.split()) for line in islice(lines, first + 1, last))]
     if last < len(lines):
-        parts.append(lines[last][:until])
-    return "\n".join(map(" ".join, parts))
+        parts.append(" ".join(words(last)[:until]))
+    return "\n".join(parts)

@@ -48,7 +48,7 @@ class Beside:
     """One object for all threads; it holds nothing that changes."""
 
     def __init__(self, sidecars: Sidecars, encoding: str) -> None:
-        """`encoding` is that of transcripts which are not UTF-8."""
+        """`encoding` is that of transcripts and chapters which are not UTF-8."""
         self._sidecars = sidecars
         self._pictures = Pictures(sidecars)
         self._encoding = encoding
@@ -77,7 +77,7 @@ class Beside:
         there = self.there(opened) if there is None else there
         for found in self._sidecars.read(opened.name, (CHAPTERS,), request.permit, MOST_CHAPTER_BYTES, there):
             nothing: tuple[tuple[Chapter, ...], str] = ((), "")
-            (chapters, flaw), reason = parsed(partial(read_chapters_json, found.data), nothing)
+            (chapters, flaw), reason = parsed(partial(read_chapters_json, found.data, self._encoding), nothing)
             if flaw or reason:
                 flaws.append((found.name, flaw or reason))
             if chapters:

@@ -1,9 +1,10 @@
 """`/transcripts/<path>.<form>` and `/chapters/<path>.json`, and the spans of clips that are named by either."""
 
+from math import ceil
 from urllib.parse import quote
 
 from mp3_slicer.media.shelf import Opened
-from mp3_slicer.mp3 import SpanOutsideError
+from mp3_slicer.mp3 import SpanCrossesSegmentsError, SpanOutsideError
 from mp3_slicer.tags import chapter_of, write_chapters
 from mp3_slicer.tags.chapters import CONTENT_TYPE
 from mp3_slicer.timespan import TimeSpan
@@ -42,14 +43,14 @@ class Moments:
     def _transcript(self, request: Request, opened: Opened, form: str, span: TimeSpan) -> Response:
         text = request.option("t")
         if text is not None:
-            try:
-                opened.index.locate(span.start, None)
-            except SpanOutsideError as error:
-                raise span_problem(400, "span-outside", str(error), text) from None
+            _begins_within(opened, span.start, text)
         words = self._beside.words(opened, request)
         cues = _cues(words.choice.transcript.cues)
         if text is not None:
-            cues = tuple(within(cues, *_milliseconds(span)))
+            # A clip ends where the audio does.
+            start, stop = _milliseconds(span)
+            whole = ceil(opened.index.seconds * 1000)
+            cues = tuple(within(cues, start, whole if stop is None else min(stop, whole)))
         query = "" if text is None else f"?t={span.canonical}"
         return respond_whole(
             request,
@@ -114,6 +115,8 @@ class Moments:
             span = TimeSpan(chapter.start * _MILLISECOND, end)
         if not is_snapped:
             return span
+        # Cues may go on behind the audio, and would move a start from there into it.
+        _begins_within(opened, span.start, span.canonical)
         cues = _cues(self._beside.words(opened, request).choice.transcript.cues)
         start, stop = snapped(cues, *_milliseconds(span))
         # A border between two milliseconds is left where no cue goes on beyond it.
@@ -121,6 +124,16 @@ class Moments:
             min(span.start, start * _MILLISECOND) if start * _MILLISECOND + _MILLISECOND <= span.start else span.start,
             span.end if span.end is None or stop is None else max(span.end, stop * _MILLISECOND),
         )
+
+
+def _begins_within(opened: Opened, start: int, text: str) -> None:
+    """Raise Problem where the audio ends before a start in nanoseconds; `text` is the span."""
+    try:
+        opened.index.locate(start, None)
+    except SpanCrossesSegmentsError:
+        return
+    except SpanOutsideError as error:
+        raise span_problem(400, "span-outside", str(error), text) from None
 
 
 def _cues(cues: tuple[Cue, ...]) -> tuple[Cue, ...]:
