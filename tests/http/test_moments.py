@@ -3,8 +3,10 @@
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -420,3 +422,30 @@ def test_pages_lead_through_all_results(archive):
 
 def test_where_nothing_is_listed_nothing_is_searched(start):
     problem(start(environ={"SLICER_LIST_LIBRARY": "0"}).get("/search?q=a"), 403, "not-listed")
+
+
+def test_a_damaged_catalogue_costs_the_search_alone(stream):
+    media, index = folder(), os.path.join(folder(), "index")
+    os.chmod(os.path.dirname(index), 0o777)
+    shutil.copy(stream("mpeg1-44-stereo-cbr128"), os.path.join(media, "show.mp3"))
+    Path(media, "show.vtt").write_text(VTT, encoding="utf-8")
+    with serving(media, "--cpus", "1", environ={"SLICER_INDEX_DIR": index}) as server:
+        changes = "DELETE FROM cues", "DELETE FROM files", "UPDATE files SET duration = 'x'"
+        for number, change in enumerate(changes, 1):
+            run_index(media, index)
+            (named,) = Path(index, "catalogue").glob("*/current")
+            path = named.parent / named.read_text().strip()
+            # A generation never changes: it becomes another one.
+            other = path.with_name(f"generation-{number}00.db")
+            shutil.copy(path, other)
+            with closing(sqlite3.connect(other)) as database:
+                database.execute(change)
+                database.commit()
+            other.chmod(0o644)
+            publish(other.name.encode(), str(named))
+            problem(server.get("/search?q=welcome"), 501, "no-catalogue")
+            status, _, body = server.get("/library")
+            assert (status, [each["path"] for each in json.loads(body)["sources"]]) == (200, ["show.mp3"])
+            assert "1 files, 1 of them read" in run_index(media, index)
+            assert search(server, "q=welcome")["files"] == 1
+        assert "Traceback" not in server.log()

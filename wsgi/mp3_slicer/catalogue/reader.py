@@ -1,4 +1,7 @@
-"""Reads the catalogue. Generations never change while they are read, so readers need no locks and write nothing."""
+"""Reads the catalogue. Generations never change while they are read, so readers need no locks.
+
+All that they write is a note that a generation is damaged, which the next builder heeds.
+"""
 
 import sqlite3
 import threading
@@ -12,6 +15,7 @@ from mp3_slicer.catalogue import generations, places
 from mp3_slicer.catalogue.parts import unpack
 from mp3_slicer.catalogue.query import Query, Term
 from mp3_slicer.catalogue.ranking import Hidden, Ranked, behind, expanded, ranked_files
+from mp3_slicer.catalogue.rows import checked
 from mp3_slicer.catalogue.schema import FORMAT
 from mp3_slicer.errors import SlicerError
 from mp3_slicer.transcripts import Cue
@@ -24,7 +28,9 @@ _STEPS = 20_000
 #: Characters around what is found, on each side.
 _AROUND = 120
 _IDLE = 4
-_COLUMNS = "id, path, title, artist, album, date, duration, size, mtime_ns, cover, inner"
+#: Columns of a file, and their types.
+_COLUMNS = "path, title, artist, album, date, duration, size, mtime_ns, cover, inner"
+_KINDS = (bytes, str, str, str, str, int, int, int, bytes, bytes)
 
 
 class CatalogueError(SlicerError):
@@ -122,7 +128,8 @@ class Catalogue:
             )
             made = []
             for row in rows:
-                if hidden is None or not (hidden(row[1]) or hidden(row[-1])):
+                path, *_, inner = checked(row, *_KINDS)
+                if hidden is None or not (hidden(path) or hidden(inner)):
                     made.append(_named(row, hidden))
                     if len(made) == limit:
                         break
@@ -133,7 +140,7 @@ class Catalogue:
         marks = ",".join("?" * len(paths))
         with self._connected() as database:
             rows = database.execute(f"SELECT {_COLUMNS} FROM files WHERE path IN ({marks})", tuple(paths))  # noqa: S608
-            return {row[1]: _named(row, hidden) for row in rows}
+            return {file.path: file for row in rows for file in (_named(row, hidden),)}
 
     @contextmanager
     def _connected(self) -> Iterator[sqlite3.Connection]:
@@ -160,6 +167,8 @@ class Catalogue:
                 database = None
             if isinstance(error, sqlite3.OperationalError) and time.monotonic() > deadline:
                 raise CatalogueTimeoutError("the search took too long") from None
+            if generations.is_damage(error):
+                generations.note_damage(path)
             raise CatalogueError(f"the catalogue cannot be read: {error}") from None
         finally:
             if database is not None:
@@ -178,7 +187,7 @@ def _open(path: str) -> sqlite3.Connection:
     try:
         database.execute("PRAGMA cache_size=-1024")
         if database.execute("SELECT value FROM meta WHERE name = 'format'").fetchone() != (FORMAT,):
-            raise sqlite3.DatabaseError("it is of another version")
+            raise sqlite3.OperationalError("it is of another version")
     except BaseException:
         database.close()
         raise
@@ -186,8 +195,8 @@ def _open(path: str) -> sqlite3.Connection:
 
 
 def _named(row: Any, hidden: Hidden | None) -> Named:
-    """A file, of a row of all columns."""
-    *rest, cover, _ = row[1:]
+    """A file, of a row of all columns. Raises sqlite3.DatabaseError."""
+    *rest, cover, _ = checked(row, *_KINDS)
     return Named._make((*rest, bool(cover) and not (hidden is not None and hidden(cover))))
 
 
@@ -196,7 +205,7 @@ def _file(database: sqlite3.Connection, file: int, hidden: Hidden | None) -> Nam
 
 
 def _cues(database: sqlite3.Connection, part: int) -> list[Cue]:
-    (data,) = database.execute("SELECT packed FROM cues WHERE part = ?", (part,)).fetchone()
+    (data,) = checked(database.execute("SELECT packed FROM cues WHERE part = ?", (part,)).fetchone(), bytes)
     return unpack(data)
 
 
