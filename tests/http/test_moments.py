@@ -264,7 +264,7 @@ def test_a_link_out_of_a_signed_folder_gives_nothing_away(signed):
 # --------------------------------------------------------------------------------------------------------------- search
 
 
-def run_index(media, index, **environ):
+def run_index(media, index, *, refused=False, **environ):
     names = {"SLICER_INDEX_DIR": index, **environ}
     done = subprocess.run(
         [sys.executable, "-m", "mp3_slicer", "index", media, "--jobs", "1"],
@@ -274,7 +274,7 @@ def run_index(media, index, **environ):
         timeout=300,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == int(refused), done.stderr
     return done.stdout
 
 
@@ -449,3 +449,43 @@ def test_a_damaged_catalogue_costs_the_search_alone(stream):
             assert "1 files, 1 of them read" in run_index(media, index)
             assert search(server, "q=welcome")["files"] == 1
         assert "Traceback" not in server.log()
+
+
+EDGES = """WEBVTT
+
+00:01.000 --> 00:01.050
+edgewise one
+
+00:02.000 --> 00:19.000
+edgewise two
+
+00:19.950 --> 00:21.000
+edgewise three
+
+00:50.000 --> 00:55.000
+edgewise four
+"""
+
+
+def test_each_clip_that_is_found_can_be_made(stream):
+    media, index = folder(), os.path.join(folder(), "index")
+    os.chmod(os.path.dirname(index), 0o777)
+    for name in ("edges", "random", "nothing"):
+        Path(media, f"{name}.vtt").write_text(EDGES, encoding="utf-8")
+    shutil.copy(stream("mpeg1-44-stereo-cbr128"), os.path.join(media, "edges.mp3"))
+    Path(media, "random.mp3").write_bytes(os.urandom(20_000))
+    Path(media, "nothing.mp3").write_bytes(b"")
+    environ = {"SLICER_INDEX_DIR": index, "SLICER_MAX_CLIP_SECONDS": "10"}
+    with serving(media, "--cpus", "1", environ=environ) as server:
+        run_index(media, index, refused=True)
+        found = search(server, "q=edgewise&by=moment&limit=100")["results"]
+        clips = {(each["path"], each["moment"]["start"]): each["clip"] for each in found}
+        starts = (1.0, 2.0, 19.95, 50.0)
+        assert [clips["edges.mp3", start] for start in starts] == [
+            *("/clips/edges.mp3?t=1,2", "/clips/edges.mp3?t=2,12", "/clips/edges.mp3?t=19,21", None),
+        ]
+        assert [clips[name, start] for name in ("random.mp3", "nothing.mp3") for start in starts] == [None] * 8
+        (whole,) = search(server, "q=edges")["results"]
+        assert whole["clip"] == "/clips/edges.mp3?t=0,10"
+        for url in (*filter(None, clips.values()), whole["clip"]):
+            assert server.get(url)[0] == 200, url
