@@ -489,3 +489,18 @@ def test_each_clip_that_is_found_can_be_made(stream):
         assert whole["clip"] == "/clips/edges.mp3?t=0,10"
         for url in (*filter(None, clips.values()), whole["clip"]):
             assert server.get(url)[0] == 200, url
+
+
+def test_results_behind_the_last_page_are_more(stream):
+    media, index = folder(), os.path.join(folder(), "index")
+    os.chmod(os.path.dirname(index), 0o777)
+    shutil.copy(stream("mpeg1-44-stereo-cbr128"), os.path.join(media, "show.mp3"))
+    lines = "".join(f"[{n // 120:02}:{n // 2 % 60:02}:{n % 2 * 30:02}] tick\n" for n in range(12 * 120))
+    Path(media, "show.txt").write_text(lines, encoding="utf-8")
+    with serving(media, "--cpus", "1", environ={"SLICER_INDEX_DIR": index}) as server:
+        run_index(media, index)
+        pages = [search(server, f"q=tick&by=moment&limit=100&from={start}") for start in (0, 900, 1000)]
+        assert [(len(page["results"]), page["more"], page["next"] is None) for page in pages] == [
+            *((100, False, False), (100, False, False), (100, True, True)),
+        ]
+        assert not search(server, "q=tick")["more"]

@@ -175,6 +175,55 @@ def test_more_than_are_ranked_are_said_to_be_more(archive: Archive, monkeypatch:
     assert (page.files, page.more) == (2, True)
 
 
+def test_moments_of_more_half_hours_than_are_opened_are_said_to_be_more(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mp3_slicer.catalogue.reader._MOST_PARTS", 4)
+    for number in range(4):
+        archive.put(f"many{number}.mp3", cue(0, "seagulls"), cue(5000, "seagulls"))
+    archive.update()
+    query = Query.parse("seagulls")
+
+    def shown(start: int, limit: int) -> tuple[int, bool, bool]:
+        page = archive.catalogue.search(query, moments=True, start=start, limit=limit)
+        return len(page.results), page.more, page.goes_on
+
+    # Exactly as many as are opened are all of them.
+    assert [shown(0, 8), shown(0, 5), shown(5, 5)] == [(8, False, False), (5, False, True), (3, False, False)]
+    archive.put("many4.mp3", cue(0, "seagulls"))
+    archive.update()
+    assert [shown(0, 7), shown(0, 8), shown(6, 5)] == [(7, False, True), (8, True, False), (2, True, False)]
+
+
+def test_more_words_with_a_part_than_are_looked_for_are_said_to_be_more(archive: Archive) -> None:
+    for number in range(64):
+        archive.put(f"{number}.mp3", cue(0, f"{number}dampfer"))
+    archive.update()
+    page = archive.catalogue.search(Query.parse("*dampfe*"))
+    assert (page.files, page.more) == (64, False)
+    archive.put("64.mp3", cue(0, "64dampfer"))
+    archive.update()
+    for text in ("*dampfe*", "*4damp* *dampfe*", "*dampfe* *4damp*"):
+        assert archive.catalogue.search(Query.parse(text)).more, text
+
+
+@pytest.mark.parametrize("rebuilt", [True, False])
+def test_long_words_are_found_by_a_part(tmp_path: Path, rebuilt: bool) -> None:
+    archive = Archive(tmp_path / "long")
+    if not rebuilt:
+        archive.put("z.mp3")
+        archive.update()
+    word = "rindfleischetikettierungsueberwachungsaufgabenuebertragungsgesetz"
+    archive.put("a.mp3", cue(0, f"the {word}"))
+    archive.update()
+    assert [archive.search(f"*{part}*") for part in ("gesetz", "ueberwach", "tragungsgese")] == [
+        *([], [("a.mp3", 0)], [("a.mp3", 0)]),
+    ]
+    archive.put("b.mp3", cue(0, word[1:]))
+    archive.update()
+    assert archive.search("*gesetz*") == [("b.mp3", 0)]
+
+
 # -------------------------------------------------------------------------------------------------------------- damage
 
 

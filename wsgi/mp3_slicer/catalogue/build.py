@@ -22,8 +22,8 @@ from mp3_slicer.lock import lock
 _WAIT = 3600
 #: Bytes of words that are collected before they are written, when a catalogue is built.
 _HASH_BYTES = 64 << 20
-#: Letters of a word that can be found by a part of it.
-_LEAST_TERM, _MOST_TERM = 4, 40
+#: Letters at least of a word that is found by a part of it: a shorter one is found as itself.
+_LEAST_TERM = 4
 
 
 class Outcome(NamedTuple):
@@ -173,7 +173,7 @@ def _add(database: sqlite3.Connection, document: Document, *, has_terms: bool) -
     if has_terms:
         said = {word for text in (*names, *(part.said for part in document.parts)) for word in text.split(" ")}
         for word in said:
-            if _LEAST_TERM <= len(word) <= _MOST_TERM:
+            if len(word) >= _LEAST_TERM:
                 made = database.execute("INSERT OR IGNORE INTO terms VALUES (NULL, ?, 1)", (word,))
                 if made.rowcount:
                     database.execute("INSERT INTO trigrams(rowid, term) VALUES (?, ?)", (made.lastrowid, word))
@@ -184,8 +184,8 @@ def _fill_terms(database: sqlite3.Connection) -> None:
     database.execute(
         "INSERT INTO terms SELECT NULL, term, sum(doc) FROM "
         "(SELECT term, doc FROM vocabulary UNION ALL SELECT term, doc FROM vocabulary_of_names) "
-        "WHERE length(term) BETWEEN ? AND ? GROUP BY term",
-        (_LEAST_TERM, _MOST_TERM),
+        "WHERE length(term) >= ? GROUP BY term",
+        (_LEAST_TERM,),
     )
     database.execute("INSERT INTO trigrams(rowid, term) SELECT id, term FROM terms")
 

@@ -9,7 +9,7 @@ from mp3_slicer.catalogue.rows import checked
 
 #: Parts of transcripts, and files by their names, that are ranked: the newest.
 MOST_RANKED = 1000
-#: Words that a part of a word stands for, at most.
+#: Words that a part of a word stands for, at most: the most frequent.
 _MOST_EXPANDED = 64
 #: The newest rows of which half have a common word.
 _SAMPLE = 400
@@ -37,20 +37,22 @@ _WORDS = _Table("words", "parts", "parts.file", "words")
 _Within = tuple[bytes, bytes] | None
 
 
-def expanded(database: sqlite3.Connection, query: Query) -> list[str]:
-    """The terms of a query as FTS5 has them."""
-    made = []
+def expanded(database: sqlite3.Connection, query: Query) -> tuple[list[str], bool]:
+    """The terms of a query as FTS5 has them, and whether there are words that they leave out."""
+    made, more = [], False
     for term in query.terms:
         if term.is_part:
             rows = database.execute(
                 "SELECT term FROM terms WHERE id IN (SELECT rowid FROM trigrams WHERE term LIKE ?) ORDER BY files DESC LIMIT ?",
-                (f"%{term.tokens[0]}%", _MOST_EXPANDED),
+                (f"%{term.tokens[0]}%", _MOST_EXPANDED + 1),
             )
-            words = dict.fromkeys((term.tokens[0], *(word for row in rows for word in checked(row, str))))
+            found = [word for row in rows for word in checked(row, str)]
+            more = more or len(found) > _MOST_EXPANDED
+            words = dict.fromkeys((term.tokens[0], *found[:_MOST_EXPANDED]))
             made.append("(" + " OR ".join(f'"{word}"' for word in words) + ")")
         else:
             made.append(f'"{" ".join(term.tokens)}"' + (" *" if term.is_prefix else ""))
-    return made
+    return made, more
 
 
 def behind(prefix: bytes) -> bytes:

@@ -105,11 +105,13 @@ class Catalogue:
         What is `hidden` is neither found nor counted. Raises CatalogueError.
         """
         with self._connected() as database:
-            terms = expanded(database, query)
-            ranked, more = ranked_files(database, terms, prefix, hidden) if terms else ([], False)
+            terms, left_out = expanded(database, query)
+            ranked, more = ranked_files(database, terms, prefix, hidden)
+            more = more or left_out
             if moments:
-                found = list(_moments(database, ranked, query, start + limit + 1, hidden))[start:]
-                return Page(found[:limit], len(ranked), more, len(found) > limit)
+                every, unopened = _moments(database, ranked, query, start + limit + 1, hidden)
+                found = every[start:]
+                return Page(found[:limit], len(ranked), more or unopened, len(found) > limit)
             page = _files(database, ranked[start : start + limit], query, hidden)
             return Page(list(page), len(ranked), more, len(ranked) > start + limit)
 
@@ -118,9 +120,7 @@ class Catalogue:
     ) -> list[Named]:
         """Files whose name, title, artist or album has all of a query, in byte order of their paths. Raises CatalogueError."""
         with self._connected() as database:
-            terms = expanded(database, query)
-            if not terms:
-                return []
+            terms, _ = expanded(database, query)
             rows = database.execute(
                 f"SELECT {_COLUMNS} FROM files WHERE id IN (SELECT rowid FROM names WHERE names MATCH ?) "  # noqa: S608
                 "AND path > ? AND path >= ? AND path < ? ORDER BY path",
@@ -223,24 +223,30 @@ def _files(
 
 def _moments(
     database: sqlite3.Connection, ranked: Sequence[Ranked], query: Query, most: int, hidden: Hidden | None
-) -> Iterator[Found]:
-    """All moments of all files, up to a number. Files that have none come with their name."""
-    count = opened = 0
+) -> tuple[list[Found], bool]:
+    """All moments of all files, up to a number, and whether parts are left that no search opens.
+
+    Files that have none come with their name.
+    """
+    found: list[Found] = []
+    opened = 0
     for each in ranked:
         file = _file(database, each.file, hidden)
         if not each.parts:
-            yield Found(file, None)
-            count += 1
+            found.append(Found(file, None))
         for part in sorted(each.parts):
+            if len(found) >= most:
+                break
+            if opened == _MOST_PARTS:
+                return found, True
             cues = _cues(database, part)
             opened += 1
-            for place in places.find(cues, query.terms, _MOST_PLACES):
-                yield Found(file, _hit(cues, place, query.terms))
-                count += 1
-            if count >= most or opened >= _MOST_PARTS:
-                return
-        if count >= most:
-            return
+            found += (
+                Found(file, _hit(cues, place, query.terms)) for place in places.find(cues, query.terms, _MOST_PLACES)
+            )
+        if len(found) >= most:
+            break
+    return found, False
 
 
 def _hit(cues: Sequence[Cue], place: places.Place, terms: Sequence[Term]) -> Hit:

@@ -1,7 +1,7 @@
 """The tables of a generation."""
 
 #: Raised with anything that makes an older catalogue wrong: the tables, the folding of text, the packing of cues.
-FORMAT = "2"
+FORMAT = "3"
 
 #: What SQLite can store as a number; file systems have later times, from the year 2262 on.
 _LEAST, _MOST = -(1 << 63), (1 << 63) - 1

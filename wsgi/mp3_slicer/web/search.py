@@ -90,7 +90,8 @@ class Search:
             )
         document = {
             "files": page.files,
-            "more": page.more,
+            # Results that no page can begin with are told of too.
+            "more": page.more or (page.goes_on and following is None),
             "results": [_result(each, self._lengths) for each in page.results],
             "next": following,
         }
