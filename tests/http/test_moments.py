@@ -504,3 +504,16 @@ def test_results_behind_the_last_page_are_more(stream):
             *((100, False, False), (100, False, False), (100, True, True)),
         ]
         assert not search(server, "q=tick")["more"]
+
+
+def test_lists_and_searches_agree_on_late_dates(stream):
+    media, index = folder(), os.path.join(folder(), "index")
+    os.chmod(os.path.dirname(index), 0o777)
+    source = shutil.copy(stream("mpeg1-44-stereo-cbr128"), os.path.join(media, "show.mp3"))
+    os.utime(source, (13_569_465_600, 13_569_465_600))
+    with serving(media, "--cpus", "1", environ={"SLICER_INDEX_DIR": index}) as server:
+        run_index(media, index)
+        every, found = (json.loads(server.get(f"/library{query}")[2])["sources"] for query in ("", "?q=show"))
+        assert every == found
+        assert every[0]["modified"] == "Sat, 01 Jan 2400 00:00:00 GMT"
+        assert every[0]["duration"] == 20

@@ -265,6 +265,7 @@ WRONG = (
     "UPDATE files SET path = CAST(path AS TEXT)",
     "UPDATE files SET inner = 5",
     "UPDATE files SET mtime_ns = x'00'",
+    "UPDATE files SET mtime_ns = 'x'",
     "UPDATE parts SET file = 'x'",
     "UPDATE cues SET packed = 'x'",
     "UPDATE cues SET packed = 5",

@@ -1,11 +1,11 @@
-"""Clips of what is found: within the audio, and within the limits of clips."""
+"""Clips of what is found: within the audio, and within the limits of clips; and dates of files."""
 
 from fractions import Fraction
 
 import pytest
 
 from mp3_slicer.catalogue import Hit, Named
-from mp3_slicer.web.search import Lengths, clip_of
+from mp3_slicer.web.search import Lengths, clip_of, listed
 
 LENGTHS = Lengths.of(Fraction(1, 10), Fraction(7200))
 
@@ -49,3 +49,16 @@ def test_limits_that_are_no_whole_seconds() -> None:
     assert clip(1400, lengths=lengths) is None
     # One length alone is allowed.
     assert clip(90_000, 89_000, 89_500, lengths=Lengths.of(Fraction(60), Fraction(60))) == "/clips/a%20b.mp3?t=29,89"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [
+        (0, "Thu, 01 Jan 1970 00:00:00 GMT"),
+        (13_569_465_600, "Sat, 01 Jan 2400 00:00:00 GMT"),
+        (10**12, "Fri, 31 Dec 9999 23:59:59 GMT"),
+        (-(10**12), "Mon, 01 Jan 0001 00:00:00 GMT"),
+    ],
+)
+def test_any_time_of_a_file_can_be_listed(seconds: int, shown: str) -> None:
+    assert listed(b"a.mp3", 1, seconds * 10**9)["modified"] == shown

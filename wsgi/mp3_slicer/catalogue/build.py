@@ -159,7 +159,7 @@ def _add(database: sqlite3.Connection, document: Document, *, has_terms: bool) -
         "INSERT INTO files VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             *(document.path, document.inner, document.sidecar, document.stamp),
-            *(document.size, document.mtime_ns, document.duration, title, artist, album, date),
+            *(document.size, str(document.mtime_ns), document.duration, title, artist, album, date),
             *(document.cover, document.cues),
         ),
     )

@@ -30,7 +30,7 @@ _AROUND = 120
 _IDLE = 4
 #: Columns of a file, and their types.
 _COLUMNS = "path, title, artist, album, date, duration, size, mtime_ns, cover, inner"
-_KINDS = (bytes, str, str, str, str, int, int, int, bytes, bytes)
+_KINDS = (bytes, str, str, str, str, int, int, str, bytes, bytes)
 
 
 class CatalogueError(SlicerError):
@@ -196,8 +196,8 @@ def _open(path: str) -> sqlite3.Connection:
 
 def _named(row: Any, hidden: Hidden | None) -> Named:
     """A file, of a row of all columns. Raises sqlite3.DatabaseError."""
-    *rest, cover, _ = checked(row, *_KINDS)
-    return Named._make((*rest, bool(cover) and not (hidden is not None and hidden(cover))))
+    *rest, mtime_ns, cover, _ = checked(row, *_KINDS)
+    return Named._make((*rest, int(mtime_ns), bool(cover) and not (hidden is not None and hidden(cover))))
 
 
 def _file(database: sqlite3.Connection, file: int, hidden: Hidden | None) -> Named:

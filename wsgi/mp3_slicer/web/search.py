@@ -6,8 +6,6 @@ from math import ceil
 from typing import Any, NamedTuple, Self
 from urllib.parse import quote, urlencode
 
-from werkzeug.http import http_date
-
 from mp3_slicer.catalogue import (
     Catalogue,
     CatalogueError,
@@ -17,14 +15,13 @@ from mp3_slicer.catalogue import (
     Named,
     Query,
     QueryError,
-    stored_time,
 )
 from mp3_slicer.media.protected import Protected
 from mp3_slicer.mp3 import SECOND
 from mp3_slicer.settings import Settings
 from mp3_slicer.web.problems import Problem, overstayed
 from mp3_slicer.web.request import Request
-from mp3_slicer.web.respond import respond_whole
+from mp3_slicer.web.respond import http_date, respond_whole
 from mp3_slicer.web.response import Caching, Response
 from mp3_slicer.web.sources import Sources
 
@@ -117,11 +114,7 @@ class Search:
             known = self._sources.aside(b"", lambda: self._catalogue.known(paths, self._hidden))
         except CatalogueError:
             return {}
-        return {
-            path: titled(known[path])
-            for path, mtime in sources
-            if path in known and known[path].mtime_ns == stored_time(mtime)
-        }
+        return {path: titled(known[path]) for path, mtime in sources if path in known and known[path].mtime_ns == mtime}
 
 
 def unsearchable(error: CatalogueError) -> Problem:
