@@ -3,8 +3,10 @@
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -286,7 +288,7 @@ def test_a_link_out_of_a_signed_folder_gives_nothing_away(signed):
 # --------------------------------------------------------------------------------------------------------------- search
 
 
-def run_index(media, index, **environ):
+def run_index(media, index, *, refused=False, **environ):
     names = {"SLICER_INDEX_DIR": index, **environ}
     done = subprocess.run(
         [sys.executable, "-m", "mp3_slicer", "index", media, "--jobs", "1"],
@@ -296,7 +298,7 @@ def run_index(media, index, **environ):
         timeout=300,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == int(refused), done.stderr
     return done.stdout
 
 
@@ -444,3 +446,98 @@ def test_pages_lead_through_all_results(archive):
 
 def test_where_nothing_is_listed_nothing_is_searched(start):
     problem(start(environ={"SLICER_LIST_LIBRARY": "0"}).get("/search?q=a"), 403, "not-listed")
+
+
+def test_a_damaged_catalogue_costs_the_search_alone(stream):
+    media, index = folder(), os.path.join(folder(), "index")
+    os.chmod(os.path.dirname(index), 0o777)
+    shutil.copy(stream("mpeg1-44-stereo-cbr128"), os.path.join(media, "show.mp3"))
+    Path(media, "show.vtt").write_text(VTT, encoding="utf-8")
+    with serving(media, "--cpus", "1", environ={"SLICER_INDEX_DIR": index}) as server:
+        changes = "DELETE FROM cues", "DELETE FROM files", "UPDATE files SET duration = 'x'"
+        for number, change in enumerate(changes, 1):
+            run_index(media, index)
+            (named,) = Path(index, "catalogue").glob("*/current")
+            path = named.parent / named.read_text().strip()
+            # A generation never changes: it becomes another one.
+            other = path.with_name(f"generation-{number}00.db")
+            shutil.copy(path, other)
+            with closing(sqlite3.connect(other)) as database:
+                database.execute(change)
+                database.commit()
+            other.chmod(0o644)
+            publish(other.name.encode(), str(named))
+            problem(server.get("/search?q=welcome"), 501, "no-catalogue")
+            status, _, body = server.get("/library")
+            assert (status, [each["path"] for each in json.loads(body)["sources"]]) == (200, ["show.mp3"])
+            assert "1 files, 1 of them read" in run_index(media, index)
+            assert search(server, "q=welcome")["files"] == 1
+        assert "Traceback" not in server.log()
+
+
+EDGES = """WEBVTT
+
+00:01.000 --> 00:01.050
+edgewise one
+
+00:02.000 --> 00:19.000
+edgewise two
+
+00:19.950 --> 00:21.000
+edgewise three
+
+00:50.000 --> 00:55.000
+edgewise four
+"""
+
+
+def test_each_clip_that_is_found_can_be_made(stream):
+    media, index = folder(), os.path.join(folder(), "index")
+    os.chmod(os.path.dirname(index), 0o777)
+    for name in ("edges", "random", "nothing"):
+        Path(media, f"{name}.vtt").write_text(EDGES, encoding="utf-8")
+    shutil.copy(stream("mpeg1-44-stereo-cbr128"), os.path.join(media, "edges.mp3"))
+    Path(media, "random.mp3").write_bytes(os.urandom(20_000))
+    Path(media, "nothing.mp3").write_bytes(b"")
+    environ = {"SLICER_INDEX_DIR": index, "SLICER_MAX_CLIP_SECONDS": "10"}
+    with serving(media, "--cpus", "1", environ=environ) as server:
+        run_index(media, index, refused=True)
+        found = search(server, "q=edgewise&by=moment&limit=100")["results"]
+        clips = {(each["path"], each["moment"]["start"]): each["clip"] for each in found}
+        starts = (1.0, 2.0, 19.95, 50.0)
+        assert [clips["edges.mp3", start] for start in starts] == [
+            *("/clips/edges.mp3?t=1,2", "/clips/edges.mp3?t=2,12", "/clips/edges.mp3?t=19,21", None),
+        ]
+        assert [clips[name, start] for name in ("random.mp3", "nothing.mp3") for start in starts] == [None] * 8
+        (whole,) = search(server, "q=edges")["results"]
+        assert whole["clip"] == "/clips/edges.mp3?t=0,10"
+        for url in (*filter(None, clips.values()), whole["clip"]):
+            assert server.get(url)[0] == 200, url
+
+
+def test_results_behind_the_last_page_are_more(stream):
+    media, index = folder(), os.path.join(folder(), "index")
+    os.chmod(os.path.dirname(index), 0o777)
+    shutil.copy(stream("mpeg1-44-stereo-cbr128"), os.path.join(media, "show.mp3"))
+    lines = "".join(f"[{n // 120:02}:{n // 2 % 60:02}:{n % 2 * 30:02}] tick\n" for n in range(12 * 120))
+    Path(media, "show.txt").write_text(lines, encoding="utf-8")
+    with serving(media, "--cpus", "1", environ={"SLICER_INDEX_DIR": index}) as server:
+        run_index(media, index)
+        pages = [search(server, f"q=tick&by=moment&limit=100&from={start}") for start in (0, 900, 1000)]
+        assert [(len(page["results"]), page["more"], page["next"] is None) for page in pages] == [
+            *((100, False, False), (100, False, False), (100, True, True)),
+        ]
+        assert not search(server, "q=tick")["more"]
+
+
+def test_lists_and_searches_agree_on_late_dates(stream):
+    media, index = folder(), os.path.join(folder(), "index")
+    os.chmod(os.path.dirname(index), 0o777)
+    source = shutil.copy(stream("mpeg1-44-stereo-cbr128"), os.path.join(media, "show.mp3"))
+    os.utime(source, (13_569_465_600, 13_569_465_600))
+    with serving(media, "--cpus", "1", environ={"SLICER_INDEX_DIR": index}) as server:
+        run_index(media, index)
+        every, found = (json.loads(server.get(f"/library{query}")[2])["sources"] for query in ("", "?q=show"))
+        assert every == found
+        assert every[0]["modified"] == "Sat, 01 Jan 2400 00:00:00 GMT"
+        assert every[0]["duration"] == 20

@@ -3,7 +3,9 @@
 import os
 import random
 import sqlite3
+import zlib
 from collections.abc import Iterable
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -173,6 +175,55 @@ def test_more_than_are_ranked_are_said_to_be_more(archive: Archive, monkeypatch:
     assert (page.files, page.more) == (2, True)
 
 
+def test_moments_of_more_half_hours_than_are_opened_are_said_to_be_more(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mp3_slicer.catalogue.reader._MOST_PARTS", 4)
+    for number in range(4):
+        archive.put(f"many{number}.mp3", cue(0, "seagulls"), cue(5000, "seagulls"))
+    archive.update()
+    query = Query.parse("seagulls")
+
+    def shown(start: int, limit: int) -> tuple[int, bool, bool]:
+        page = archive.catalogue.search(query, moments=True, start=start, limit=limit)
+        return len(page.results), page.more, page.goes_on
+
+    # Exactly as many as are opened are all of them.
+    assert [shown(0, 8), shown(0, 5), shown(5, 5)] == [(8, False, False), (5, False, True), (3, False, False)]
+    archive.put("many4.mp3", cue(0, "seagulls"))
+    archive.update()
+    assert [shown(0, 7), shown(0, 8), shown(6, 5)] == [(7, False, True), (8, True, False), (2, True, False)]
+
+
+def test_more_words_with_a_part_than_are_looked_for_are_said_to_be_more(archive: Archive) -> None:
+    for number in range(64):
+        archive.put(f"{number}.mp3", cue(0, f"{number}dampfer"))
+    archive.update()
+    page = archive.catalogue.search(Query.parse("*dampfe*"))
+    assert (page.files, page.more) == (64, False)
+    archive.put("64.mp3", cue(0, "64dampfer"))
+    archive.update()
+    for text in ("*dampfe*", "*4damp* *dampfe*", "*dampfe* *4damp*"):
+        assert archive.catalogue.search(Query.parse(text)).more, text
+
+
+@pytest.mark.parametrize("rebuilt", [True, False])
+def test_long_words_are_found_by_a_part(tmp_path: Path, rebuilt: bool) -> None:
+    archive = Archive(tmp_path / "long")
+    if not rebuilt:
+        archive.put("z.mp3")
+        archive.update()
+    word = "rindfleischetikettierungsueberwachungsaufgabenuebertragungsgesetz"
+    archive.put("a.mp3", cue(0, f"the {word}"))
+    archive.update()
+    assert [archive.search(f"*{part}*") for part in ("gesetz", "ueberwach", "tragungsgese")] == [
+        *([], [("a.mp3", 0)], [("a.mp3", 0)]),
+    ]
+    archive.put("b.mp3", cue(0, word[1:]))
+    archive.update()
+    assert archive.search("*gesetz*") == [("b.mp3", 0)]
+
+
 # -------------------------------------------------------------------------------------------------------------- damage
 
 
@@ -202,6 +253,143 @@ def test_a_damaged_catalogue_is_an_error_and_is_built_anew(archive: Archive, dam
         catalogue.search(Query.parse("harbour"))
     assert archive.update().files == 3
     assert len(archive.search("harbour")) == 3
+
+
+#: Damage that SQLite does not see.
+WRONG = (
+    "DELETE FROM cues",
+    "DELETE FROM files",
+    "DELETE FROM parts",
+    "UPDATE files SET duration = 'x'",
+    "UPDATE files SET title = x'00'",
+    "UPDATE files SET path = CAST(path AS TEXT)",
+    "UPDATE files SET inner = 5",
+    "UPDATE files SET mtime_ns = x'00'",
+    "UPDATE files SET mtime_ns = 'x'",
+    "UPDATE parts SET file = 'x'",
+    "UPDATE cues SET packed = 'x'",
+    "UPDATE cues SET packed = 5",
+    "DELETE FROM terms",
+)
+
+
+def damaged(archive: Archive, change: str, *values: object) -> Catalogue:
+    """Change the generation that counts, and open it."""
+    path = generations.current(generations.folder_of(archive.folder, "/media"))
+    with closing(sqlite3.connect(path or "")) as database:
+        database.execute(change, values)
+        database.commit()
+    return Catalogue(archive.folder, "/media")
+
+
+def searched(catalogue: Catalogue) -> int:
+    """Ask for all that can be asked for; returns how often the catalogue could not be read."""
+    query, prefix = Query.parse("*arbou*"), b"b"
+    wanted = (
+        lambda: catalogue.search(query),
+        lambda: catalogue.search(query, moments=True, hidden=lambda path: path.startswith(b"x")),
+        lambda: catalogue.search(query, prefix=prefix, hidden=lambda path: path.startswith(b"x")),
+        lambda: catalogue.names(query, hidden=lambda path: path.startswith(b"x")),
+        lambda: catalogue.known([b"a.mp3", b"b/lighthouse.mp3"]),
+    )
+    failed = 0
+    for each in wanted:
+        try:
+            each()
+        except CatalogueError:
+            failed += 1
+    return failed
+
+
+@pytest.mark.parametrize("change", WRONG)
+def test_rows_that_are_not_as_they_were_written_are_one_error(archive: Archive, change: str) -> None:
+    assert searched(Catalogue(archive.folder, "/media")) == 0
+    assert searched(damaged(archive, change)) > 0
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        *("", "x", "{}", "5", "[" * 100_000, "[[],[],[],[]]", "[[1],[1],[1],[1]]", '[[1,2],[1],[""],[""]]'),
+        *('[[1],[1],[""],[null]]', '[[1.5],[1],[""],[""]]', '[[true],[1],[""],[""]]'),
+        *('[[-1],[1],[""],[""]]', '[[1],[-1],[""],[""]]', f'[[1{"0" * 400}],[1],[""],[""]]'),
+    ],
+)
+def test_cues_that_were_not_packed_are_one_error(archive: Archive, columns: str) -> None:
+    packed = zlib.compress(columns.encode())
+    with pytest.raises((ValueError, zlib.error)):
+        unpack(packed)
+    assert searched(damaged(archive, "UPDATE cues SET packed = ?", packed)) == 2
+
+
+def test_pages_that_are_not_as_they_were_written_are_one_error(archive: Archive) -> None:
+    path = Path(generations.current(generations.folder_of(archive.folder, "/media")) or "")
+    data, draw, failed = path.read_bytes(), random.Random(0), 0
+    for number in range(200):
+        changed = bytearray(data)
+        page = draw.randrange(len(data) // 4096) * 4096
+        if number % 2:
+            changed[page : page + 4096] = bytes(4096)
+        for _ in range(20):
+            changed[page + draw.randrange(4096)] = draw.randrange(256)
+        path.write_bytes(changed)
+        failed += searched(Catalogue(archive.folder, "/media")) > 0
+    assert failed > 20
+
+
+@pytest.mark.parametrize("change", [False, True])
+@pytest.mark.parametrize(
+    "tables", ["cues", "words_data", "names_data", "files", "trigrams_data", "sqlite_autoindex_files_1"]
+)
+def test_damage_that_a_reader_finds_is_mended_by_the_next_run(archive: Archive, tables: str, change: bool) -> None:
+    for number in range(200):
+        archive.put(f"{number}.mp3", *(cue(1000 * each, f"harbour {number} word{number}{each}") for each in range(20)))
+    archive.update()
+    path = Path(generations.current(generations.folder_of(archive.folder, "/media")) or "")
+    with closing(sqlite3.connect(path)) as database:
+        pages = [page for (page,) in database.execute("SELECT pageno FROM dbstat WHERE name = ?", (tables,))]
+    data = bytearray(path.read_bytes())
+    for page in pages[1:] or pages:
+        data[(page - 1) * 4096 : page * 4096] = bytes(4096)
+    path.write_bytes(data)
+    if change:
+        archive.put("7.mp3", cue(0, "harbour again"), version=2)
+    assert searched(Catalogue(archive.folder, "/media")) > 0
+    assert archive.update() == Outcome(203, 203, 0)
+    assert searched(Catalogue(archive.folder, "/media")) == 0
+    assert archive.catalogue.search(Query.parse("harbour")).files == 203
+    assert archive.update() == Outcome(203, 0, 0)
+    assert not list(path.parent.glob("*.damaged"))
+
+
+@pytest.mark.parametrize("change", [each for each in WRONG if each != "DELETE FROM terms"])
+def test_rows_that_a_reader_finds_wrong_are_mended_by_the_next_run(archive: Archive, change: str) -> None:
+    assert searched(damaged(archive, change)) > 0
+    assert archive.update() == Outcome(3, 3, 0)
+    assert len(archive.search("harbour")) == 3
+
+
+@pytest.mark.parametrize("change", ["DROP TABLE words", "DROP TABLE cues", "DELETE FROM words_data"])
+def test_tables_that_are_missing_are_mended_by_the_next_run(archive: Archive, change: str) -> None:
+    assert searched(damaged(archive, change)) > 0
+    assert archive.update() == Outcome(3, 3, 0)
+    assert len(archive.search("harbour")) == 3
+
+
+@pytest.mark.parametrize("query", ["harbour", "nobody", '"harbour', "*ab c*", "NEAR(a)", "a\0b"])
+def test_no_search_of_a_whole_catalogue_leaves_a_note(
+    archive: Archive, query: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with suppress(QueryError, CatalogueError):
+        archive.search(query)
+    monkeypatch.setattr("mp3_slicer.catalogue.reader._SECONDS", -1.0)
+    monkeypatch.setattr("mp3_slicer.catalogue.reader._STEPS", 1)
+    with suppress(QueryError, CatalogueError):
+        archive.search(query)
+    monkeypatch.setattr("mp3_slicer.catalogue.reader.FORMAT", "0")
+    with pytest.raises(CatalogueError):
+        Catalogue(archive.folder, "/media").search(Query.parse("harbour"))
+    assert archive.update() == Outcome(3, 0, 0)
 
 
 def test_a_catalogue_of_another_version_is_built_anew(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -151,6 +151,8 @@ def test_a_time_beyond_what_the_database_can_store(folder: Folder) -> None:
     assert folder.unread == []
     assert folder.search("harbour") == ["first.mp3", "odd.mp3", "third.mp3"]
     assert folder.update() == (3, 0, 0)
+    known = Catalogue(str(folder.index), str(folder.media)).known([b"odd.mp3"])
+    assert known[b"odd.mp3"].mtime_ns == LATE * 10**9
 
 
 def test_a_sidecar_that_is_none_is_named(folder: Folder) -> None:

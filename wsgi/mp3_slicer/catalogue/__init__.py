@@ -5,7 +5,6 @@ What reads it knows `Catalogue` alone, so another engine can take its place.
 
 from mp3_slicer.catalogue.query import Query, QueryError
 from mp3_slicer.catalogue.reader import Catalogue, CatalogueError, CatalogueTimeoutError, Found, Hit, Named, Page
-from mp3_slicer.catalogue.schema import stored_time
 
 __all__ = [
     "Catalogue",
@@ -17,5 +16,4 @@ __all__ = [
     "Page",
     "Query",
     "QueryError",
-    "stored_time",
 ]

@@ -14,6 +14,7 @@ from mp3_slicer.catalogue import generations
 from mp3_slicer.catalogue.documents import Document, Seen
 from mp3_slicer.catalogue.fold import tokens
 from mp3_slicer.catalogue.parts import unpack, words
+from mp3_slicer.catalogue.rows import checked
 from mp3_slicer.catalogue.schema import FORMAT, TABLES
 from mp3_slicer.lock import lock
 
@@ -21,8 +22,8 @@ from mp3_slicer.lock import lock
 _WAIT = 3600
 #: Bytes of words that are collected before they are written, when a catalogue is built.
 _HASH_BYTES = 64 << 20
-#: Letters of a word that can be found by a part of it.
-_LEAST_TERM, _MOST_TERM = 4, 40
+#: Letters at least of a word that is found by a part of it: a shorter one is found as itself.
+_LEAST_TERM = 4
 
 
 class Outcome(NamedTuple):
@@ -57,17 +58,29 @@ def update(index_dir: str, media: str, seen: Iterable[Seen], read: Reader) -> Ou
             return Outcome(len(known), 0, 0)
         temporary = os.path.join(folder, f"{atomic.PREFIX}{os.urandom(8).hex()}{atomic.SUFFIX}")
         try:
-            return _update(folder, temporary, old if stamps is not None else None, gone, changed, read)
-        except sqlite3.OperationalError as error:
+            if old is not None and stamps is not None:
+                with _given_up(temporary):
+                    return _update(folder, temporary, old, gone, changed, read)
+            # There is none, or it is damaged.
+            return _update(folder, temporary, None, [], sorted(there.values(), key=_age), read)
+        except sqlite3.Error as error:
             raise OSError(f"the catalogue cannot be written: {error}") from error
-        except (sqlite3.DatabaseError, ValueError, zlib.error):
-            # A damaged catalogue is rebuilt.
-            os.unlink(temporary)
-            newest_last = sorted(there.values(), key=_age)
-            return _update(folder, temporary, None, [], newest_last, read)
         finally:
             with suppress(OSError):
                 os.unlink(temporary)
+
+
+@contextmanager
+def _given_up(temporary: str) -> Iterator[None]:
+    """Take away the copy of a generation that turns out to be damaged, and go on."""
+    try:
+        yield
+    except (sqlite3.Error, ValueError, zlib.error) as error:
+        # A table that is missing or cannot be opened is a plain error to SQLite.
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if not generations.is_damage(error) and code != sqlite3.SQLITE_ERROR:
+            raise
+        os.unlink(temporary)
 
 
 def _age(seen: Seen) -> tuple[int, bytes]:
@@ -125,9 +138,10 @@ def _remove(database: sqlite3.Connection, path: bytes) -> None:
     row = database.execute("SELECT id, title, artist, album FROM files WHERE path = ?", (path,)).fetchone()
     if row is None:
         return
-    number, *texts = row
+    number, *texts = checked(row, int, str, str, str)
     packed = "SELECT part, packed FROM cues WHERE part IN (SELECT id FROM parts WHERE file = ?)"
-    for part, cues in database.execute(packed, (number,)).fetchall():
+    for row in database.execute(packed, (number,)).fetchall():
+        part, cues = checked(row, int, bytes)
         # A table without content is told what was in it.
         database.execute("INSERT INTO words(words, rowid, said) VALUES ('delete', ?, ?)", (part, words(unpack(cues))))
         database.execute("DELETE FROM cues WHERE part = ?", (part,))
@@ -145,7 +159,7 @@ def _add(database: sqlite3.Connection, document: Document, *, has_terms: bool) -
         "INSERT INTO files VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             *(document.path, document.inner, document.sidecar, document.stamp),
-            *(document.size, document.mtime_ns, document.duration, title, artist, album, date),
+            *(document.size, str(document.mtime_ns), document.duration, title, artist, album, date),
             *(document.cover, document.cues),
         ),
     )
@@ -159,7 +173,7 @@ def _add(database: sqlite3.Connection, document: Document, *, has_terms: bool) -
     if has_terms:
         said = {word for text in (*names, *(part.said for part in document.parts)) for word in text.split(" ")}
         for word in said:
-            if _LEAST_TERM <= len(word) <= _MOST_TERM:
+            if len(word) >= _LEAST_TERM:
                 made = database.execute("INSERT OR IGNORE INTO terms VALUES (NULL, ?, 1)", (word,))
                 if made.rowcount:
                     database.execute("INSERT INTO trigrams(rowid, term) VALUES (?, ?)", (made.lastrowid, word))
@@ -170,19 +184,27 @@ def _fill_terms(database: sqlite3.Connection) -> None:
     database.execute(
         "INSERT INTO terms SELECT NULL, term, sum(doc) FROM "
         "(SELECT term, doc FROM vocabulary UNION ALL SELECT term, doc FROM vocabulary_of_names) "
-        "WHERE length(term) BETWEEN ? AND ? GROUP BY term",
-        (_LEAST_TERM, _MOST_TERM),
+        "WHERE length(term) >= ? GROUP BY term",
+        (_LEAST_TERM,),
     )
     database.execute("INSERT INTO trigrams(rowid, term) SELECT id, term FROM terms")
 
 
 def _stamps(path: str) -> dict[bytes, str] | None:
-    """The stamps of all files of a generation; None where it cannot be brought up to date."""
+    """The stamps of all files of a generation; None where it cannot be brought up to date.
+
+    Of the rest only that each table can be opened is looked at: readers that find damage leave a note.
+    """
+    if generations.is_noted(path):
+        return None
     try:
         with closing(generations.connect(path)) as database:
             if database.execute("SELECT value FROM meta WHERE name = 'format'").fetchone() != (FORMAT,):
                 return None
-            return dict(database.execute("SELECT path, stamp FROM files"))
+            for table in ("parts", "cues", "terms", "words", "names", "trigrams"):
+                database.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone()  # noqa: S608
+            rows = database.execute("SELECT path, stamp FROM files")
+            return dict(checked(row, bytes, str) for row in rows)
     except sqlite3.Error:
         return None
 

@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from mp3_slicer.catalogue.parts import pack, split, words
-from mp3_slicer.catalogue.schema import stored_time
 from mp3_slicer.errors import parsed
 from mp3_slicer.media.library import Catalog
 from mp3_slicer.media.protected import UNSIGNED
@@ -88,7 +87,7 @@ def read_document(
         sidecar=inner[choice.name] if choice.name is not None else b"",
         stamp=seen.stamp,
         size=source.identity.size,
-        mtime_ns=stored_time(source.identity.mtime_ns),
+        mtime_ns=source.identity.mtime_ns,
         duration=round(seconds * 1000),
         names=tags.names,
         cover=b"" if pictured is None else pictured.inner or library.inner_path(source),

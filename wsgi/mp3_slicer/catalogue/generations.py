@@ -7,6 +7,7 @@ import hashlib
 import os
 import re
 import sqlite3
+import zlib
 from contextlib import suppress
 from urllib.parse import quote
 
@@ -15,6 +16,8 @@ from mp3_slicer import atomic
 #: The folder in the folder of indexes, the file that names the generation, and the file of the builder's lock.
 FOLDER, CURRENT, LOCK = "catalogue", "current", "lock"
 _NAME = re.compile(rb"generation-([0-9]{1,12})\.db")
+#: The ending of a reader's note about a generation.
+_NOTE = ".damaged"
 
 
 def folder_of(index_dir: str, media: str) -> str:
@@ -51,16 +54,35 @@ def publish(folder: str, temporary: str) -> str:
         file.write(os.path.basename(path).encode() + b"\n")
     for name in os.listdir(folder):
         other = os.path.join(folder, name)
-        if _NAME.fullmatch(os.fsencode(name)) and other not in {path, before}:
+        if name.endswith(_NOTE) or (_NAME.fullmatch(os.fsencode(name)) and other not in {path, before}):
             with suppress(OSError):
                 os.unlink(other)
     return path
+
+
+def note_damage(path: str) -> None:
+    """Leave a note that a generation is damaged, for the next builder, where the folder can be written."""
+    with suppress(OSError):
+        os.close(os.open(path + _NOTE, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644))
+
+
+def is_noted(path: str) -> bool:
+    """Return whether a reader found that a generation is damaged."""
+    return os.path.lexists(path + _NOTE)
 
 
 def connect(path: str) -> sqlite3.Connection:
     """Open a generation to read it, without locks, as it never changes. Raises sqlite3.Error."""
     uri = f"file:{quote(os.fsencode(path))}?mode=ro&immutable=1"
     return sqlite3.connect(uri, uri=True, check_same_thread=False)
+
+
+def is_damage(error: Exception) -> bool:
+    """Return whether an error of reading a generation tells that it is damaged, rather than of a disk, memory or a query."""
+    if isinstance(error, sqlite3.OperationalError):
+        # Text that is not UTF-8 has no code.
+        return not hasattr(error, "sqlite_errorcode") and "decode" in str(error)
+    return isinstance(error, sqlite3.DatabaseError | ValueError | zlib.error)
 
 
 def sweep(folder: str) -> None:

@@ -12,6 +12,8 @@ from mp3_slicer.transcripts import Cue
 #: Milliseconds of a part: what a search must read to find the place is never longer.
 PART = 1_800_000
 _MOST_UNPACKED = 64 << 20
+#: What a number of JSON is exact up to, in milliseconds.
+_MOST_TIME = 1 << 53
 
 
 def split(cues: Sequence[Cue]) -> list[list[Cue]]:
@@ -40,9 +42,22 @@ def pack(cues: Sequence[Cue]) -> bytes:
 
 def unpack(data: bytes) -> list[Cue]:
     """The cues again. Raises ValueError and zlib.error on what was not packed."""
-    since, lengths, speakers, said = json.loads(zlib.decompressobj().decompress(data, _MOST_UNPACKED))
+    try:
+        columns = json.loads(zlib.decompressobj().decompress(data, _MOST_UNPACKED))
+    except RecursionError:
+        raise ValueError("it was not packed") from None
+    if type(columns) is not list or [_kinds(column) for column in columns] != [{int}, {int}, {str}, {str}]:
+        raise ValueError("it was not packed")
+    since, lengths, speakers, said = columns
     starts = list(accumulate(since))
+    if min(*starts, *lengths, 0) < 0 or max(starts) + max(lengths) > _MOST_TIME:
+        raise ValueError("its times cannot be")
     return list(map(Cue._make, zip(starts, map(add, starts, lengths), said, speakers, strict=True)))
+
+
+def _kinds(column: object) -> set[type]:
+    """The types in a column; none of what is no column."""
+    return set(map(type, column)) if type(column) is list else set()
 
 
 def words(cues: Sequence[Cue]) -> str:

@@ -5,10 +5,11 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from mp3_slicer.catalogue.query import Query
+from mp3_slicer.catalogue.rows import checked
 
 #: Parts of transcripts, and files by their names, that are ranked: the newest.
 MOST_RANKED = 1000
-#: Words that a part of a word stands for, at most.
+#: Words that a part of a word stands for, at most: the most frequent.
 _MOST_EXPANDED = 64
 #: The newest rows of which half have a common word.
 _SAMPLE = 400
@@ -36,20 +37,22 @@ _WORDS = _Table("words", "parts", "parts.file", "words")
 _Within = tuple[bytes, bytes] | None
 
 
-def expanded(database: sqlite3.Connection, query: Query) -> list[str]:
-    """The terms of a query as FTS5 has them."""
-    made = []
+def expanded(database: sqlite3.Connection, query: Query) -> tuple[list[str], bool]:
+    """The terms of a query as FTS5 has them, and whether there are words that they leave out."""
+    made, more = [], False
     for term in query.terms:
         if term.is_part:
             rows = database.execute(
                 "SELECT term FROM terms WHERE id IN (SELECT rowid FROM trigrams WHERE term LIKE ?) ORDER BY files DESC LIMIT ?",
-                (f"%{term.tokens[0]}%", _MOST_EXPANDED),
+                (f"%{term.tokens[0]}%", _MOST_EXPANDED + 1),
             )
-            words = dict.fromkeys((term.tokens[0], *(word for (word,) in rows)))
+            found = [word for row in rows for word in checked(row, str)]
+            more = more or len(found) > _MOST_EXPANDED
+            words = dict.fromkeys((term.tokens[0], *found[:_MOST_EXPANDED]))
             made.append("(" + " OR ".join(f'"{word}"' for word in words) + ")")
         else:
             made.append(f'"{" ".join(term.tokens)}"' + (" *" if term.is_prefix else ""))
-    return made
+    return made, more
 
 
 def behind(prefix: bytes) -> bytes:
@@ -76,7 +79,8 @@ def ranked_files(
 
 def _select(table: _Table, what: str, within: _Within) -> str:
     """A query of a table for what matches, within a range of paths."""
-    joined = " JOIN parts ON parts.id = words.rowid" if table is _WORDS else ""
+    # A part that is missing is damage, and not a row that is left out.
+    joined = " LEFT JOIN parts ON parts.id = words.rowid" if table is _WORDS else ""
     if within:
         joined += f" JOIN files ON files.id = {table.file} AND files.path >= ? AND files.path < ?"
     return f"SELECT {what} FROM {table.name}{joined} WHERE {table.name} MATCH ?"  # noqa: S608
@@ -88,7 +92,8 @@ def _newest(
     """The newest rows that have all terms, and the file of each; one more than are ranked, where there are."""
     select = _select(table, f"{table.name}.rowid, {table.file}", within)
     values = (*(within or ()), " AND ".join(terms), MOST_RANKED + 1)
-    return database.execute(f"{select} ORDER BY {table.name}.rowid DESC LIMIT ?", values).fetchall()
+    rows = database.execute(f"{select} ORDER BY {table.name}.rowid DESC LIMIT ?", values)
+    return [(number, file) for row in rows for number, file in (checked(row, int, int),)]
 
 
 def _best(
@@ -137,5 +142,5 @@ def _is_common(database: sqlite3.Connection, table: _Table, term: str, edge: int
 
 
 def _is_hidden(database: sqlite3.Connection, file: int, hidden: Hidden) -> bool:
-    paths = database.execute("SELECT path, inner, sidecar FROM files WHERE id = ?", (file,)).fetchone()
-    return any(hidden(path) for path in paths if path)
+    row = database.execute("SELECT path, inner, sidecar FROM files WHERE id = ?", (file,)).fetchone()
+    return any(hidden(path) for path in checked(row, bytes, bytes, bytes) if path)

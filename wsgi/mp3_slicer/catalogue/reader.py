@@ -1,4 +1,7 @@
-"""Reads the catalogue. Generations never change while they are read, so readers need no locks and write nothing."""
+"""Reads the catalogue. Generations never change while they are read, so readers need no locks.
+
+All that they write is a note that a generation is damaged, which the next builder heeds.
+"""
 
 import sqlite3
 import threading
@@ -12,6 +15,7 @@ from mp3_slicer.catalogue import generations, places
 from mp3_slicer.catalogue.parts import unpack
 from mp3_slicer.catalogue.query import Query, Term
 from mp3_slicer.catalogue.ranking import Hidden, Ranked, behind, expanded, ranked_files
+from mp3_slicer.catalogue.rows import checked
 from mp3_slicer.catalogue.schema import FORMAT
 from mp3_slicer.errors import SlicerError
 from mp3_slicer.transcripts import Cue
@@ -24,7 +28,9 @@ _STEPS = 20_000
 #: Characters around what is found, on each side.
 _AROUND = 120
 _IDLE = 4
-_COLUMNS = "id, path, title, artist, album, date, duration, size, mtime_ns, cover, inner"
+#: Columns of a file, and their types.
+_COLUMNS = "path, title, artist, album, date, duration, size, mtime_ns, cover, inner"
+_KINDS = (bytes, str, str, str, str, int, int, str, bytes, bytes)
 
 
 class CatalogueError(SlicerError):
@@ -99,11 +105,13 @@ class Catalogue:
         What is `hidden` is neither found nor counted. Raises CatalogueError.
         """
         with self._connected() as database:
-            terms = expanded(database, query)
-            ranked, more = ranked_files(database, terms, prefix, hidden) if terms else ([], False)
+            terms, left_out = expanded(database, query)
+            ranked, more = ranked_files(database, terms, prefix, hidden)
+            more = more or left_out
             if moments:
-                found = list(_moments(database, ranked, query, start + limit + 1, hidden))[start:]
-                return Page(found[:limit], len(ranked), more, len(found) > limit)
+                every, unopened = _moments(database, ranked, query, start + limit + 1, hidden)
+                found = every[start:]
+                return Page(found[:limit], len(ranked), more or unopened, len(found) > limit)
             page = _files(database, ranked[start : start + limit], query, hidden)
             return Page(list(page), len(ranked), more, len(ranked) > start + limit)
 
@@ -112,9 +120,7 @@ class Catalogue:
     ) -> list[Named]:
         """Files whose name, title, artist or album has all of a query, in byte order of their paths. Raises CatalogueError."""
         with self._connected() as database:
-            terms = expanded(database, query)
-            if not terms:
-                return []
+            terms, _ = expanded(database, query)
             rows = database.execute(
                 f"SELECT {_COLUMNS} FROM files WHERE id IN (SELECT rowid FROM names WHERE names MATCH ?) "  # noqa: S608
                 "AND path > ? AND path >= ? AND path < ? ORDER BY path",
@@ -122,7 +128,8 @@ class Catalogue:
             )
             made = []
             for row in rows:
-                if hidden is None or not (hidden(row[1]) or hidden(row[-1])):
+                path, *_, inner = checked(row, *_KINDS)
+                if hidden is None or not (hidden(path) or hidden(inner)):
                     made.append(_named(row, hidden))
                     if len(made) == limit:
                         break
@@ -133,7 +140,7 @@ class Catalogue:
         marks = ",".join("?" * len(paths))
         with self._connected() as database:
             rows = database.execute(f"SELECT {_COLUMNS} FROM files WHERE path IN ({marks})", tuple(paths))  # noqa: S608
-            return {row[1]: _named(row, hidden) for row in rows}
+            return {file.path: file for row in rows for file in (_named(row, hidden),)}
 
     @contextmanager
     def _connected(self) -> Iterator[sqlite3.Connection]:
@@ -160,6 +167,8 @@ class Catalogue:
                 database = None
             if isinstance(error, sqlite3.OperationalError) and time.monotonic() > deadline:
                 raise CatalogueTimeoutError("the search took too long") from None
+            if generations.is_damage(error):
+                generations.note_damage(path)
             raise CatalogueError(f"the catalogue cannot be read: {error}") from None
         finally:
             if database is not None:
@@ -178,7 +187,7 @@ def _open(path: str) -> sqlite3.Connection:
     try:
         database.execute("PRAGMA cache_size=-1024")
         if database.execute("SELECT value FROM meta WHERE name = 'format'").fetchone() != (FORMAT,):
-            raise sqlite3.DatabaseError("it is of another version")
+            raise sqlite3.OperationalError("it is of another version")
     except BaseException:
         database.close()
         raise
@@ -186,9 +195,9 @@ def _open(path: str) -> sqlite3.Connection:
 
 
 def _named(row: Any, hidden: Hidden | None) -> Named:
-    """A file, of a row of all columns."""
-    *rest, cover, _ = row[1:]
-    return Named._make((*rest, bool(cover) and not (hidden is not None and hidden(cover))))
+    """A file, of a row of all columns. Raises sqlite3.DatabaseError."""
+    *rest, mtime_ns, cover, _ = checked(row, *_KINDS)
+    return Named._make((*rest, int(mtime_ns), bool(cover) and not (hidden is not None and hidden(cover))))
 
 
 def _file(database: sqlite3.Connection, file: int, hidden: Hidden | None) -> Named:
@@ -196,7 +205,7 @@ def _file(database: sqlite3.Connection, file: int, hidden: Hidden | None) -> Nam
 
 
 def _cues(database: sqlite3.Connection, part: int) -> list[Cue]:
-    (data,) = database.execute("SELECT packed FROM cues WHERE part = ?", (part,)).fetchone()
+    (data,) = checked(database.execute("SELECT packed FROM cues WHERE part = ?", (part,)).fetchone(), bytes)
     return unpack(data)
 
 
@@ -214,24 +223,30 @@ def _files(
 
 def _moments(
     database: sqlite3.Connection, ranked: Sequence[Ranked], query: Query, most: int, hidden: Hidden | None
-) -> Iterator[Found]:
-    """All moments of all files, up to a number. Files that have none come with their name."""
-    count = opened = 0
+) -> tuple[list[Found], bool]:
+    """All moments of all files, up to a number, and whether parts are left that no search opens.
+
+    Files that have none come with their name.
+    """
+    found: list[Found] = []
+    opened = 0
     for each in ranked:
         file = _file(database, each.file, hidden)
         if not each.parts:
-            yield Found(file, None)
-            count += 1
+            found.append(Found(file, None))
         for part in sorted(each.parts):
+            if len(found) >= most:
+                break
+            if opened == _MOST_PARTS:
+                return found, True
             cues = _cues(database, part)
             opened += 1
-            for place in places.find(cues, query.terms, _MOST_PLACES):
-                yield Found(file, _hit(cues, place, query.terms))
-                count += 1
-            if count >= most or opened >= _MOST_PARTS:
-                return
-        if count >= most:
-            return
+            found += (
+                Found(file, _hit(cues, place, query.terms)) for place in places.find(cues, query.terms, _MOST_PLACES)
+            )
+        if len(found) >= most:
+            break
+    return found, False
 
 
 def _hit(cues: Sequence[Cue], place: places.Place, terms: Sequence[Term]) -> Hit:

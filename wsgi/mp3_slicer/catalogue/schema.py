@@ -1,23 +1,17 @@
-"""The tables of a generation."""
+"""The tables of a generation.
+
+Times of modification are text: from the year 2262 on, nanoseconds are no number of SQLite.
+"""
 
 #: Raised with anything that makes an older catalogue wrong: the tables, the folding of text, the packing of cues.
 FORMAT = "3"
-
-#: What SQLite can store as a number; file systems have later times, from the year 2262 on.
-_LEAST, _MOST = -(1 << 63), (1 << 63) - 1
-
-
-def stored_time(mtime_ns: int) -> int:
-    """A time in nanoseconds as the catalogue has it."""
-    return min(max(mtime_ns, _LEAST), _MOST)
-
 
 _FTS = "content='', tokenize=\"unicode61 remove_diacritics 0 categories 'L* N* Co Mn Mc'\""
 TABLES = f"""
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
 CREATE TABLE files (
     id INTEGER PRIMARY KEY, path BLOB UNIQUE NOT NULL, inner BLOB NOT NULL, sidecar BLOB NOT NULL, stamp TEXT NOT NULL,
-    size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, duration INTEGER NOT NULL,
+    size INTEGER NOT NULL, mtime_ns TEXT NOT NULL, duration INTEGER NOT NULL,
     title TEXT NOT NULL, artist TEXT NOT NULL, album TEXT NOT NULL, date TEXT NOT NULL, cover BLOB NOT NULL,
     cues INTEGER NOT NULL
 );

@@ -63,10 +63,11 @@ export function createSearch() {
     status.textContent = text;
   }
 
-  function entry({ path, title, clip, cover, moment }) {
+  function entry({ path, title, info, clip, cover, moment }) {
     const item = document.createElement('li');
     const link = document.createElement('a');
-    const [file, span] = clip.slice('/clips/'.length).split('?t=');
+    const file = info.slice('/info/'.length);
+    const span = clip?.split('?t=')[1];
     link.href = `#file=${file}${span ? `&t=${span}` : ''}`;
     const head = Object.assign(document.createElement('span'), { className: 'name', textContent: title || path });
     link.append(head);
@@ -80,6 +81,9 @@ export function createSearch() {
       const said = Object.assign(document.createElement('span'), { className: 'said' });
       said.append(...moment.words.map(({ text, hit }) => (hit ? marked(text) : text)));
       link.append(said);
+    }
+    // Some moments have no clip.
+    if (moment && clip) {
       const play = Object.assign(document.createElement('button'), { type: 'button', textContent: 'Play' });
       play.setAttribute('aria-label', `Play ${title || path} at ${roughClock(moment.start * 1000, 1000, 0)}`);
       play.addEventListener('click', () => toggle(play, clip));

@@ -88,7 +88,7 @@ class Slicer:
         sources = Sources(shelf, aside)
         beside = Beside(Sidecars(library, protected), settings.transcript_encoding)
         moments = Moments(sources, beside)
-        search = Search(Catalogue(settings.index_dir, settings.media_name), sources, protected)
+        search = Search(settings, Catalogue(settings.index_dir, settings.media_name), sources, protected)
         extras = Extras(settings, sources, self._inner, self._ledger.told_shared)
         return Views(
             studio=StudioFiles(renders_processes()),

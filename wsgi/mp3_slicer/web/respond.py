@@ -95,7 +95,7 @@ def respond(
         raise
     headers.append(("ETag", etag))
     if modified is not None:
-        headers.append(("Last-Modified", _http_date(modified)))
+        headers.append(("Last-Modified", http_date(modified)))
     if ranges:
         headers.append(("Accept-Ranges", "bytes"))
     if outcome.status == 304:
@@ -157,6 +157,11 @@ def _outcome(conditions: Mapping[str, Any], *, etag: str, modified: int, length:
     return outcome
 
 
+#: The first second of the year 1, and the last of the year 9999.
+_FIRST, _LAST = -62_135_596_800, 253_402_300_799
+
+
 @lru_cache(maxsize=1024)
-def _http_date(seconds: int) -> str:
-    return werkzeug.http.http_date(seconds)
+def http_date(seconds: int) -> str:
+    """A time as HTTP has it: file systems have times beyond the years 1 to 9999, which become the nearest."""
+    return werkzeug.http.http_date(min(max(seconds, _FIRST), _LAST))

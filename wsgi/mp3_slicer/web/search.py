@@ -1,26 +1,27 @@
 """`/search`: moments by what is said, and files by what they are called. `/library?q=` lists the latter."""
 
 import json
-from typing import Any
+from fractions import Fraction
+from math import ceil
+from typing import Any, NamedTuple, Self
 from urllib.parse import quote, urlencode
-
-from werkzeug.http import http_date
 
 from mp3_slicer.catalogue import (
     Catalogue,
     CatalogueError,
     CatalogueTimeoutError,
     Found,
+    Hit,
     Named,
     Query,
     QueryError,
-    stored_time,
 )
 from mp3_slicer.media.protected import Protected
 from mp3_slicer.mp3 import SECOND
+from mp3_slicer.settings import Settings
 from mp3_slicer.web.problems import Problem, overstayed
 from mp3_slicer.web.request import Request
-from mp3_slicer.web.respond import respond_whole
+from mp3_slicer.web.respond import http_date, respond_whole
 from mp3_slicer.web.response import Caching, Response
 from mp3_slicer.web.sources import Sources
 
@@ -30,14 +31,27 @@ MAX_AGE = 10
 PAGE, MAX_PAGE, MAX_FROM = 20, 100, 1000
 _BY = ("file", "moment")
 _MOST_PREFIX = 1024
-#: Milliseconds of a clip at least: a cue may be shorter than anything that can be heard.
-_LEAST_CLIP = 1000
+_SECOND = 1000  #: milliseconds
+
+
+class Lengths(NamedTuple):
+    """Lengths of clips in milliseconds."""
+
+    shortest: int  #: that a file must have
+    least: int  #: of the clip of a moment: a cue may be shorter than anything that can be heard
+    longest: int
+
+    @classmethod
+    def of(cls, shortest: Fraction, longest: Fraction) -> Self:
+        """Of limits in seconds. Whole seconds are whole numbers of samples at any rate, so that no rounding goes beyond a limit."""
+        return cls(ceil(shortest * _SECOND), (int(shortest) + 1) * _SECOND, int(longest) * _SECOND)
 
 
 class Search:
     """One object for all threads."""
 
-    def __init__(self, catalogue: Catalogue, sources: Sources, protected: Protected) -> None:
+    def __init__(self, settings: Settings, catalogue: Catalogue, sources: Sources, protected: Protected) -> None:
+        self._lengths = Lengths.of(settings.min_clip_seconds, settings.max_clip_seconds)
         self._catalogue = catalogue
         self._sources = sources
         self._hidden = None if protected.is_empty else protected.holds
@@ -73,8 +87,9 @@ class Search:
             )
         document = {
             "files": page.files,
-            "more": page.more,
-            "results": [_result(each) for each in page.results],
+            # Results that no page can begin with are told of too.
+            "more": page.more or (page.goes_on and following is None),
+            "results": [_result(each, self._lengths) for each in page.results],
             "next": following,
         }
         data = json.dumps(document, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
@@ -99,11 +114,7 @@ class Search:
             known = self._sources.aside(b"", lambda: self._catalogue.known(paths, self._hidden))
         except CatalogueError:
             return {}
-        return {
-            path: titled(known[path])
-            for path, mtime in sources
-            if path in known and known[path].mtime_ns == stored_time(mtime)
-        }
+        return {path: titled(known[path]) for path, mtime in sources if path in known and known[path].mtime_ns == mtime}
 
 
 def unsearchable(error: CatalogueError) -> Problem:
@@ -145,26 +156,38 @@ def titled(file: Named) -> dict[str, Any]:
     return {"title": file.title, "artist": file.artist, "duration": file.duration / 1000, "cover": cover}
 
 
-def _result(found: Found) -> dict[str, Any]:
+def clip_of(file: Named, hit: Hit | None, lengths: Lengths) -> str | None:
+    """The URL of the clip of a moment, or of the whole file, as far as a clip may go; None where no clip can be made."""
+    url = f"/clips/{quote(file.path)}"
+    if file.duration < lengths.shortest or (hit is not None and hit.start >= file.duration):
+        return None
+    if hit is None:
+        return url if file.duration < lengths.longest else f"{url}?t=0,{_seconds(lengths.longest)}"
+    # Where the audio ends within a moment, it still has a clip of that length.
+    start = max(0, min(hit.start, file.duration - lengths.least))
+    end = min(max(hit.end, start + lengths.least), start + lengths.longest)
+    return f"{url}?t={_seconds(start)},{_seconds(end)}"
+
+
+def _result(found: Found, lengths: Lengths) -> dict[str, Any]:
     file, hit = found
-    path = quote(file.path)
     made = {
         "path": file.path.decode("utf-8", "replace"),
         **titled(file),
         "album": file.album,
         "date": file.date,
-        "info": f"/info/{path}",
+        "info": f"/info/{quote(file.path)}",
+        "clip": clip_of(file, hit, lengths),
     }
     if hit is None:
-        return {**made, "moment": None, "clip": f"/clips/{path}"}
-    end = max(hit.end, hit.start + _LEAST_CLIP)
+        return {**made, "moment": None}
     moment = {
         "start": hit.start / 1000,
         "end": hit.end / 1000,
         "speaker": hit.speaker,
         "words": [{"text": text, "hit": is_hit} for text, is_hit in hit.words],
     }
-    return {**made, "moment": moment, "clip": f"/clips/{path}?t={_seconds(hit.start)},{_seconds(end)}"}
+    return {**made, "moment": moment}
 
 
 def _seconds(milliseconds: int) -> str:
