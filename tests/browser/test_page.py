@@ -95,7 +95,8 @@ def test_all_of_it_with_keys_alone(visit):
         keys.press("Tab")
         if page.locator("#files a").evaluate("link => link === document.activeElement"):
             break
-    expect(page.locator("#files a")).to_be_focused()
+    focused = page.evaluate("() => document.activeElement.outerHTML.slice(0, 200)")
+    expect(page.locator("#files a"), f"focused is {focused}").to_be_focused()
     keys.press("Enter")
     expect(page.locator("#file-name")).to_contain_text("größer")
     keys.press("n")
