@@ -48,7 +48,7 @@ check: $(SLICER) $(STAMPS)/test $(STAMPS)/deploy ## run the quick check, within 
 	scripts/lint $(VENV) --quick
 	$(PYTHON) -m pytest -q -n 2 --dist=loadfile -m "not decodes and not long" tests/unit
 
-test: $(SLICER) $(STAMPS)/test $(STAMPS)/deploy $(SAMPLE) ## test everything against real servers, and one provisioned host (16 minutes on 2 CPUs)
+test: $(SLICER) $(STAMPS)/test $(STAMPS)/deploy $(SAMPLE) ## test everything against real servers, and one provisioned host (15 minutes on 2 CPUs)
 	@PYTHONPATH=tests $(PYTHON) -m support.stages test
 
 test-all: test $(STAMPS)/all ## run that, then several hosts, releases, disasters, Vagrant, RabbitMQ, Firefox and long fuzzing
