@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterator
 from material import long_file
 from report import Report
 
+from mp3_slicer.server.machine import cpus, memory_bytes
+from mp3_slicer.server.sizes import compute
 from support.edge import Edge, site
 from support.server import Server, folder, free_port, serving, until
 
@@ -142,9 +144,23 @@ def main() -> None:
 
 
 def run(report: Report, server: Server, other: int, work: str) -> None:
-    ports = {"kept": (server.port, 256), "missed": (server.port, 64), "apache": (server.port, 0), "granian": (other, 0)}
+    ports = {
+        "kept": (server.port, 256),
+        "missed": (server.port, 64),
+        "apache": (server.port, 0),
+        "held": (server.port, 0),
+        "granian": (other, 0),
+    }
+    kept = compute(cpus(), memory_bytes()).edge_kept_connections
     sites = [
-        site(port, name, server_names=[f"{name}.test"], cache_mib=mib, clips_connections=2 * CONNECTIONS)
+        site(
+            port,
+            name,
+            server_names=[f"{name}.test"],
+            cache_mib=mib,
+            clips_connections=2 * CONNECTIONS,
+            kept_connections=kept if name == "held" else 0,
+        )
         for name, (port, mib) in ports.items()
     ]
     edge = Bench(sites, nginx_client_connections=64)
@@ -223,6 +239,9 @@ def uncached(report: Report, edge: Edge, work: str) -> None:
     rows = {"apache": "clips, never cached, by Apache and mod_wsgi", "granian": "the same by granian"}
     ours, theirs = turns(report, rows, lambda kind, seed: load(kind, edge.port, work, seed))
     report.row("Apache and mod_wsgi against granian", [a / b for a, b in zip(ours, theirs, strict=True)], "×", "≥ 0.45")
+    rows = {"held": "clips, never cached, over kept connections", "apache": "the same over new ones"}
+    kept, new = turns(report, rows, lambda kind, seed: load(kind, edge.port, work, seed))
+    report.row("kept connections against new ones", [a / b for a, b in zip(kept, new, strict=True)], "×", "≥ 1.05")
 
 
 def filling(report: Report, edges: dict[str, Edge], work: str) -> None:

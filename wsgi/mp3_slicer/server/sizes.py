@@ -42,7 +42,7 @@ MOST_STORE_MILLISECONDS = 5000
 # Connections of a proxy beyond Apache's children wait in the kernel's queue, which keeps some places for other clients.
 _PROXY_PLACES_PER_CPU = 64
 _OTHERS_PLACES = 52
-# Idle connections that a proxy may keep: under load, one serves one request after another. More gain nothing (`make bench-edge`).
+# Idle connections that a proxy may keep: under load, one serves one request after another (`make bench-edge`).
 _KEPT_PER_CPU = 4
 _MOST_KEPT = 128
 
