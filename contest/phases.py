@@ -61,7 +61,7 @@ class Lengths:
 
 
 QUICK = Lengths(warm=0, clips=1, checked=0.5, capacity=1, overload=2.5, others=0.7, patience=1.2, calm=1)
-WHOLE = Lengths(warm=1, clips=3, checked=1, capacity=3, overload=8, others=2, patience=3, calm=10)
+WHOLE = Lengths(warm=1, clips=3, checked=1, capacity=6, overload=8, others=2, patience=3, calm=10)
 
 
 @dataclass

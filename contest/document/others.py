@@ -14,6 +14,8 @@ TITLES = {
     "edge": "Nginx and its cache in front",
     "render": "Renders",
     "jobs": "Jobs, and clients that wait for them",
+    "objects": "Media in object storage",
+    "search": "Searches",
     "studio": "The studio page in Chromium",
     "growth": "Growth",
 }
@@ -65,7 +67,7 @@ def sections(others: Mapping[str, Any]) -> str:
         parts.append(f"### {TITLES[name]}\n")
         parts.append(f"`make bench-{name}`, {result['date'][:10]}, {result['cpus']} CPUs, Python {result['python']}.\n")
         parts.append(table(["what", "median", "lowest … highest", "wanted"], rows) + "\n")
-    absent = [name for name in TITLES if name not in others and name != "growth"]
+    absent = [name for name in TITLES if name not in others]
     if absent:
         parts.append(f"Without results so far: {', '.join(f'`make bench-{name}`' for name in absent)}.\n")
     return "\n".join(parts).rstrip()

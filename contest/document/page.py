@@ -2,7 +2,7 @@
 
 import pathlib
 
-from .conclusions import ahead, conclusions
+from .conclusions import ahead, conclusions, goals
 from .others import sections
 from .tables import Row, beside, clips, corruption, items, renders, size, wrap
 
@@ -58,10 +58,12 @@ def page(results: Row) -> str:
             f"This run: {contest['date'][:10]}, {how}; {machine['cpus']} CPUs ({machine['machine']}) and {machine['memory_gib']} GiB. "
             f"It took {contest['seconds'] / 60:.0f} minutes. Versions: {made}."
         ),
+        goals=goals(results),
         ahead=ahead(results),
         conclusions=(_DOUBT if contest["busy"] > BUSY else "") + conclusions(results),
         patience=patience,
         calm=f"{lengths['calm']:g} s",
+        capacity=f"{lengths['capacity']:g} s",
         overload=f"{lengths['overload']:g} s",
         clips=clips(results),
         clips_picture=picture("clips", "Clips a second by server"),
