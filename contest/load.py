@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 #: Connections that are open at a time at most; who comes beyond is counted as failed at once.
 MOST = 3000
+#: Seconds between two looks at a server's processes at most, unless one look takes very long.
+LOOK = 2.0
 
 
 def digest(body: bytes) -> bytes:
@@ -125,8 +127,9 @@ async def _watch(watch: Callable[[], None], every: float) -> None:
     while True:
         began = time.perf_counter()
         await asyncio.to_thread(watch)
-        # To look at hundreds of processes takes a while, and must not become a load of its own for those who have many.
-        await asyncio.sleep(max(every, 40 * (time.perf_counter() - began)))
+        took = time.perf_counter() - began
+        # What looking takes, servers with many processes would lack: half a hundredth of a CPU, or a fortieth where there are hundreds.
+        await asyncio.sleep(max(every, 40 * took, min(LOOK, 200 * took)))
 
 
 async def _closed(port: int, wants: Sequence[Want], clients: int, seconds: float, patience: float) -> list[Sample]:
