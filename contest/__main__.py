@@ -20,8 +20,6 @@ import traceback
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
-from material import long_file
-
 from contest import corruption, phases
 from contest.contestants import CONTESTANTS, CPUS, GONE, Contestant, Place
 from contest.front import front
@@ -32,6 +30,7 @@ from mp3_slicer.render.audio.render import render
 from mp3_slicer.render.limits import Limits
 from mp3_slicer.server.machine import cpus, memory_bytes
 from mp3_slicer.server.sizes import compute
+from support.material import long_file
 from support.server import folder
 
 FILE = os.path.join("build", "bench", "contest.json")

@@ -13,12 +13,12 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 
-from material import long_file
 from report import Report
 
 from mp3_slicer.server.machine import cpus, memory_bytes
 from mp3_slicer.server.sizes import compute
 from support.edge import Edge, site
+from support.material import long_file
 from support.server import Server, folder, free_port, serving, until
 
 ROUNDS = 5

@@ -8,10 +8,10 @@ import tempfile
 import time
 from collections.abc import Callable
 
-from material import long_file
 from report import Report
 
 from mp3_slicer.mp3 import SECOND, FileReader, build_whole_index, cut
+from support.material import long_file
 
 ROUNDS = 3
 CUTS = 2000

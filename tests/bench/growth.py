@@ -20,12 +20,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from material import long_file
 from report import Report
 from serving import Load
 
 from support import streams
 from support.edge import Edge, edge_of, site
+from support.material import long_file
 from support.server import Server, children_of, folder, raw, serving, until
 
 CONNECTIONS = 16

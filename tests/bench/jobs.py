@@ -10,11 +10,11 @@ import subprocess
 import tempfile
 import time
 
-from material import long_file
 from report import Report
 
 from support.hold import Held, House, answers, house_of
 from support.jobs import broker_of
+from support.material import long_file
 from support.server import folder, status, until
 
 ROUNDS = 3

@@ -12,11 +12,11 @@ import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 
-from material import long_file
 from report import Report
 
 from mp3_slicer.server.sizes import CLIP_MILLISECONDS
 from support.exposition import parse, value
+from support.material import long_file
 from support.server import Server, descendants, folder, free_port, publish, serving
 from support.store import Store, stored
 

@@ -12,11 +12,11 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
-from material import long_file
 from report import Report
 
 from mp3_slicer.server.machine import cpus, memory_bytes
 from mp3_slicer.server.sizes import Sizes, compute
+from support.material import long_file
 from support.server import Server, folder, serving, status
 
 MINUTES = 60

@@ -12,7 +12,6 @@ from fractions import Fraction
 from multiprocessing import get_context
 
 import overload
-from material import long_file
 from report import Report
 
 from mp3_slicer.mp3 import FileReader, Index, build_whole_index
@@ -20,6 +19,7 @@ from mp3_slicer.render import FORMATS, Limits, PeaksRequest, RenderRequest
 from mp3_slicer.render.audio.encode import QUALITY
 from mp3_slicer.render.audio.render import render
 from mp3_slicer.render.peaks import peaks
+from support.material import long_file
 
 ROUNDS = 5
 START, LENGTH = 3000, 10

@@ -20,7 +20,6 @@ from multiprocessing import get_context
 from threading import Event, Thread
 from urllib.parse import quote
 
-from material import long_file
 from report import Report
 from serving import Load
 
@@ -30,6 +29,7 @@ from mp3_slicer.catalogue.documents import Document, Part
 from mp3_slicer.catalogue.parts import pack, split, words
 from mp3_slicer.tags import Names
 from mp3_slicer.transcripts import Cue
+from support.material import long_file
 from support.server import Server, folder, serving
 
 FILES, QUICK_FILES = 100_000, 2_000

@@ -8,9 +8,9 @@ import sys
 import tempfile
 
 import counting
-from material import long_file
 from report import Report
 
+from support.material import long_file
 from support.server import Server, folder, serving, status
 
 ROUNDS = 5

@@ -10,11 +10,11 @@ import sys
 import tempfile
 import time
 
-from material import long_file
 from playwright.sync_api import Browser, CDPSession, Page, expect
 from report import Report
 
 from support.browser import chromium
+from support.material import long_file
 from support.server import Server, folder, serving
 
 ROUNDS = 7

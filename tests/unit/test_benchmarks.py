@@ -2,6 +2,10 @@
 
 import copy
 import json
+import os
+import re
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
@@ -14,7 +18,8 @@ from contest.document.files import JSON, files
 from contest.document.others import met, missed, sections
 from contest.document.page import page
 
-DOCS = Path(__file__).parents[2] / "docs"
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
 OURS = "Slicer (mod_wsgi daemon)"
 ROUND = {
     "clips_per_second": 1000.0,
@@ -80,6 +85,17 @@ def test_the_page_and_its_pictures_are_what_the_results_say() -> None:
     made = files(json.loads((DOCS / JSON).read_text(encoding="utf-8")))
     kept = {path.name: path.read_text(encoding="utf-8") for path in DOCS.glob("benchmarks*") if path.name != JSON}
     assert kept == made, "make bench writes them anew, as does PYTHONPATH=tests python -m contest.document --again"
+
+
+def test_the_contest_begins_as_make_begins_it() -> None:
+    (line,) = re.findall(
+        r"^\t(PYTHONPATH=\S+) \$\(PYTHON\) -m contest \$", (ROOT / "Makefile").read_text(), re.MULTILINE
+    )
+    environ = {name: text for name, text in os.environ.items() if name != "PYTHONPATH"} | dict([line.split("=")])
+    command = [sys.executable, "-m", "contest", "--only", "nobody"]
+    done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60, check=False)
+    assert "no server's name begins with that" in done.stderr
+    assert done.returncode == 2
 
 
 def test_who_is_ahead_of_slicer_is_said_before_anything_else() -> None:
