@@ -47,7 +47,8 @@ def connection(family: socket.AddressFamily, host: str) -> Iterator[tuple[socket
         server, address = listener.accept()
         with server, client:
             port = str(listener.getsockname()[1])
-            yield client, {"REMOTE_ADDR": address[0], "REMOTE_PORT": str(address[1]), "mod_wsgi.listener_port": port}
+            ends = {"REMOTE_ADDR": address[0], "REMOTE_PORT": str(address[1]), "SERVER_ADDR": server.getsockname()[0]}
+            yield client, {**ends, "mod_wsgi.listener_port": port}
 
 
 @pytest.mark.parametrize(("family", "host"), [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")])
@@ -67,6 +68,20 @@ def test_a_client_that_has_gone(family: socket.AddressFamily, host: str, way: st
         if family is socket.AF_INET6:
             pytest.skip(f"there is no IPv6 here: {error}")
         raise
+
+
+@pytest.mark.parametrize(("family", "host"), [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")])
+def test_no_table_is_read_for_a_client_that_waits(family: socket.AddressFamily, host: str, tmp_path: Path) -> None:
+    """They have a line for each connection of the last minute, and a busy server has tens of thousands."""
+    with connection(family, host) as (client, environ):
+        without = tmp_path / "tcp"
+        without.write_text(f"head\n0: 00000000:{int(environ['mod_wsgi.listener_port']):04X} 00000000:0000 0A\n")
+        assert not has_gone(environ, (str(without),))
+        # Where the kernel cannot be asked for one connection, the tables count.
+        for other in ("", "unix:", "192.0.2.1", "2001:db8::1"):
+            assert has_gone({**environ, "SERVER_ADDR": other}, (str(without),))
+        client.close()
+        until(lambda: has_gone(environ, (str(without),)), 30, "it is seen")
 
 
 def test_a_connection_to_another_server_from_the_same_port() -> None:
