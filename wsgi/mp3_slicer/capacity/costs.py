@@ -26,14 +26,14 @@ class Costs:
     """Milliseconds are of one CPU; a MB is a million bytes."""
 
     clip_cpu: float = _cost(
-        0.7,
+        0.5,
         "ms",
         "Apache and the application, for a clip beside its bytes",
         "a clip beside its bytes: CPU of the server",
     )
-    clip_mb_cpu: float = _cost(2, "ms", "the same, for each MB of clips", "each MB of clips: CPU of the server")
+    clip_mb_cpu: float = _cost(1.3, "ms", "the same, for each MB of clips", "each MB of clips: CPU of the server")
     clip_extra: float = _cost(
-        2050, "bytes", "a clip beside its audio, header included", "a clip of 10 s beside its audio, with its header"
+        2130, "bytes", "a clip beside its audio, header included", "a clip of 10 s beside its audio, with its header"
     )
     store_cpu: float = _cost(
         0.5,
@@ -50,15 +50,15 @@ class Costs:
         source="make bench-objects",
     )
     hit_cpu: float = _cost(
-        0.04, "ms", "Nginx, for a cached clip beside its bytes", "a cached clip beside its bytes: CPU of Nginx"
+        0.021, "ms", "Nginx, for a cached clip beside its bytes", "a cached clip beside its bytes: CPU of Nginx"
     )
-    hit_mb_cpu: float = _cost(0.1, "ms", "the same, for each MB", "each MB of cached clips: CPU of Nginx")
+    hit_mb_cpu: float = _cost(0.21, "ms", "the same, for each MB", "each MB of cached clips: CPU of Nginx")
     fetch_cpu: float = _cost(
-        0.3, "ms", "Nginx, for a fetched clip beside its bytes", "a fetched clip beside its bytes: CPU of Nginx"
+        0.29, "ms", "Nginx, for a fetched clip beside its bytes", "a fetched clip beside its bytes: CPU of Nginx"
     )
-    fetch_mb_cpu: float = _cost(1.5, "ms", "the same, for each MB", "each MB of fetched clips: CPU of Nginx")
+    fetch_mb_cpu: float = _cost(1, "ms", "the same, for each MB", "each MB of fetched clips: CPU of Nginx")
     render_cpu: float = _cost(
-        22,
+        12.5,
         "ms",
         "a render as mp3, for each second of audio",
         "10 s of 1 h, faded, mp3 of 128 kbit/s: CPU",
@@ -69,14 +69,14 @@ class Costs:
         1.9, "GB/s", "walking files in memory, by one CPU", "index of 1 h, 128 kbit/s", source="make bench-engine"
     )
     index_file_cpu: float = _cost(
-        2.3, "ms", "a file that is indexed, beside its audio", "a short file that is indexed: CPU"
+        0.87, "ms", "a file that is indexed, beside its audio", "a short file that is indexed: CPU"
     )
     index_size: float = _cost(69.5, "KB", "the index of an hour", "the index of an hour")
     clips_memory: float = _cost(
-        26, "MiB", "a clips process, without its indexes", "memory of a clips process after that"
+        32, "MiB", "a clips process, without its indexes", "memory of a clips process after that"
     )
-    renders_memory: float = _cost(20, "MiB", "a renders process at rest", "memory of a renders process at rest")
-    apache_memory: float = _cost(0.42, "MiB", "each of Apache's processes", "memory of an Apache process")
+    renders_memory: float = _cost(23, "MiB", "a renders process at rest", "memory of a renders process at rest")
+    apache_memory: float = _cost(0.46, "MiB", "each of Apache's processes", "memory of an Apache process")
     read_ahead: float = _cost(
         128, "KiB", "read by Linux beyond what a request needs", source="/sys/block/*/queue/read_ahead_kb"
     )
