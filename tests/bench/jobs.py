@@ -102,7 +102,9 @@ def main() -> None:
     media, work = folder(), tempfile.mkdtemp(prefix="slicer-bench-")
     try:
         os.link(long_file(work, 60), os.path.join(media, "show.mp3"))
-        settings = {"SLICER_JOBS_WAITING": "100000", "SLICER_JOBS_LIFE_SECONDS": str(LIFE)}
+        # One client asks for all of them.
+        most = {"SLICER_JOBS_WAITING": "100000", "SLICER_JOBS_CLIENT": "100000"}
+        settings = {**most, "SLICER_JOBS_LIFE_SECONDS": str(LIFE)}
         nginx = {
             "nginx_max_clients": FILES,
             "nginx_hold_ping_seconds": 30,
