@@ -73,11 +73,16 @@ def _goal(results: Row, question: Question) -> str:
     values = {name: median[question.key] for name, median in others(results).items()}
     said = f"**{_capital(question.what)}**: "
     said += "missed" if any(not _worse(value, mine, question) for value in values.values()) else "reached"
-    said += f". Slicer has {number_of(mine)}{question.unit}"
+    said += f". Slicer has {_precise(mine)}{question.unit}"
     if values:
         best = (max if question.more else min)(values, key=lambda name: values[name])
-        said += f", the best other server {number_of(values[best])}{question.unit} ({best})"
+        said += f", the best other server {_precise(values[best])}{question.unit} ({best})"
     return said + "."
+
+
+def _precise(value: float) -> str:
+    """With a digit more than in lists: places are decided by little."""
+    return f"{value:.3g}" if value < 100 else number_of(value)
 
 
 def ahead(results: Row) -> str:

@@ -44,7 +44,7 @@ def measure(report: Report, hour: str) -> None:
     report.row("counting a request, CPU", [without for without, _, _ in rounds], "µs")
     report.row("counting and its line in the log, CPU", [each for _, each, _ in rounds], "µs")
     report.row("a whole clip in the application, counted, CPU", [clip for _, _, clip in rounds], "µs")
-    report.row("part of that which is counting", [without / clip for without, _, clip in rounds], "")
+    report.row("part of it that is counting", [without / clip for without, _, clip in rounds], "")
 
 
 def _cpu(call: Callable[[], None]) -> float:
