@@ -63,8 +63,8 @@ def asked(house: House) -> int:
 
 
 def holding(report: Report, house: House) -> None:
-    """Nobody works on the job, so all wait until it is cancelled."""
-    target = house.post("/renders/show.m4a?t=0,3500")
+    """The job takes minutes, so all wait until it is cancelled."""
+    target = house.post("/renders/long.m4a?t=0,14000")
     worker = house.place.worker("--short", "0", "--long", "1", "--grace", "0")
     try:
         until(lambda: house.state(target) == "running", 60, "it is being worked on")
@@ -87,6 +87,7 @@ def holding(report: Report, house: House) -> None:
         report.row("Nginx's memory for each", [(memory() - before) / len(held)], "KiB", "< 16")
         same = {pid: status(pid)["Threads"] for pid in house.server.daemons("clips")} == threads
         report.row("connections to Apache, and Python threads more", [house.connections() + (not same)], "", "0")
+        assert house.state(target) == "running"
         house.cancel(target)
         report.row("all are answered after", [max(answers(held, 60))], "s", "< 2")
         wrong = sum(each.parsed()[1].get("state") != "cancelled" for each in held)
@@ -102,6 +103,7 @@ def main() -> None:
     media, work = folder(), tempfile.mkdtemp(prefix="slicer-bench-")
     try:
         os.link(long_file(work, 60), os.path.join(media, "show.mp3"))
+        os.link(long_file(work, 600), os.path.join(media, "long.mp3"))
         # One client asks for all of them.
         most = {"SLICER_JOBS_WAITING": "100000", "SLICER_JOBS_CLIENT": "100000"}
         settings = {**most, "SLICER_JOBS_LIFE_SECONDS": str(LIFE)}

@@ -36,7 +36,7 @@ class Costs:
         2130, "bytes", "a clip beside its audio, header included", "a clip of 10 s beside its audio, with its header"
     )
     store_cpu: float = _cost(
-        0.5,
+        0.84,
         "ms",
         "a request to a store, for a clip of media there",
         "a clip of a store beside one of a folder: CPU",
@@ -66,7 +66,7 @@ class Costs:
         divisor=10,
     )
     index_speed: float = _cost(
-        1.9, "GB/s", "walking files in memory, by one CPU", "index of 1 h, 128 kbit/s", source="make bench-engine"
+        5.1, "GB/s", "walking files in memory, by one CPU", "index of 1 h, 128 kbit/s", source="make bench-engine"
     )
     index_file_cpu: float = _cost(
         0.87, "ms", "a file that is indexed, beside its audio", "a short file that is indexed: CPU"
