@@ -128,7 +128,7 @@ async def _watch(watch: Callable[[], None], every: float) -> None:
         began = time.perf_counter()
         await asyncio.to_thread(watch)
         took = time.perf_counter() - began
-        # What looking takes, servers with many processes would lack: half a hundredth of a CPU, or a fortieth where there are hundreds.
+        # Looking takes CPU time that the server lacks, and more where there are many processes: a fortieth of one CPU at most.
         await asyncio.sleep(max(every, 40 * took, min(LOOK, 200 * took)))
 
 

@@ -20,7 +20,7 @@ class Question(NamedTuple):
     key: str
     more: bool
     unit: str
-    limit: bool = False  #: whether it is a goal of Slicer's to be ahead of all
+    goal: bool = False  #: whether it is a goal of Slicer's to be ahead of all
     enough: str = ""  #: the number in which a server must not be behind to be ahead in this one
 
 
@@ -61,11 +61,11 @@ def better(results: Row, question: Question) -> list[tuple[str, float]]:
 
 
 def goals(results: Row) -> str:
-    """For each limit that Slicer set itself, whether it is reached, and the best of the others."""
+    """For each goal, whether Slicer reaches it, and the best of the other servers."""
     own = ours(results)
     if not own:
         return "Slicer's own server took no part in this run."
-    return "\n".join(wrap(f"- {_goal(results, question)}", "  ") for question in QUESTIONS if question.limit)
+    return "\n".join(wrap(f"- {_goal(results, question)}", "  ") for question in QUESTIONS if question.goal)
 
 
 def _goal(results: Row, question: Question) -> str:
@@ -91,7 +91,7 @@ def ahead(results: Row) -> str:
     if not own:
         return "Slicer's own server took no part in this run."
     behind, first = [], []
-    for question in (question for question in QUESTIONS if not question.limit):
+    for question in (question for question in QUESTIONS if not question.goal):
         mine = number_of(_medians(results)[own][question.key]) + question.unit
         found = better(results, question)
         if found:

@@ -104,7 +104,7 @@ def test_who_is_ahead_of_slicer_is_said_before_anything_else() -> None:
     assert first.startswith("- Clips a second")
     assert first.endswith(": fast (2,000); Slicer has 1,000/s.")
     assert second.startswith("- Peak memory")
-    assert len(others) == 1 + sum(not question.limit for question in QUESTIONS) - 2
+    assert len(others) == 1 + sum(not question.goal for question in QUESTIONS) - 2
     assert all(": none; Slicer has" in line for line in others[1:])
 
 

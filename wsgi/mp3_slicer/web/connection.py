@@ -26,8 +26,8 @@ def has_gone(fields: Mapping[str, str], tables: tuple[str, ...] = _TABLES) -> bo
     A client that closes only its own half of the connection, having asked, has gone too: no browser and no proxy does that.
     The server's own port is mod_wsgi's, from the connection: `SERVER_PORT` is what the client's Host says.
 
-    The tables take a millisecond for each thousand connections, those included that ended a minute ago, so they are read only where
-    the kernel, asked for the one connection, does not say that it stands.
+    The tables list every connection of the last minute, and reading them takes milliseconds, or tens of them behind a busy proxy. So
+    the kernel is first asked for this one connection; the tables are read only if it does not report it as established.
     """
     try:
         client = ipaddress.ip_address(fields.get("REMOTE_ADDR", "").partition("%")[0])
